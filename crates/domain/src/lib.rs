@@ -1,1 +1,22 @@
-//! Under construction.
+//! The rules of offpeak, as pure functions.
+//!
+//! What it is: ids, states, the planning of batches, what a result line means
+//! for its job, retry delays, money and prices, job types and API keys. Each
+//! decision is a function from facts to a decision *and its reason*, so that
+//! it can be read, tried and tested without a server or a database.
+//!
+//! What it never does: no IO, no async, no clock, no randomness of its own.
+//! Whoever needs the time or a random number passes it in.
+//!
+//! What happens if it dies here: nothing. No function keeps anything between
+//! two calls; the caller asks again with the same facts and gets the same
+//! answer.
+
+mod label;
+
+pub mod batch;
+pub mod id;
+pub mod job;
+pub mod money;
+
+pub use label::UnknownLabel;
