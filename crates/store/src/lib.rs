@@ -1,1 +1,20 @@
-//! Under construction.
+//! The only SQL of offpeak: one file per table or per question, free functions,
+//! checked at compile time against the committed cache in `.sqlx`.
+//!
+//! Two kinds of access, two types. [`Tenants`] runs as the API's role and gives
+//! transactions that are bound to one tenant ([`TenantTx`]); [`System`] runs as
+//! the worker's role and sees all tenants. Neither owns a table, and row-level
+//! security is forced on both.
+//!
+//! What it never does: decide. States, limits and prices are decided in
+//! `offpeak-domain`; this crate says what the rows are and refuses a write
+//! whose row has moved on. If the process dies here, a transaction is lost
+//! whole, and every transaction is safe to run again by natural key.
+
+mod access;
+mod error;
+mod migrate;
+
+pub use access::{Options, System, SystemTx, TenantTx, Tenants};
+pub use error::{Error, Result};
+pub use migrate::{Migrated, migrate};

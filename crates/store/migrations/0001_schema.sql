@@ -1,0 +1,541 @@
+-- The whole physical design. Nothing big is ever updated: a job's state is
+-- where its id stands (result, inflight, ready), so heads and payloads are
+-- inserted once and leave with their partition.
+--
+-- Runs as offpeak_owner inside schema offpeak. The roles exist before the
+-- first migration (store::roles), because roles belong to the cluster and
+-- migrations to one database.
+
+-- ---------------------------------------------------------------- control
+
+CREATE TABLE tenant (
+    id          uuid PRIMARY KEY,
+    name        text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    weight      integer NOT NULL DEFAULT 100 CHECK (weight BETWEEN 1 AND 10000),
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE api_key (
+    tenant_id    uuid NOT NULL REFERENCES tenant,
+    id           uuid NOT NULL,
+    name         text NOT NULL,
+    -- What may be shown after creation: the prefix and the last four characters.
+    hint         text NOT NULL,
+    digest       bytea NOT NULL CHECK (octet_length(digest) = 32),
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_used_at timestamptz,
+    revoked_at   timestamptz,
+    PRIMARY KEY (tenant_id, id)
+);
+-- Not unique: a unique key of a tenant's table begins with its tenant, and 190
+-- random bits do not collide.
+CREATE INDEX api_key_digest ON api_key (digest);
+
+-- An Anthropic credential with its limits. The credential itself stays in the
+-- environment; the deployment's own upstream has the nil id.
+CREATE TABLE upstream (
+    id                 uuid PRIMARY KEY,
+    name               text NOT NULL,
+    base_url           text NOT NULL,
+    creates_per_minute integer NOT NULL CHECK (creates_per_minute > 0),
+    max_queued_items   bigint NOT NULL CHECK (max_queued_items > 0),
+    -- Why nothing is sent, in words for the operator; null while it is active.
+    paused_reason      text,
+    paused_until       timestamptz,
+    CHECK (paused_until IS NULL OR paused_reason IS NOT NULL)
+);
+
+CREATE TABLE lease (
+    name       text PRIMARY KEY,
+    holder     uuid NOT NULL,
+    epoch      bigint NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+
+-- Rows under the nil tenant are the shipped ones, readable by everybody; a
+-- tenant's own row of the same name goes before them.
+CREATE TABLE job_type (
+    tenant_id  uuid NOT NULL,
+    name       text NOT NULL,
+    version    integer NOT NULL CHECK (version > 0),
+    definition text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (tenant_id, name, version)
+);
+
+-- ------------------------------------------------------------------- jobs
+
+CREATE TABLE job_group (
+    tenant_id    uuid NOT NULL,
+    id           uuid NOT NULL,
+    name         text,
+    created_at   timestamptz NOT NULL,
+    -- Null while lines are still being staged: the group and its jobs are
+    -- invisible and nothing of it is ready.
+    opened_at    timestamptz,
+    -- Set when the upload was refused: tend removes what was staged.
+    dropped_at   timestamptz,
+    -- How far an interrupted upload came (lines of the body read), and the
+    -- running SHA-256 over those lines, so that a repeat can go on after them.
+    staged_lines bigint NOT NULL DEFAULT 0,
+    chain        bytea,
+    -- Jobs kept: less than the lines when bad ones were skipped on request.
+    jobs         bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant_id, id),
+    CHECK (opened_at IS NULL OR dropped_at IS NULL)
+);
+CREATE INDEX job_group_unopened ON job_group (created_at) WHERE opened_at IS NULL;
+
+CREATE TABLE idempotency (
+    tenant_id  uuid NOT NULL,
+    key        text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    -- Exactly one: what the key made.
+    job_id     uuid,
+    group_id   uuid,
+    -- Of the job's body; a group's running hash stands in job_group.chain.
+    body_hash  bytea,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, key),
+    CHECK ((job_id IS NULL) <> (group_id IS NULL))
+);
+CREATE INDEX idempotency_age ON idempotency (created_at);
+
+CREATE TABLE job (
+    tenant_id    uuid NOT NULL,
+    id           uuid NOT NULL,
+    group_id     uuid,
+    type         text,
+    type_version integer,
+    user_label   text,
+    model        text NOT NULL,
+    upstream_id  uuid NOT NULL,
+    bucket_id    uuid NOT NULL,
+    lane         text NOT NULL CHECK (lane IN ('batch', 'direct')),
+    priority     smallint NOT NULL CHECK (priority BETWEEN -1 AND 1),
+    -- Length of payload.params, so that a batch's length is a sum.
+    bytes        integer NOT NULL CHECK (bytes > 0),
+    -- Small JSON of the app's own, given back as it came.
+    metadata     text,
+    PRIMARY KEY (tenant_id, id)
+) PARTITION BY RANGE (id);
+CREATE INDEX job_of_group ON job (tenant_id, group_id, id) WHERE group_id IS NOT NULL;
+
+CREATE TABLE payload (
+    tenant_id uuid NOT NULL,
+    id        uuid NOT NULL,
+    -- The rendered Messages params, sent upstream byte for byte.
+    params    bytea COMPRESSION lz4 NOT NULL,
+    -- The key that encrypts params; 0 = plain.
+    key_id    integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant_id, id)
+) PARTITION BY RANGE (id);
+
+CREATE TABLE result (
+    tenant_id          uuid NOT NULL,
+    id                 uuid NOT NULL,
+    outcome            text NOT NULL CHECK (outcome IN ('completed', 'failed', 'canceled')),
+    label              text,
+    -- One sentence for a person, without prompt or result text.
+    message            text,
+    group_id           uuid,
+    type               text,
+    user_label         text,
+    model              text NOT NULL,
+    -- Null when it ended without having been sent.
+    batch_id           uuid,
+    attempt            integer NOT NULL,
+    ended_at           timestamptz NOT NULL,
+    stop_reason        text,
+    input_tokens       bigint NOT NULL DEFAULT 0,
+    output_tokens      bigint NOT NULL DEFAULT 0,
+    cache_write_tokens bigint NOT NULL DEFAULT 0,
+    cache_read_tokens  bigint NOT NULL DEFAULT 0,
+    cost_pico          bigint NOT NULL DEFAULT 0,
+    sync_pico          bigint NOT NULL DEFAULT 0,
+    -- SHA-256 of the raw line: tells a replay from a conflicting twin.
+    line_hash          bytea,
+    PRIMARY KEY (tenant_id, id),
+    CHECK ((outcome = 'failed') = (label IS NOT NULL))
+) PARTITION BY RANGE (id);
+
+CREATE TABLE output (
+    tenant_id uuid NOT NULL,
+    id        uuid NOT NULL,
+    -- The raw result line, byte for byte.
+    line      bytea COMPRESSION lz4 NOT NULL,
+    key_id    integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant_id, id)
+) PARTITION BY RANGE (id);
+
+-- One row per attempt that ended without ending its job, and per result that
+-- a retry or a late line set aside.
+CREATE TABLE attempt (
+    tenant_id uuid NOT NULL,
+    id        uuid NOT NULL,
+    attempt   integer NOT NULL,
+    outcome   text NOT NULL CHECK (outcome IN
+              ('completed', 'failed', 'canceled', 'expired', 'errored', 'refuted', 'rejected')),
+    label     text,
+    batch_id  uuid,
+    ended_at  timestamptz NOT NULL,
+    cost_pico bigint NOT NULL DEFAULT 0,
+    line      bytea COMPRESSION lz4,
+    key_id    integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant_id, id, attempt, outcome)
+) PARTITION BY RANGE (id);
+
+-- ------------------------------------------------------------------ queue
+
+-- What may share a batch: upstream × tenant × model × headers. The id is a
+-- hash of these, so that a submit needs no look-up.
+CREATE TABLE bucket (
+    tenant_id   uuid NOT NULL,
+    id          uuid NOT NULL,
+    upstream_id uuid NOT NULL REFERENCES upstream,
+    model       text NOT NULL,
+    PRIMARY KEY (tenant_id, id)
+);
+
+CREATE TABLE ready (
+    tenant_id  uuid NOT NULL,
+    id         uuid NOT NULL,
+    bucket_id  uuid NOT NULL,
+    group_id   uuid,
+    priority   smallint NOT NULL,
+    -- Since when it may be claimed: the submit, or the end of a backoff.
+    not_before timestamptz NOT NULL,
+    deadline   timestamptz,
+    bytes      integer NOT NULL,
+    -- The number that the next attempt will have, from 1.
+    attempt    integer NOT NULL,
+    -- Attempts that count against the limit of tries.
+    tries      integer NOT NULL DEFAULT 0,
+    -- Halved each time that a batch with this job was refused as a whole.
+    max_items  integer,
+    PRIMARY KEY (tenant_id, id)
+);
+-- The claim walks this and nothing else, so its cost depends on what it takes.
+CREATE INDEX ready_claim ON ready (tenant_id, bucket_id, priority DESC, not_before, id);
+
+CREATE TABLE batch (
+    tenant_id         uuid NOT NULL,
+    id                uuid NOT NULL,
+    upstream_id       uuid NOT NULL REFERENCES upstream,
+    bucket_id         uuid NOT NULL,
+    model             text NOT NULL,
+    state             text NOT NULL CHECK (state IN
+                      ('planned', 'sending', 'uncertain', 'in_progress', 'canceling',
+                       'ended', 'ingested', 'refuted', 'rejected')),
+    close_reason      text NOT NULL CHECK (close_reason IN
+                      ('item_limit', 'byte_limit', 'age', 'idle', 'urgency',
+                       'create_rate', 'queue_full')),
+    items             integer NOT NULL CHECK (items > 0),
+    -- Exact length of the request body, and its hash once it was sent.
+    body_bytes        bigint NOT NULL,
+    body_hash         bytea,
+    api_version       text,
+    planned_at        timestamptz NOT NULL,
+    -- Not to be sent before: backoff after an answer that stored nothing.
+    not_before        timestamptz NOT NULL,
+    sends             integer NOT NULL DEFAULT 0,
+    -- The process that sends it and until when its call may last.
+    sender            uuid,
+    sent_at           timestamptz,
+    send_deadline     timestamptz,
+    -- Complete listings that did not show it, for an uncertain send.
+    listings          integer NOT NULL DEFAULT 0,
+    first_listing_at  timestamptz,
+    upstream_batch_id text,
+    -- False while an adopted batch has not shown a result line of ours.
+    verified          boolean NOT NULL DEFAULT true,
+    created_at        timestamptz,
+    expires_at        timestamptz,
+    next_poll_at      timestamptz,
+    ended_at          timestamptz,
+    ingested_at       timestamptz,
+    -- Processes that read its results say so here, until when.
+    ingest_until      timestamptz,
+    ingest_reads      integer NOT NULL DEFAULT 0,
+    succeeded         integer,
+    errored           integer,
+    canceled          integer,
+    expired           integer,
+    last_cancel_at    timestamptz,
+    last_error        text,
+    PRIMARY KEY (tenant_id, id),
+    UNIQUE (tenant_id, upstream_id, upstream_batch_id),
+    CHECK (state IN ('planned', 'rejected') OR sent_at IS NOT NULL),
+    CHECK (state <> 'sending' OR (sender IS NOT NULL AND send_deadline IS NOT NULL)),
+    CHECK (state NOT IN ('in_progress', 'canceling', 'ended', 'ingested')
+           OR upstream_batch_id IS NOT NULL),
+    CHECK ((state IN ('ended', 'ingested')) = (ended_at IS NOT NULL)),
+    CHECK ((state = 'ingested') = (ingested_at IS NOT NULL))
+);
+-- Open batches are few; the history is not walked by any loop.
+CREATE INDEX batch_open ON batch (upstream_id, state)
+    WHERE state NOT IN ('ingested', 'refuted', 'rejected');
+CREATE INDEX batch_sent ON batch (upstream_id, sent_at) WHERE sent_at IS NOT NULL;
+
+CREATE TABLE inflight (
+    tenant_id uuid NOT NULL,
+    batch_id  uuid NOT NULL,
+    id        uuid NOT NULL,
+    group_id  uuid,
+    attempt   integer NOT NULL,
+    tries     integer NOT NULL,
+    bytes     integer NOT NULL,
+    -- The user canceled it: its result stands already, the late line is set aside.
+    canceled  boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (tenant_id, batch_id, id)
+);
+CREATE INDEX inflight_job ON inflight (tenant_id, id);
+
+-- Message batches in our workspace that proved not to be ours: never adopted.
+CREATE TABLE foreign_batch (
+    upstream_id       uuid NOT NULL REFERENCES upstream,
+    upstream_batch_id text NOT NULL,
+    seen_at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (upstream_id, upstream_batch_id)
+);
+
+-- Weighted fair order between tenants: virtual time already received.
+CREATE TABLE share (
+    tenant_id   uuid NOT NULL,
+    upstream_id uuid NOT NULL,
+    vtime       bigint NOT NULL,
+    PRIMARY KEY (tenant_id, upstream_id)
+);
+
+-- --------------------------------------------------------- counts and money
+
+-- Writers append differences, relay folds them into tally; a read adds both.
+-- No row is shared by two submits.
+CREATE TABLE delta (
+    tenant_id     uuid NOT NULL,
+    -- bucket: key = bucket, name = 'ready'. group: key = group, name = a job
+    -- state or 'total'. tenant: key = nil, name = a job state.
+    scope         text NOT NULL CHECK (scope IN ('bucket', 'group', 'tenant')),
+    key           uuid NOT NULL,
+    name          text NOT NULL,
+    n             bigint NOT NULL DEFAULT 0,
+    bytes         bigint NOT NULL DEFAULT 0,
+    input_tokens  bigint NOT NULL DEFAULT 0,
+    output_tokens bigint NOT NULL DEFAULT 0,
+    cost_pico     numeric(38, 0) NOT NULL DEFAULT 0,
+    sync_pico     numeric(38, 0) NOT NULL DEFAULT 0
+);
+CREATE INDEX delta_key ON delta (tenant_id, scope, key);
+
+CREATE TABLE tally (
+    tenant_id     uuid NOT NULL,
+    scope         text NOT NULL,
+    key           uuid NOT NULL,
+    name          text NOT NULL,
+    n             bigint NOT NULL,
+    bytes         bigint NOT NULL,
+    input_tokens  bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    cost_pico     numeric(38, 0) NOT NULL,
+    sync_pico     numeric(38, 0) NOT NULL,
+    PRIMARY KEY (tenant_id, scope, key, name)
+);
+CREATE INDEX tally_bucket ON tally (tenant_id, key) WHERE scope = 'bucket' AND n > 0;
+
+CREATE TABLE ledger (
+    tenant_id          uuid NOT NULL,
+    batch_id           uuid NOT NULL,
+    id                 uuid NOT NULL,
+    attempt            integer NOT NULL,
+    at                 timestamptz NOT NULL,
+    day                date NOT NULL,
+    group_id           uuid,
+    type               text,
+    user_label         text,
+    model              text NOT NULL,
+    lane               text NOT NULL CHECK (lane IN ('batch', 'direct')),
+    input_tokens       bigint NOT NULL,
+    output_tokens      bigint NOT NULL,
+    cache_write_5m     bigint NOT NULL,
+    cache_write_1h     bigint NOT NULL,
+    cache_read_tokens  bigint NOT NULL,
+    web_searches       bigint NOT NULL,
+    -- What it cost, and what the same usage would have cost synchronously.
+    cost_pico          bigint NOT NULL,
+    sync_pico          bigint NOT NULL,
+    PRIMARY KEY (tenant_id, batch_id, id)
+);
+CREATE INDEX ledger_day ON ledger (tenant_id, day);
+
+-- ------------------------------------------------------------- partitions
+
+CREATE FUNCTION v7_floor(day date) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (lpad(to_hex((extract(epoch FROM day::timestamp) * 1000)::bigint), 12, '0')
+            || repeat('0', 20))::uuid;
+
+-- Creates what is missing from yesterday to `ahead` days on. The worker may
+-- call it although it owns nothing. Returns how many partitions it made.
+CREATE FUNCTION ensure_partitions(ahead integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = offpeak, pg_temp
+AS $$
+DECLARE
+    today  date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+    parent text;
+    day    date;
+    child  text;
+    made   integer := 0;
+BEGIN
+    IF ahead NOT BETWEEN 0 AND 60 THEN
+        RAISE EXCEPTION 'ahead must be between 0 and 60 days, not %', ahead;
+    END IF;
+    -- Two processes that start together would both find it missing.
+    PERFORM pg_advisory_xact_lock(hashtext('offpeak.ensure_partitions'));
+    FOREACH parent IN ARRAY ARRAY['job', 'payload', 'result', 'output', 'attempt'] LOOP
+        FOR day IN SELECT generate_series(today - 1, today + ahead, '1 day')::date LOOP
+            child := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
+            IF to_regclass(format('offpeak.%I', child)) IS NULL THEN
+                EXECUTE format(
+                    'CREATE TABLE offpeak.%I PARTITION OF offpeak.%I FOR VALUES FROM (%L) TO (%L)',
+                    child, parent, v7_floor(day), v7_floor(day + 1));
+                made := made + 1;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN made;
+END $$;
+REVOKE ALL ON FUNCTION ensure_partitions(integer) FROM PUBLIC;
+
+-- Partitioned parents are never analysed by autovacuum, and plans over many
+-- partitions go wrong without.
+CREATE FUNCTION analyse_parents() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = offpeak, pg_temp
+AS $$
+BEGIN
+    ANALYZE job, payload, result, output, attempt;
+END $$;
+REVOKE ALL ON FUNCTION analyse_parents() FROM PUBLIC;
+
+-- ------------------------------------------------------------ state of a job
+
+-- The only definition of a job's state. Order matters: a result stands above
+-- an attempt that is still in flight (a canceled job's late line).
+CREATE VIEW job_state WITH (security_invoker = true) AS
+SELECT j.tenant_id,
+       j.id,
+       j.group_id,
+       j.type,
+       j.type_version,
+       j.user_label,
+       j.model,
+       j.lane,
+       j.priority,
+       j.metadata,
+       CASE
+           WHEN r.id IS NOT NULL THEN r.outcome
+           WHEN f.batch_state IN ('in_progress', 'canceling') THEN 'submitted'
+           WHEN f.batch_state IN ('ended', 'ingested') THEN 'processing'
+           ELSE 'queued'
+       END AS state,
+       CASE
+           WHEN r.id IS NOT NULL THEN NULL
+           WHEN f.batch_state IN ('planned', 'sending') THEN 'sending'
+           WHEN f.batch_state = 'uncertain' THEN 'confirming'
+           WHEN f.batch_state IS NULL THEN 'waiting'
+       END AS detail,
+       coalesce(r.attempt, f.attempt, q.attempt) AS attempt,
+       coalesce(r.batch_id, f.batch_id) AS batch_id,
+       r.label,
+       r.message,
+       r.stop_reason,
+       r.ended_at,
+       r.input_tokens,
+       r.output_tokens,
+       r.cache_write_tokens,
+       r.cache_read_tokens,
+       r.cost_pico,
+       r.sync_pico
+  FROM job j
+  LEFT JOIN result r ON r.tenant_id = j.tenant_id AND r.id = j.id
+  LEFT JOIN LATERAL (
+       SELECT i.batch_id, i.attempt, b.state AS batch_state
+         FROM inflight i
+         JOIN batch b ON b.tenant_id = i.tenant_id AND b.id = i.batch_id
+        WHERE i.tenant_id = j.tenant_id AND i.id = j.id
+        ORDER BY i.attempt DESC
+        LIMIT 1) f ON true
+  LEFT JOIN ready q ON q.tenant_id = j.tenant_id AND q.id = j.id;
+
+-- ------------------------------------------------------------------- upkeep
+
+-- Queue tables turn over completely many times a day: a share of their size
+-- is the wrong measure, a number of dead rows the right one.
+ALTER TABLE ready SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+                       autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000);
+ALTER TABLE inflight SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+                       autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000);
+ALTER TABLE delta SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+ALTER TABLE tally SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0,
+                       autovacuum_vacuum_threshold = 2000);
+
+-- -------------------------------------------------------------------- walls
+
+-- The tenant of this transaction. An unset setting is '' after a SET LOCAL
+-- and NULL before the first, and neither may match anything.
+CREATE FUNCTION current_tenant() RETURNS uuid
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN nullif(current_setting('app.tenant', true), '')::uuid;
+
+DO $$
+DECLARE t text;
+BEGIN
+    FOR t IN
+        SELECT c.relname
+          FROM pg_class c
+          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+         WHERE c.relnamespace = 'offpeak'::regnamespace
+           AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+         ORDER BY 1
+    LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
+        -- The scalar subselect is evaluated once a statement, not once a row.
+        EXECUTE format('CREATE POLICY own_rows ON %I TO offpeak_api
+                            USING (tenant_id = (SELECT current_tenant()))
+                            WITH CHECK (tenant_id = (SELECT current_tenant()))', t);
+        EXECUTE format('CREATE POLICY every_tenant ON %I TO offpeak_worker
+                            USING (true) WITH CHECK (true)', t);
+    END LOOP;
+END $$;
+
+ALTER TABLE tenant ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenant FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_row ON tenant FOR SELECT TO offpeak_api
+    USING (id = (SELECT current_tenant()));
+CREATE POLICY every_tenant ON tenant TO offpeak_worker USING (true) WITH CHECK (true);
+
+-- Whoever presents a key sees the one row that it opens, before a tenant is known.
+CREATE POLICY presented_key ON api_key FOR SELECT TO offpeak_api
+    USING (digest = (SELECT decode(nullif(current_setting('app.key_digest', true), ''), 'hex')));
+
+CREATE POLICY shipped ON job_type FOR SELECT TO offpeak_api
+    USING (tenant_id = '00000000-0000-0000-0000-000000000000');
+
+-- --------------------------------------------------------------- privileges
+
+GRANT USAGE ON SCHEMA offpeak TO offpeak_api, offpeak_worker;
+GRANT SELECT ON tenant, upstream, job_state TO offpeak_api;
+GRANT SELECT, INSERT, UPDATE (last_used_at, revoked_at) ON api_key TO offpeak_api;
+GRANT SELECT, INSERT ON job_type, job, payload, bucket, delta, attempt TO offpeak_api;
+GRANT SELECT, INSERT, UPDATE ON job_group TO offpeak_api;
+GRANT SELECT, INSERT ON idempotency TO offpeak_api;
+GRANT SELECT, INSERT, DELETE ON ready, result TO offpeak_api;
+GRANT SELECT, DELETE ON output TO offpeak_api;
+GRANT SELECT, UPDATE (canceled) ON inflight TO offpeak_api;
+GRANT SELECT, UPDATE (last_cancel_at) ON batch TO offpeak_api;
+GRANT SELECT ON tally, ledger, lease TO offpeak_api;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA offpeak TO offpeak_worker;
+GRANT EXECUTE ON FUNCTION ensure_partitions(integer), analyse_parents() TO offpeak_worker;
+REVOKE ALL ON _sqlx_migrations FROM offpeak_worker;
+
+SELECT ensure_partitions(7);

@@ -1,0 +1,167 @@
+use std::time::Duration;
+
+use offpeak_domain::id::TenantId;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{PgConnection, Postgres, Transaction};
+use time::OffsetDateTime;
+
+use crate::Result;
+
+/// How to reach the database.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where, and as whom to log in. The login role must be a member of
+    /// `offpeak_api` and `offpeak_worker`; [`crate::migrate`] grants both.
+    pub connect: PgConnectOptions,
+    /// Connections at most, for each of the two roles.
+    pub max_connections: u32,
+    /// How long to wait for a connection.
+    pub acquire_timeout: Duration,
+}
+
+impl Options {
+    /// Options with defaults for one process: 10 connections a role, 10 s.
+    pub fn new(connect: PgConnectOptions) -> Self {
+        Self { connect, max_connections: 10, acquire_timeout: Duration::from_secs(10) }
+    }
+
+    /// A pool whose sessions start as `role`: `RESET ROLE` leads back to it,
+    /// not to the login role, since it came with the connection.
+    fn pool(&self, role: &str, statement_timeout: Duration) -> PgPool {
+        let connect = self.connect.clone().application_name("offpeak").options([
+            ("search_path", "offpeak"),
+            ("role", role),
+            ("timezone", "UTC"),
+            ("statement_timeout", &format!("{}ms", statement_timeout.as_millis())),
+            ("idle_in_transaction_session_timeout", "30s"),
+            ("lock_timeout", "10s"),
+        ]);
+        PgPoolOptions::new()
+            .max_connections(self.max_connections)
+            .acquire_timeout(self.acquire_timeout)
+            .connect_lazy_with(connect)
+    }
+}
+
+/// Access bound to one tenant at a time, as the API's role.
+#[derive(Clone, Debug)]
+pub struct Tenants {
+    pub(crate) pool: PgPool,
+}
+
+impl Tenants {
+    /// A lazy pool under `offpeak_api`; statements end after 10 s.
+    pub fn new(options: &Options) -> Self {
+        Self { pool: options.pool("offpeak_api", Duration::from_secs(10)) }
+    }
+
+    /// Begins a transaction that sees the rows of `tenant` and no others.
+    pub async fn begin(&self, tenant: TenantId) -> Result<TenantTx> {
+        let mut tx = self.pool.begin().await?;
+        let now = sqlx::query_scalar!(
+            r#"SELECT clock_timestamp() AS "now!"
+                 FROM (SELECT set_config('app.tenant', $1, true)) AS bound"#,
+            tenant.as_uuid().to_string(),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        Ok(TenantTx { tx, tenant, now })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query_scalar!("SELECT 1 AS one").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes every connection, waiting for those in use.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A transaction of one tenant. Dropped without [`TenantTx::commit`] it leaves nothing.
+#[derive(Debug)]
+pub struct TenantTx {
+    tx: Transaction<'static, Postgres>,
+    tenant: TenantId,
+    now: OffsetDateTime,
+}
+
+impl TenantTx {
+    /// Whose transaction this is.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// The database's time when the transaction began: ids are minted from it.
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// Makes it durable.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}
+
+/// Access to all tenants, as the worker's role.
+#[derive(Clone, Debug)]
+pub struct System {
+    pub(crate) pool: PgPool,
+}
+
+impl System {
+    /// A lazy pool under `offpeak_worker`; statements end after 60 s.
+    pub fn new(options: &Options) -> Self {
+        Self { pool: options.pool("offpeak_worker", Duration::from_secs(60)) }
+    }
+
+    /// Begins a transaction over all tenants.
+    pub async fn begin(&self) -> Result<SystemTx> {
+        let mut tx = self.pool.begin().await?;
+        let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#)
+            .fetch_one(&mut *tx)
+            .await?;
+        Ok(SystemTx { tx, now })
+    }
+
+    /// The database's time.
+    pub async fn now(&self) -> Result<OffsetDateTime> {
+        Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#)
+            .fetch_one(&self.pool)
+            .await?)
+    }
+
+    /// Closes every connection, waiting for those in use.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A transaction over all tenants.
+#[derive(Debug)]
+pub struct SystemTx {
+    tx: Transaction<'static, Postgres>,
+    now: OffsetDateTime,
+}
+
+impl SystemTx {
+    /// The database's time when the transaction began.
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// Makes it durable.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}

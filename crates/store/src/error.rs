@@ -1,0 +1,98 @@
+use offpeak_domain::id::{BatchId, GroupId, JobId};
+
+/// What can be wrong with a row or with the way to it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// PostgreSQL or the connection to it failed.
+    #[error("database: {}", brief(.0))]
+    Database(#[source] sqlx::Error),
+    /// A migration failed or the schema is newer than this program.
+    #[error("migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The login role cannot do what `migrate` needs.
+    #[error("{0}")]
+    Bootstrap(String),
+    /// No such job for this tenant.
+    #[error("no job {0}")]
+    NoJob(JobId),
+    /// No such group for this tenant.
+    #[error("no group {0}")]
+    NoGroup(GroupId),
+    /// The idempotency key was used with another body.
+    #[error("the idempotency key was used before with another body")]
+    KeyReused,
+    /// Another upload with the same idempotency key is under way.
+    #[error("another upload with the same idempotency key is under way")]
+    KeyBusy,
+    /// A canceled job's attempt has not come back from upstream yet.
+    #[error("job {0} is still in flight upstream")]
+    StillInFlight(JobId),
+    /// The job has not ended, so it cannot be retried.
+    #[error("job {0} has not ended")]
+    NotEnded(JobId),
+    /// The batch moved on while the caller was deciding.
+    #[error("batch {0} moved on")]
+    Moved(BatchId),
+    /// No partition for today: `tend` has not run, or the clock is far off.
+    #[error("no partition for today; run `offpeak migrate` or start a worker")]
+    NoPartition,
+    /// A stored value is not one that this version knows.
+    #[error("column {column} holds {value:?}, which this version does not know")]
+    Unknown {
+        /// Table and column.
+        column: &'static str,
+        /// What stands there; always one of our own words, never user text.
+        value: String,
+    },
+}
+
+/// The usual result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        // 23514 on a partitioned parent is "no partition of relation found for row".
+        let no_partition = error.as_database_error().is_some_and(|db| {
+            db.code().as_deref() == Some("23514") && db.message().starts_with("no partition")
+        });
+        if no_partition { Self::NoPartition } else { Self::Database(error) }
+    }
+}
+
+impl Error {
+    /// Whether the same call may succeed by itself later: connection lost,
+    /// server restarting, out of slots, statement timeout, deadlock.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Database(error) => match error {
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed => true,
+                sqlx::Error::Database(db) => db.code().is_some_and(|code| {
+                    ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+                        || ["40001", "40P01", "55P03"].contains(&code.as_ref())
+                }),
+                _ => false,
+            },
+            Self::NoPartition => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the cause is that the server's disk is full.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(db)) if db.code().as_deref() == Some("53100"))
+    }
+}
+
+/// A database error without its DETAIL line, which quotes row contents.
+fn brief(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(db) => match db.code() {
+            Some(code) => format!("{} ({code})", db.message()),
+            None => db.message().to_owned(),
+        },
+        other => other.to_string(),
+    }
+}

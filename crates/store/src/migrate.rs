@@ -1,0 +1,99 @@
+//! Roles and migrations. Roles belong to the cluster, tables to a database, so
+//! the roles are made first, by the login role, and own everything after that.
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection};
+
+use crate::{Error, Result};
+
+static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
+
+/// What a run of [`migrate`] found and did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// Version of the schema now.
+    pub version: i64,
+    /// Migrations that this run applied.
+    pub applied: usize,
+}
+
+/// Brings roles, schema and tables to this program's version. Safe to run
+/// twice and from two processes at once.
+///
+/// The login role needs CREATEROLE (or the three roles made beforehand and
+/// granted to it) and CREATE on the database.
+pub async fn migrate(connect: &PgConnectOptions) -> Result<Migrated> {
+    let mut login = connect.clone().application_name("offpeak migrate").connect().await?;
+    bootstrap(&mut login).await?;
+    login.close().await?;
+
+    let owner = connect.clone().application_name("offpeak migrate").options([
+        ("role", "offpeak_owner"),
+        ("search_path", "offpeak"),
+        ("timezone", "UTC"),
+        ("lock_timeout", "10s"),
+    ]);
+    let mut owner = owner.connect().await?;
+    let before = applied(&mut owner).await?;
+    MIGRATOR.run_direct(None, &mut owner, false).await?;
+    let after = applied(&mut owner).await?;
+    owner.close().await?;
+    Ok(Migrated {
+        version: MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0),
+        applied: after - before,
+    })
+}
+
+/// Makes the three roles and the schema, if they are not there.
+async fn bootstrap(login: &mut PgConnection) -> Result<()> {
+    // Two databases of one cluster may be set up at once, and CREATE ROLE has
+    // no IF NOT EXISTS: whoever loses the race finds the role made.
+    let script = r"
+        DO $$
+        DECLARE r text;
+        BEGIN
+            PERFORM pg_advisory_xact_lock(hashtext('offpeak.bootstrap'));
+            FOREACH r IN ARRAY ARRAY['offpeak_owner', 'offpeak_api', 'offpeak_worker'] LOOP
+                BEGIN
+                    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
+                        EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS', r);
+                    END IF;
+                EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+                END;
+                IF NOT pg_has_role(current_user, r, 'MEMBER') THEN
+                    EXECUTE format('GRANT %I TO CURRENT_USER', r);
+                END IF;
+            END LOOP;
+            IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'offpeak') THEN
+                EXECUTE 'CREATE SCHEMA offpeak AUTHORIZATION offpeak_owner';
+            END IF;
+        END $$";
+    sqlx::raw_sql(script).execute(login).await.map_err(|error| match error {
+        sqlx::Error::Database(db) if db.code().as_deref() == Some("42501") => {
+            Error::Bootstrap(format!(
+                "the login role may not set up offpeak ({}): give it CREATEROLE and CREATE on the \
+                 database, or have an administrator make the roles offpeak_owner, offpeak_api and \
+                 offpeak_worker, grant them to it, and create schema offpeak owned by offpeak_owner",
+                db.message()
+            ))
+        }
+        other => other.into(),
+    })?;
+    Ok(())
+}
+
+async fn applied(owner: &mut PgConnection) -> Result<usize> {
+    let present = sqlx::query_scalar!(
+        r#"SELECT to_regclass('offpeak._sqlx_migrations') IS NOT NULL AS "present!""#
+    )
+    .fetch_one(&mut *owner)
+    .await?;
+    if !present {
+        return Ok(0);
+    }
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM _sqlx_migrations"#)
+        .fetch_one(owner)
+        .await?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
