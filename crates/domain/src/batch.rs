@@ -237,6 +237,32 @@ mod tests {
             .unwrap();
         }
         insta::assert_snapshot!(table, @r"
+        planned + send_started -> sending
+        planned (open true, slot true) refuses created create_unknown create_refused not_created adopted refuted cancel_requested ended ingest_completed disowned
+        sending + created -> in_progress
+        sending + create_unknown -> uncertain
+        sending + create_refused -> rejected
+        sending + not_created -> planned
+        sending (open true, slot true) refuses send_started adopted refuted cancel_requested ended ingest_completed disowned
+        uncertain + created -> in_progress
+        uncertain + create_refused -> rejected
+        uncertain + not_created -> planned
+        uncertain + adopted -> in_progress
+        uncertain + refuted -> refuted
+        uncertain (open true, slot true) refuses send_started create_unknown cancel_requested ended ingest_completed disowned
+        in_progress + cancel_requested -> canceling
+        in_progress + ended -> ended
+        in_progress + disowned -> uncertain
+        in_progress (open true, slot true) refuses send_started created create_unknown create_refused not_created adopted refuted ingest_completed
+        canceling + cancel_requested -> canceling
+        canceling + ended -> ended
+        canceling (open true, slot true) refuses send_started created create_unknown create_refused not_created adopted refuted ingest_completed disowned
+        ended + ingest_completed -> ingested
+        ended + disowned -> uncertain
+        ended (open true, slot false) refuses send_started created create_unknown create_refused not_created adopted refuted cancel_requested ended
+        ingested (open false, slot false) refuses send_started created create_unknown create_refused not_created adopted refuted cancel_requested ended ingest_completed disowned
+        refuted (open false, slot false) refuses send_started created create_unknown create_refused not_created adopted refuted cancel_requested ended ingest_completed disowned
+        rejected (open false, slot false) refuses send_started created create_unknown create_refused not_created adopted refuted cancel_requested ended ingest_completed disowned
         ");
     }
 

@@ -190,6 +190,18 @@ mod tests {
             .map(|f| format!("{:<18} retry {}", f.label(), f.is_retriable_by_user()))
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r"
+        invalid_request    retry false
+        schema_invalid     retry true
+        truncated          retry false
+        refused            retry false
+        context_exceeded   retry false
+        paused             retry true
+        rejected_alone     retry false
+        too_many_tries     retry true
+        result_missing     retry true
+        result_unreadable  retry true
+        outcome_unknown    retry true
+        internal           retry true
         ");
     }
 
