@@ -1,0 +1,16 @@
+//! The JSON shapes of the API: unknown fields are ignored, nullable fields may
+//! be missing, and every closed list keeps a variant for what is not known yet.
+
+mod batch;
+mod envelope;
+mod line;
+mod model;
+mod names;
+mod stamp;
+mod usage;
+
+pub use batch::{MessageBatch, Page, ProcessingStatus, RequestCounts};
+pub use envelope::{ErrorBody, ErrorDetails, ErrorEnvelope, ErrorKind};
+pub use line::{Errored, ResultKind, ResultLine, StopReason, Succeeded, Unreadable};
+pub use model::ModelInfo;
+pub use usage::{CacheCreation, ServerToolUse, ServiceTier, Usage};
