@@ -1,1 +1,34 @@
-//! Under construction.
+//! The JSON of offpeak's public API: what a client sends and what it gets back.
+//!
+//! Plain data with serde and `OpenAPI` schemas, shared by the server that
+//! writes it and by the command line that reads it. Ids, states and money are text
+//! here, as they are on the wire; times are RFC 3339 in UTC.
+//!
+//! What it never does: decide, check or convert. A shape that parses is not a
+//! request that is valid. Nothing runs here, so nothing can die here.
+
+mod batch;
+mod bulk;
+mod group;
+mod health;
+mod job;
+mod job_type;
+mod me;
+mod page;
+mod problem;
+mod request;
+mod result;
+mod usage;
+
+pub use batch::{Batch, BatchState, CloseReason, ItemCounts};
+pub use bulk::BulkAnswer;
+pub use group::{Canceled, Counts, Group, Retried, TokenTotals};
+pub use health::{Health, Ready};
+pub use job::{Detail, Job, JobState, Lane, TokenUsage};
+pub use job_type::{JobType, JobTypeRequest};
+pub use me::{Me, Upstream};
+pub use page::Page;
+pub use problem::{FieldError, PROBLEM_JSON, Problem};
+pub use request::{JobRequest, Priority};
+pub use result::JobResult;
+pub use usage::{UsageReport, UsageRow, UsageTotal};

@@ -1,0 +1,77 @@
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::serde::rfc3339;
+use utoipa::ToSchema;
+
+/// Jobs that were submitted together, with their progress.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Group {
+    /// `grp_…`.
+    #[schema(example = "grp_01kap3v0qne2w8x6c1d9m5r7zt")]
+    pub id: String,
+    /// As given at submit.
+    pub name: Option<String>,
+    /// When the upload began.
+    #[serde(with = "rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// Jobs in it.
+    pub jobs: u64,
+    /// Jobs by state; they add up to `jobs`.
+    pub counts: Counts,
+    /// Whether every job has ended.
+    pub done: bool,
+    /// Tokens of everything billed so far.
+    pub usage: TokenTotals,
+    /// What was billed so far, in dollars, exact.
+    pub cost: String,
+    /// What the same usage would have cost synchronously, in dollars, exact.
+    pub cost_sync: String,
+    /// `cost_sync` − `cost`.
+    pub saved: String,
+}
+
+/// Jobs by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Counts {
+    /// Accepted, not yet at Anthropic.
+    pub queued: u64,
+    /// At Anthropic.
+    pub submitted: u64,
+    /// Results being read.
+    pub processing: u64,
+    /// Ended with a good result.
+    pub completed: u64,
+    /// Ended without one.
+    pub failed: u64,
+    /// Ended by somebody's wish.
+    pub canceled: u64,
+}
+
+/// Tokens of many jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenTotals {
+    /// Input tokens, cache writes and reads included.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+}
+
+/// What a cancel of a group did.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Canceled {
+    /// Jobs that this call canceled; those that had ended before stay as they are.
+    pub canceled: u64,
+    /// The group afterwards.
+    pub group: Group,
+}
+
+/// What a retry of a group did.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Retried {
+    /// Failed and canceled jobs that are queued again.
+    pub retried: u64,
+    /// Jobs left as they are, because an attempt of theirs is still at Anthropic.
+    pub in_flight: u64,
+    /// The group afterwards.
+    pub group: Group,
+}

@@ -1,0 +1,62 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// A versioned prompt template with schemas of what goes in and what comes out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobType {
+    /// Lowercase letters, digits and `_`, beginning with a letter.
+    pub name: String,
+    /// Counts up with each change; a job remembers the one that it ran with.
+    pub version: u32,
+    /// Whether it ships with offpeak, rather than being the tenant's own.
+    pub shipped: bool,
+    /// For a person.
+    pub description: String,
+    /// The model that it runs on.
+    pub model: String,
+    /// The longest answer, in tokens.
+    pub max_tokens: u32,
+    /// System prompt; empty for none.
+    pub system: String,
+    /// The user message; `{{ name }}` stands for a value of the input.
+    pub template: String,
+    /// JSON schema of `input`.
+    #[schema(value_type = Object)]
+    pub input_schema: Value,
+    /// JSON schema of the answer; null for free text.
+    #[schema(value_type = Option<Object>)]
+    pub output_schema: Option<Value>,
+    /// When this version was stored.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+/// A job type to store. A name that exists gets a new version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobTypeRequest {
+    /// Lowercase letters, digits and `_`, beginning with a letter; at most 63 characters.
+    pub name: String,
+    /// For a person.
+    #[serde(default)]
+    pub description: String,
+    /// The model that it runs on.
+    pub model: String,
+    /// The longest answer, in tokens.
+    pub max_tokens: u32,
+    /// System prompt; empty for none.
+    #[serde(default)]
+    pub system: String,
+    /// The user message; `{{ name }}` stands for a value of the input.
+    pub template: String,
+    /// JSON schema of `input`.
+    #[schema(value_type = Object)]
+    pub input_schema: Value,
+    /// JSON schema of the answer; null for free text. `{"$input": "/pointer"}`
+    /// in place of a value is filled from the input.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub output_schema: Option<Value>,
+}

@@ -1,0 +1,71 @@
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::serde::rfc3339;
+use utoipa::ToSchema;
+
+use crate::{JobState, TokenUsage};
+
+/// How a job ended and what it answered: the body of `GET /v1/jobs/{id}/result`
+/// and one line of `GET /v1/groups/{id}/results`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct JobResult {
+    /// `job_…`.
+    pub job: String,
+    /// `completed`, `failed` or `canceled`.
+    pub state: JobState,
+    /// Name of its job type.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<String>,
+    /// `grp_…` when it was submitted in bulk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The app's label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// As it was submitted, white space aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<Box<RawValue>>,
+    /// The model asked for.
+    pub model: String,
+    /// Why it failed: one of a closed list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Why it failed, in one sentence without prompt or result text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The text blocks of the answer, joined. Also there when the answer was
+    /// cut off or breaks its schema, so that nothing paid for is hidden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// `text` parsed, when structured output was asked for and it parses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub json: Option<Box<RawValue>>,
+    /// Anthropic's message as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub message: Option<Box<RawValue>>,
+    /// Anthropic's error as it came, when the request itself failed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub error: Option<Box<RawValue>>,
+    /// As Anthropic reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<String>,
+    /// Number of the attempt that ended it, from 1.
+    pub attempt: u32,
+    /// `bat_…` that brought it; absent when it ended without having been sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
+    /// When it ended.
+    #[serde(with = "rfc3339")]
+    pub ended_at: OffsetDateTime,
+    /// Tokens.
+    pub usage: TokenUsage,
+    /// What it cost, in dollars, exact.
+    pub cost: String,
+    /// What the same usage would have cost synchronously, in dollars, exact.
+    pub cost_sync: String,
+}
