@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT,
+};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -50,8 +52,8 @@ impl Config {
             key,
             user_agent: concat!("offpeak/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Duration::from_secs(5),
-            call_timeout: Duration::from_secs(60),
-            silence_timeout: Duration::from_secs(120),
+            call_timeout: Duration::from_mins(1),
+            silence_timeout: Duration::from_mins(2),
             max_line: 32 << 20,
         }
     }
@@ -84,20 +86,24 @@ impl fmt::Debug for Client {
 impl Client {
     /// Builds the client; nothing is sent.
     pub fn new(config: Config) -> Result<Self, Error> {
-        let base = base_url(&config.base_url)?;
+        let Config {
+            base_url,
+            key,
+            user_agent,
+            connect_timeout,
+            call_timeout,
+            silence_timeout,
+            max_line,
+        } = config;
+        let base = parse_base(&base_url)?;
+        let headers = headers(key, &user_agent)?;
         // Another part of the process may have installed it already, which is as good.
         let _already = rustls::crypto::ring::default_provider().install_default();
-        let build = |builder: reqwest::ClientBuilder| {
-            builder.build().map_err(|_| Error::Config {
-                what: "HTTP client (system certificates?)",
-            })
-        };
-        let headers = headers(&config)?;
         let common = || {
             let builder = reqwest::Client::builder()
                 .default_headers(headers.clone())
-                .connect_timeout(config.connect_timeout)
-                .tcp_keepalive(Duration::from_secs(60))
+                .connect_timeout(connect_timeout)
+                .tcp_keepalive(Duration::from_mins(1))
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 .referer(false)
@@ -109,12 +115,17 @@ impl Client {
                 builder
             }
         };
+        let build = |builder: reqwest::ClientBuilder| {
+            builder.build().map_err(|_| Error::Config {
+                what: "HTTP client (system certificates?)",
+            })
+        };
         Ok(Self {
             calls: build(common())?,
             creates: build(common().pool_max_idle_per_host(0))?,
-            downloads: build(common().read_timeout(config.silence_timeout))?,
-            call_timeout: config.call_timeout,
-            max_line: config.max_line,
+            downloads: build(common().read_timeout(silence_timeout))?,
+            call_timeout,
+            max_line,
             base,
         })
     }
@@ -323,7 +334,7 @@ impl Client {
     }
 }
 
-fn base_url(text: &str) -> Result<Url, Error> {
+fn parse_base(text: &str) -> Result<Url, Error> {
     let mut url = Url::parse(text).map_err(|_| Error::Config { what: "base URL" })?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(Error::Config {
@@ -335,16 +346,17 @@ fn base_url(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-fn headers(config: &Config) -> Result<HeaderMap, Error> {
-    let mut key = HeaderValue::from_str(config.key.expose_secret().trim())
+fn headers(key: SecretString, user_agent: &str) -> Result<HeaderMap, Error> {
+    let mut value = HeaderValue::from_str(key.expose_secret().trim())
         .map_err(|_| Error::Config { what: "API key" })?;
-    key.set_sensitive(true);
-    let agent = HeaderValue::from_str(&config.user_agent)
-        .map_err(|_| Error::Config { what: "user agent" })?;
+    drop(key);
+    value.set_sensitive(true);
+    let agent =
+        HeaderValue::from_str(user_agent).map_err(|_| Error::Config { what: "user agent" })?;
     let mut headers = HeaderMap::new();
-    headers.insert("x-api-key", key);
+    headers.insert("x-api-key", value);
     headers.insert("anthropic-version", HeaderValue::from_static(API_VERSION));
-    headers.insert(reqwest::header::USER_AGENT, agent);
+    headers.insert(USER_AGENT, agent);
     Ok(headers)
 }
 
@@ -427,3 +439,6 @@ fn decode<T: DeserializeOwned>(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,13 +92,13 @@ pub fn of_create(error: &Error) -> Disposition {
         | Error::Transport {
             body_sent: false, ..
         } => Disposition::NotCreated(Absence::BodyCut),
+        // The size limit is enforced in front of the API, in a form of its own.
+        Error::Unreadable { status: 413, .. } => Disposition::Refused(Refusal::TooLarge),
         Error::Timeout { body_sent: true }
         | Error::Transport {
             body_sent: true, ..
-        } => Disposition::Uncertain,
-        // The size limit is enforced in front of the API, in a form of its own.
-        Error::Unreadable { status: 413, .. } => Disposition::Refused(Refusal::TooLarge),
-        Error::Unreadable { .. } => Disposition::Uncertain,
+        }
+        | Error::Unreadable { .. } => Disposition::Uncertain,
         Error::Api(error) => of_create_answer(error),
     }
 }
@@ -125,22 +125,20 @@ pub fn of_read(error: &Error) -> Reading {
         Error::Config { .. } | Error::Body { .. } | Error::NotEnded => Reading::Invalid,
         Error::Connect { .. } | Error::Timeout { .. } | Error::Transport { .. } => Reading::Again,
         Error::Unreadable { status: 404, .. } => Reading::Missing,
-        Error::Unreadable {
-            retry_after: None, ..
-        } => Reading::Again,
-        Error::Unreadable { retry_after, .. } => Reading::After(*retry_after),
+        Error::Unreadable { retry_after, .. } => again(*retry_after),
         Error::Api(error) => match (pause(error), error.status) {
             (Some(pause), _) => Reading::Paused(pause),
             (None, 404) => Reading::Missing,
             (None, 429) => Reading::After(error.retry_after),
             (None, 408 | 409) => Reading::Again,
             (None, 400..=499) => Reading::Invalid,
-            (None, _) => match error.retry_after {
-                None => Reading::Again,
-                wait => Reading::After(wait),
-            },
+            (None, _) => again(error.retry_after),
         },
     }
+}
+
+fn again(wait: Option<Duration>) -> Reading {
+    wait.map_or(Reading::Again, |wait| Reading::After(Some(wait)))
 }
 
 /// What the owner of the credential has to mend, if that is what it is about.

@@ -105,3 +105,43 @@ pub struct Page<T> {
     #[serde(default)]
     pub last_id: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIRE: &str = r#"{"type":"message_batch","id":"msgbatch_1","processing_status":"in_progress","request_counts":{"processing":3,"succeeded":0,"errored":0,"canceled":0,"expired":0},"created_at":"2024-09-24T18:37:24.100435Z","expires_at":"2024-09-25T18:37:24.100435Z","ended_at":null,"cancel_initiated_at":null,"archived_at":null,"results_url":null}"#;
+
+    #[test]
+    fn written_as_the_api_writes_it() {
+        let batch: MessageBatch = serde_json::from_str(WIRE).unwrap();
+        assert_eq!(batch.request_counts.total(), 3);
+        assert_eq!(serde_json::to_string(&batch).unwrap(), WIRE);
+    }
+
+    #[test]
+    fn whole_seconds_keep_their_microseconds() {
+        let wire = WIRE.replace(".100435", ".000000");
+        let batch: MessageBatch = serde_json::from_str(&wire).unwrap();
+        assert_eq!(serde_json::to_string(&batch).unwrap(), wire);
+    }
+
+    #[test]
+    fn read_leniently() {
+        let page: Page<MessageBatch> = serde_json::from_str(
+            r#"{"data":[{"id":"b","processing_status":"napping","request_counts":{"processing":-4,"succeeded":2},"created_at":"2026-11-22T16:00:00+02:00","expires_at":"2026-11-23T14:00:00Z","mood":"good"}]}"#,
+        )
+        .unwrap();
+        let batch = &page.data[0];
+        assert_eq!(
+            batch.processing_status,
+            ProcessingStatus::Other("napping".to_owned())
+        );
+        assert_eq!(batch.request_counts.total(), 2);
+        assert_eq!(batch.created_at.unix_timestamp(), 1_795_356_000);
+        assert_eq!(
+            (batch.ended_at, page.has_more, page.last_id),
+            (None, false, None)
+        );
+    }
+}

@@ -265,3 +265,6 @@ impl<'de> Deserialize<'de> for Lossy {
         from.deserialize_bytes(Text)
     }
 }
+
+#[cfg(test)]
+mod tests;
