@@ -78,13 +78,15 @@ CREATE TABLE job_group (
     -- How far an interrupted upload came (lines of the body read), and the
     -- running SHA-256 over those lines, so that a repeat can go on after them.
     staged_lines bigint NOT NULL DEFAULT 0,
+    -- When its last chunk was staged.
+    staged_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     chain        bytea,
     -- Jobs kept: less than the lines when bad ones were skipped on request.
     jobs         bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, id),
     CHECK (opened_at IS NULL OR dropped_at IS NULL)
 );
-CREATE INDEX job_group_unopened ON job_group (created_at) WHERE opened_at IS NULL;
+CREATE INDEX job_group_unopened ON job_group (staged_at) WHERE opened_at IS NULL;
 
 CREATE TABLE idempotency (
     tenant_id  uuid NOT NULL,
@@ -216,6 +218,7 @@ CREATE TABLE ready (
 );
 -- The claim walks this and nothing else, so its cost depends on what it takes.
 CREATE INDEX ready_claim ON ready (tenant_id, bucket_id, priority DESC, not_before, id);
+CREATE INDEX ready_deadline ON ready (tenant_id, bucket_id, deadline) WHERE deadline IS NOT NULL;
 
 CREATE TABLE batch (
     tenant_id         uuid NOT NULL,
@@ -260,6 +263,8 @@ CREATE TABLE batch (
     errored           integer,
     canceled          integer,
     expired           integer,
+    -- Refuted or rejected, and all its jobs are free again.
+    freed_at          timestamptz,
     last_cancel_at    timestamptz,
     last_error        text,
     PRIMARY KEY (tenant_id, id),
@@ -274,6 +279,8 @@ CREATE TABLE batch (
 -- Open batches are few; the history is not walked by any loop.
 CREATE INDEX batch_open ON batch (upstream_id, state)
     WHERE state NOT IN ('ingested', 'refuted', 'rejected');
+CREATE INDEX batch_unfreed ON batch (planned_at)
+    WHERE state IN ('refuted', 'rejected') AND freed_at IS NULL;
 CREATE INDEX batch_sent ON batch (upstream_id, sent_at) WHERE sent_at IS NOT NULL;
 
 CREATE TABLE inflight (
@@ -339,7 +346,8 @@ CREATE TABLE tally (
     sync_pico     numeric(38, 0) NOT NULL,
     PRIMARY KEY (tenant_id, scope, key, name)
 );
-CREATE INDEX tally_bucket ON tally (tenant_id, key) WHERE scope = 'bucket' AND n > 0;
+-- Below zero too: a claim's difference may be folded before its submit's.
+CREATE INDEX tally_bucket ON tally (tenant_id, key) WHERE scope = 'bucket' AND n <> 0;
 
 CREATE TABLE ledger (
     tenant_id          uuid NOT NULL,

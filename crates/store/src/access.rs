@@ -22,7 +22,11 @@ pub struct Options {
 impl Options {
     /// Options with defaults for one process: 10 connections a role, 10 s.
     pub fn new(connect: PgConnectOptions) -> Self {
-        Self { connect, max_connections: 10, acquire_timeout: Duration::from_secs(10) }
+        Self {
+            connect,
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(10),
+        }
     }
 
     /// A pool whose sessions start as `role`: `RESET ROLE` leads back to it,
@@ -32,7 +36,10 @@ impl Options {
             ("search_path", "offpeak"),
             ("role", role),
             ("timezone", "UTC"),
-            ("statement_timeout", &format!("{}ms", statement_timeout.as_millis())),
+            (
+                "statement_timeout",
+                &format!("{}ms", statement_timeout.as_millis()),
+            ),
             ("idle_in_transaction_session_timeout", "30s"),
             ("lock_timeout", "10s"),
         ]);
@@ -52,7 +59,9 @@ pub struct Tenants {
 impl Tenants {
     /// A lazy pool under `offpeak_api`; statements end after 10 s.
     pub fn new(options: &Options) -> Self {
-        Self { pool: options.pool("offpeak_api", Duration::from_secs(10)) }
+        Self {
+            pool: options.pool("offpeak_api", Duration::from_secs(10)),
+        }
     }
 
     /// Begins a transaction that sees the rows of `tenant` and no others.
@@ -70,7 +79,9 @@ impl Tenants {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query_scalar!("SELECT 1 AS one").fetch_one(&self.pool).await?;
+        sqlx::query_scalar!("SELECT 1 AS one")
+            .fetch_one(&self.pool)
+            .await?;
         Ok(())
     }
 
@@ -118,7 +129,9 @@ pub struct System {
 impl System {
     /// A lazy pool under `offpeak_worker`; statements end after 60 s.
     pub fn new(options: &Options) -> Self {
-        Self { pool: options.pool("offpeak_worker", Duration::from_secs(60)) }
+        Self {
+            pool: options.pool("offpeak_worker", Duration::from_secs(60)),
+        }
     }
 
     /// Begins a transaction over all tenants.

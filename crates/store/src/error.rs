@@ -55,7 +55,11 @@ impl From<sqlx::Error> for Error {
         let no_partition = error.as_database_error().is_some_and(|db| {
             db.code().as_deref() == Some("23514") && db.message().starts_with("no partition")
         });
-        if no_partition { Self::NoPartition } else { Self::Database(error) }
+        if no_partition {
+            Self::NoPartition
+        } else {
+            Self::Database(error)
+        }
     }
 }
 
@@ -70,7 +74,9 @@ impl Error {
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed => true,
                 sqlx::Error::Database(db) => db.code().is_some_and(|code| {
-                    ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+                    ["08", "53", "57"]
+                        .iter()
+                        .any(|class| code.starts_with(class))
                         || ["40001", "40P01", "55P03"].contains(&code.as_ref())
                 }),
                 _ => false,

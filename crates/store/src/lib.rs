@@ -15,6 +15,17 @@ mod access;
 mod error;
 mod migrate;
 
+pub mod batch;
+pub mod delta;
+pub mod lease;
+pub mod notify;
+pub mod open_batch;
+pub mod ready;
+pub mod release;
+pub mod settle;
+pub mod tend;
+pub mod upstream;
+
 pub use access::{Options, System, SystemTx, TenantTx, Tenants};
 pub use error::{Error, Result};
 pub use migrate::{Migrated, migrate};

@@ -24,23 +24,34 @@ pub struct Migrated {
 /// The login role needs CREATEROLE (or the three roles made beforehand and
 /// granted to it) and CREATE on the database.
 pub async fn migrate(connect: &PgConnectOptions) -> Result<Migrated> {
-    let mut login = connect.clone().application_name("offpeak migrate").connect().await?;
+    let mut login = connect
+        .clone()
+        .application_name("offpeak migrate")
+        .connect()
+        .await?;
     bootstrap(&mut login).await?;
     login.close().await?;
 
-    let owner = connect.clone().application_name("offpeak migrate").options([
-        ("role", "offpeak_owner"),
-        ("search_path", "offpeak"),
-        ("timezone", "UTC"),
-        ("lock_timeout", "10s"),
-    ]);
+    let owner = connect
+        .clone()
+        .application_name("offpeak migrate")
+        .options([
+            ("role", "offpeak_owner"),
+            ("search_path", "offpeak"),
+            ("timezone", "UTC"),
+            ("lock_timeout", "10s"),
+        ]);
     let mut owner = owner.connect().await?;
     let before = applied(&mut owner).await?;
     MIGRATOR.run_direct(None, &mut owner, false).await?;
     let after = applied(&mut owner).await?;
     owner.close().await?;
     Ok(Migrated {
-        version: MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0),
+        version: MIGRATOR
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or(0),
         applied: after - before,
     })
 }

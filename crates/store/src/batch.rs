@@ -1,0 +1,310 @@
+//! Batches on their way up: intent, body, answer.
+//!
+//! Every transition names the states it may start from and says whether the row
+//! was still there; `offpeak_domain::batch` holds the table they follow.
+
+use std::time::Duration;
+
+use offpeak_domain::id::{BatchId, JobId, TenantId, UpstreamId};
+use offpeak_domain::job::State;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::lease::interval;
+use crate::{Error, Result, System, delta};
+
+/// A batch by its full key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub batch: BatchId,
+}
+
+/// A batch that may be sent now.
+#[derive(Clone, Debug)]
+pub struct Sendable {
+    /// Which.
+    pub key: Key,
+    /// To where.
+    pub upstream: UpstreamId,
+    /// Jobs in it.
+    pub items: u32,
+    /// Exact length of its body.
+    pub body_bytes: u64,
+    /// Creates of it that were answered by "not stored".
+    pub sends: u32,
+}
+
+/// The oldest batches that may be sent at `now` through upstreams that are not paused.
+pub async fn sendable(system: &System, now: OffsetDateTime, limit: i64) -> Result<Vec<Sendable>> {
+    let rows = sqlx::query!(
+        "SELECT b.tenant_id, b.id, b.upstream_id, b.items, b.body_bytes, b.sends
+           FROM batch b
+           JOIN upstream u ON u.id = b.upstream_id
+          WHERE b.state = 'planned' AND b.not_before <= $1
+            AND (u.paused_reason IS NULL OR u.paused_until <= $1)
+          ORDER BY b.planned_at, b.id
+          LIMIT $2",
+        now,
+        limit,
+    )
+    .fetch_all(&system.pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Sendable {
+            key: key(row.tenant_id, row.id),
+            upstream: UpstreamId::from_uuid(row.upstream_id),
+            items: u32::try_from(row.items).unwrap_or(0),
+            body_bytes: u64::try_from(row.body_bytes).unwrap_or(0),
+            sends: u32::try_from(row.sends).unwrap_or(0),
+        })
+        .collect())
+}
+
+/// Commits the intent to send: from here on bytes may leave. False when
+/// another process took it, or when the sender's own lease `sender_lease` has
+/// run out: then nothing may be sent.
+pub async fn begin_send(
+    system: &System,
+    key: Key,
+    sender: Uuid,
+    sender_lease: &str,
+    within: Duration,
+    api_version: &str,
+) -> Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE batch
+            SET state = 'sending',
+                sender = $3,
+                sent_at = clock_timestamp(),
+                send_deadline = clock_timestamp() + $4::interval,
+                api_version = $5,
+                last_error = NULL
+          WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
+            AND EXISTS (SELECT FROM lease
+                         WHERE name = $6 AND holder = $3 AND expires_at > clock_timestamp())",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        sender,
+        interval(within),
+        api_version,
+        sender_lease,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// One job of a batch, as the body needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Item {
+    /// Which.
+    pub job: JobId,
+    /// Length of its params.
+    pub bytes: u64,
+}
+
+/// The next jobs of a batch after `after`, in the order of their ids, which is
+/// the order of the body.
+pub async fn items_after(
+    system: &System,
+    key: Key,
+    after: Option<JobId>,
+    limit: i64,
+) -> Result<Vec<Item>> {
+    let rows = sqlx::query!(
+        "SELECT id, bytes
+           FROM inflight
+          WHERE tenant_id = $1 AND batch_id = $2 AND id > $3
+          ORDER BY id
+          LIMIT $4",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        after.map_or(Uuid::nil(), JobId::as_uuid),
+        limit,
+    )
+    .fetch_all(&system.pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Item {
+            job: JobId::from_uuid(row.id),
+            bytes: u64::try_from(row.bytes).unwrap_or(0),
+        })
+        .collect())
+}
+
+/// The params of these jobs, in the order of their ids.
+pub async fn params(
+    system: &System,
+    tenant: TenantId,
+    jobs: &[JobId],
+) -> Result<Vec<(JobId, Vec<u8>)>> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.as_uuid()).collect();
+    let rows = sqlx::query!(
+        "SELECT id, params
+           FROM payload
+          WHERE tenant_id = $1 AND id = ANY ($2)
+          ORDER BY id
+          LIMIT $3",
+        tenant.as_uuid(),
+        &ids,
+        i64::try_from(ids.len()).unwrap_or(i64::MAX),
+    )
+    .fetch_all(&system.pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (JobId::from_uuid(row.id), row.params))
+        .collect())
+}
+
+/// What Anthropic calls a batch that it holds.
+#[derive(Clone, Debug)]
+pub struct Stored<'a> {
+    /// Its id there.
+    pub upstream_batch_id: &'a str,
+    /// Its time of creation, on Anthropic's clock.
+    pub created_at: OffsetDateTime,
+    /// When it ends at the latest.
+    pub expires_at: OffsetDateTime,
+    /// When to look at it first.
+    pub next_poll_at: OffsetDateTime,
+    /// False when it was only recognised in a list.
+    pub verified: bool,
+}
+
+/// Writes down that Anthropic holds it: `sending` or `uncertain` become
+/// `in_progress`, and its jobs count as submitted. Running it again with the
+/// same id changes nothing.
+pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()> {
+    let mut tx = system.begin().await?;
+    let done = sqlx::query!(
+        "UPDATE batch
+            SET state = 'in_progress',
+                upstream_batch_id = $3,
+                created_at = $4,
+                expires_at = $5,
+                next_poll_at = $6,
+                verified = $7,
+                last_error = NULL
+          WHERE tenant_id = $1 AND id = $2 AND state IN ('sending', 'uncertain')",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        stored.upstream_batch_id,
+        stored.created_at,
+        stored.expires_at,
+        stored.next_poll_at,
+        stored.verified,
+    )
+    .execute(tx.conn())
+    .await?;
+    if done.rows_affected() == 0 {
+        let same = sqlx::query_scalar!(
+            r#"SELECT upstream_batch_id = $3 AS "same!" FROM batch
+                WHERE tenant_id = $1 AND id = $2 AND upstream_batch_id IS NOT NULL"#,
+            key.tenant.as_uuid(),
+            key.batch.as_uuid(),
+            stored.upstream_batch_id,
+        )
+        .fetch_optional(tx.conn())
+        .await?;
+        return if same == Some(true) {
+            Ok(())
+        } else {
+            Err(Error::Moved(key.batch))
+        };
+    }
+    delta::move_batch(
+        tx.conn(),
+        key.tenant,
+        key.batch,
+        State::Queued,
+        State::Submitted,
+    )
+    .await?;
+    tx.commit().await
+}
+
+/// Writes down the hash of the body that was sent, for whoever has to compare later.
+pub async fn body_hash(system: &System, key: Key, hash: &[u8]) -> Result<()> {
+    sqlx::query!(
+        "UPDATE batch SET body_hash = $3 WHERE tenant_id = $1 AND id = $2",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        hash,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(())
+}
+
+/// Nothing was stored: back to `planned`, to be sent again at `not_before`.
+/// The answer counts also after somebody declared this send uncertain.
+pub async fn not_created(
+    system: &System,
+    key: Key,
+    sender: Uuid,
+    why: &str,
+    not_before: OffsetDateTime,
+) -> Result<()> {
+    let done = sqlx::query!(
+        "UPDATE batch
+            SET state = 'planned', sends = sends + 1, sent_at = NULL, sender = NULL,
+                send_deadline = NULL, last_error = $4, not_before = $5
+          WHERE tenant_id = $1 AND id = $2
+            AND ((state = 'sending' AND sender = $3) OR state = 'uncertain')",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        sender,
+        why,
+        not_before,
+    )
+    .execute(&system.pool)
+    .await?;
+    if done.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(Error::Moved(key.batch))
+    }
+}
+
+/// Nobody knows whether it was stored: `sending` becomes `uncertain`.
+pub async fn create_unknown(system: &System, key: Key, why: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE batch SET state = 'uncertain', sender = NULL, last_error = $3
+          WHERE tenant_id = $1 AND id = $2 AND state = 'sending'",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        why,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(())
+}
+
+/// Declares uncertain what was being sent by a process whose lease has run
+/// out, or for longer than a send may last. Returns how many.
+pub async fn abandon_sends(system: &System) -> Result<u64> {
+    let done = sqlx::query!(
+        "UPDATE batch b
+            SET state = 'uncertain', sender = NULL, last_error = 'the sending process went away'
+          WHERE b.state = 'sending'
+            AND (b.send_deadline < clock_timestamp()
+                 OR NOT EXISTS (SELECT FROM lease l
+                                 WHERE l.holder = b.sender AND l.expires_at > clock_timestamp()))"
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+pub(crate) fn key(tenant: Uuid, batch: Uuid) -> Key {
+    Key {
+        tenant: TenantId::from_uuid(tenant),
+        batch: BatchId::from_uuid(batch),
+    }
+}

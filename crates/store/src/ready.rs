@@ -1,0 +1,264 @@
+//! Jobs that wait: what the planner needs to know of them, and the claim that
+//! moves them into a batch.
+
+use offpeak_domain::batch::CloseReason;
+use offpeak_domain::id::{BatchId, BucketId, TenantId, UpstreamId};
+use time::OffsetDateTime;
+
+use crate::delta::{self, Change};
+use crate::{Result, System, SystemTx};
+
+/// One bucket with jobs in it.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Whose jobs.
+    pub tenant: TenantId,
+    /// What they share.
+    pub bucket: BucketId,
+    /// Where they go.
+    pub upstream: UpstreamId,
+    /// Model of all of them.
+    pub model: String,
+    /// How many, those in backoff included.
+    pub items: u64,
+    /// Sum of the lengths of their params.
+    pub bytes: u64,
+    /// When the first one that may go now became ready.
+    pub oldest: OffsetDateTime,
+    /// When the last one that may go now became ready.
+    pub newest: OffsetDateTime,
+    /// The nearest deadline among them.
+    pub deadline: Option<OffsetDateTime>,
+    /// At most so many in a batch, after a batch with them was refused.
+    pub max_items: Option<u32>,
+    /// The tenant's weight.
+    pub weight: u32,
+    /// The tenant's virtual time on this upstream; none before its first batch.
+    pub vtime: Option<i64>,
+}
+
+/// Every bucket with at least one job that may go at `now`. Its cost depends on
+/// the number of such buckets, not on how many jobs wait in them.
+pub async fn waiting(system: &System, now: OffsetDateTime) -> Result<Vec<Waiting>> {
+    let rows = sqlx::query!(
+        r#"WITH sums AS (
+               SELECT tenant_id, key, sum(n) AS n, sum(bytes) AS bytes
+                 FROM (SELECT tenant_id, key, n, bytes FROM tally
+                        WHERE scope = 'bucket' AND n <> 0
+                        UNION ALL
+                       SELECT tenant_id, key, n, bytes FROM delta
+                        WHERE scope = 'bucket') AS change
+                GROUP BY tenant_id, key
+               HAVING sum(n) > 0)
+           SELECT s.tenant_id AS "tenant_id!", s.key AS "key!", b.upstream_id, b.model,
+                  s.n::bigint AS "n!", s.bytes::bigint AS "bytes!",
+                  head.oldest AS "oldest!", head.newest AS "newest!", head.max_items,
+                  (SELECT deadline FROM ready
+                    WHERE tenant_id = s.tenant_id AND bucket_id = s.key AND deadline IS NOT NULL
+                    ORDER BY deadline LIMIT 1) AS deadline,
+                  t.weight, share.vtime AS "vtime?"
+             FROM sums s
+             JOIN bucket b ON b.tenant_id = s.tenant_id AND b.id = s.key
+             JOIN tenant t ON t.id = s.tenant_id
+             LEFT JOIN share ON share.tenant_id = s.tenant_id AND share.upstream_id = b.upstream_id
+            CROSS JOIN LATERAL (
+                  -- Two probes of the claim's index for each priority, instead
+                  -- of a walk over all that waits.
+                  SELECT min(first.not_before) AS oldest,
+                         max(last.not_before) AS newest,
+                         min(first.max_items) AS max_items
+                    FROM (VALUES (-1::smallint), (0::smallint), (1::smallint)) AS p (priority)
+                   CROSS JOIN LATERAL (
+                         SELECT not_before, max_items FROM ready
+                          WHERE tenant_id = s.tenant_id AND bucket_id = s.key
+                            AND priority = p.priority AND not_before <= $1
+                          ORDER BY not_before, id LIMIT 1) AS first
+                   CROSS JOIN LATERAL (
+                         SELECT not_before FROM ready
+                          WHERE tenant_id = s.tenant_id AND bucket_id = s.key
+                            AND priority = p.priority AND not_before <= $1
+                          ORDER BY not_before DESC, id DESC LIMIT 1) AS last) AS head
+            WHERE head.oldest IS NOT NULL
+            ORDER BY s.tenant_id, s.key
+            LIMIT 20000"#,
+        now,
+    )
+    .fetch_all(&system.pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Waiting {
+            tenant: TenantId::from_uuid(row.tenant_id),
+            bucket: BucketId::from_uuid(row.key),
+            upstream: UpstreamId::from_uuid(row.upstream_id),
+            model: row.model,
+            items: u64::try_from(row.n).unwrap_or(0),
+            bytes: u64::try_from(row.bytes).unwrap_or(0),
+            oldest: row.oldest,
+            newest: row.newest,
+            deadline: row.deadline,
+            max_items: row.max_items.and_then(|cap| u32::try_from(cap).ok()),
+            weight: u32::try_from(row.weight).unwrap_or(1),
+            vtime: row.vtime,
+        })
+        .collect())
+}
+
+/// What a batch is to be made of.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    /// Id of the new batch.
+    pub batch: BatchId,
+    /// Whose jobs.
+    pub tenant: TenantId,
+    /// From where.
+    pub bucket: BucketId,
+    /// To where.
+    pub upstream: UpstreamId,
+    /// Model of all of them.
+    pub model: &'a str,
+    /// At most so many.
+    pub max_items: u32,
+    /// At most so many bytes of body; a single longer job still goes, alone.
+    pub max_bytes: u64,
+    /// What each job adds to the body beside its params.
+    pub item_overhead: u64,
+    /// Why the batch is closed now.
+    pub reason: CloseReason,
+}
+
+/// What a claim took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Jobs in the batch.
+    pub items: u32,
+    /// Sum of the lengths of their params.
+    pub params_bytes: u64,
+}
+
+/// Moves the first jobs of a bucket into a new batch in state `planned`; the
+/// caller says what the body's exact length is and commits. Takes nothing and
+/// makes no batch when another process was faster.
+pub async fn claim(
+    tx: &mut SystemTx,
+    claim: &Claim<'_>,
+    body_len: impl FnOnce(Claimed) -> u64,
+) -> Result<Option<Claimed>> {
+    let now = tx.now();
+    let taken = sqlx::query!(
+        r#"WITH head AS MATERIALIZED (
+               SELECT id, bytes, max_items, priority, not_before
+                 FROM ready
+                WHERE tenant_id = $1 AND bucket_id = $2 AND not_before <= $3
+                ORDER BY priority DESC, not_before, id
+                LIMIT $4
+                  FOR UPDATE SKIP LOCKED),
+           measured AS (
+               SELECT id,
+                      row_number() OVER first_come AS place,
+                      sum(bytes + $6::bigint) OVER first_come AS body,
+                      min(coalesce(max_items, $4)) OVER first_come AS cap
+                 FROM head
+               WINDOW first_come AS (ORDER BY priority DESC, not_before, id)),
+           -- By one uncorrelated array: a join here is two to three times slower.
+           gone AS (
+               DELETE FROM ready
+                WHERE tenant_id = $1
+                  AND id = ANY (ARRAY(SELECT id FROM measured
+                                       WHERE place <= cap AND (body <= $5::bigint OR place = 1)))
+               RETURNING tenant_id, id, group_id, attempt, tries, bytes),
+           moved AS (
+               INSERT INTO inflight (tenant_id, batch_id, id, group_id, attempt, tries, bytes)
+               SELECT tenant_id, $7, id, group_id, attempt, tries, bytes FROM gone)
+           SELECT count(*) AS "items!", coalesce(sum(bytes), 0)::bigint AS "bytes!" FROM gone"#,
+        claim.tenant.as_uuid(),
+        claim.bucket.as_uuid(),
+        now,
+        i64::from(claim.max_items),
+        i64::try_from(claim.max_bytes).unwrap_or(i64::MAX),
+        i64::try_from(claim.item_overhead).unwrap_or(0),
+        claim.batch.as_uuid(),
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    if taken.items == 0 {
+        return Ok(None);
+    }
+    let claimed = Claimed {
+        items: u32::try_from(taken.items).unwrap_or(u32::MAX),
+        params_bytes: u64::try_from(taken.bytes).unwrap_or(0),
+    };
+    sqlx::query!(
+        "INSERT INTO batch (tenant_id, id, upstream_id, bucket_id, model, state, close_reason,
+                            items, body_bytes, planned_at, not_before)
+         VALUES ($1, $2, $3, $4, $5, 'planned', $6, $7, $8, $9, $9)",
+        claim.tenant.as_uuid(),
+        claim.batch.as_uuid(),
+        claim.upstream.as_uuid(),
+        claim.bucket.as_uuid(),
+        claim.model,
+        claim.reason.as_str(),
+        i32::try_from(taken.items).unwrap_or(i32::MAX),
+        i64::try_from(body_len(claimed)).unwrap_or(i64::MAX),
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    delta::append(
+        tx.conn(),
+        claim.tenant,
+        [Change::ready(claim.bucket, -taken.items, -taken.bytes)],
+    )
+    .await?;
+    Ok(Some(claimed))
+}
+
+/// Writes down how much virtual time a tenant has received on an upstream.
+pub async fn advance_share(
+    tx: &mut SystemTx,
+    tenant: TenantId,
+    upstream: UpstreamId,
+    vtime: i64,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO share (tenant_id, upstream_id, vtime) VALUES ($1, $2, $3)
+             ON CONFLICT (tenant_id, upstream_id) DO UPDATE SET vtime = excluded.vtime",
+        tenant.as_uuid(),
+        upstream.as_uuid(),
+        vtime,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// How much of an upstream's budgets is spent.
+#[derive(Clone, Copy, Debug)]
+pub struct Spent {
+    /// Creates in the last minute, and batches planned but not sent.
+    pub creates: u32,
+    /// Requests that wait upstream or are about to.
+    pub queued_items: u64,
+}
+
+/// Counts what is spent of an upstream's budgets.
+pub async fn spent(system: &System, upstream: UpstreamId, now: OffsetDateTime) -> Result<Spent> {
+    let row = sqlx::query!(
+        r#"SELECT (SELECT count(*) FROM batch
+                    WHERE upstream_id = $1 AND sent_at > $2::timestamptz - interval '1 minute')
+                  + (SELECT count(*) FROM batch
+                      WHERE upstream_id = $1 AND state = 'planned') AS "creates!",
+                  (SELECT coalesce(sum(items), 0) FROM batch
+                    WHERE upstream_id = $1
+                      AND state IN ('planned', 'sending', 'uncertain', 'in_progress', 'canceling'))
+                      AS "queued!""#,
+        upstream.as_uuid(),
+        now,
+    )
+    .fetch_one(&system.pool)
+    .await?;
+    Ok(Spent {
+        creates: u32::try_from(row.creates).unwrap_or(u32::MAX),
+        queued_items: u64::try_from(row.queued).unwrap_or(0),
+    })
+}

@@ -1,0 +1,95 @@
+//! Batches that Anthropic does not hold: their jobs are free again. Done in
+//! chunks; a crash between two leaves the rest to the next call.
+
+use std::time::Duration;
+
+use offpeak_domain::job::{Failure, Outcome};
+
+use crate::batch::{Key, key};
+use crate::settle::{Chunk, Effect, Measured, Next};
+use crate::{Result, System};
+
+/// Proven never to have been stored: `uncertain` becomes `refuted`.
+pub async fn refute(system: &System, key: Key) -> Result<()> {
+    sqlx::query!(
+        "UPDATE batch SET state = 'refuted'
+          WHERE tenant_id = $1 AND id = $2 AND state = 'uncertain'",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(())
+}
+
+/// Refused as a whole: `sending` (or a send declared uncertain) becomes `rejected`.
+pub async fn reject(system: &System, key: Key, why: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE batch SET state = 'rejected', sender = NULL, last_error = $3
+          WHERE tenant_id = $1 AND id = $2 AND state IN ('sending', 'uncertain')",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        why,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(())
+}
+
+/// Frees up to `limit` jobs of one refuted or rejected batch. Jobs of a
+/// rejected batch go on in batches of half its size; rejected alone, a job
+/// fails. Returns how many batches and jobs it freed: zero means that nothing
+/// is left.
+pub async fn free_some(system: &System, limit: i64) -> Result<u64> {
+    let mut tx = system.begin().await?;
+    let Some(batch) = sqlx::query!(
+        "SELECT b.tenant_id, b.id, b.state, b.items
+           FROM batch b
+          WHERE b.state IN ('refuted', 'rejected') AND b.freed_at IS NULL
+          ORDER BY b.planned_at
+          LIMIT 1
+            FOR UPDATE OF b SKIP LOCKED"
+    )
+    .fetch_optional(tx.conn())
+    .await?
+    else {
+        return Ok(0);
+    };
+    let rejected = batch.state == "rejected";
+    let key = key(batch.tenant_id, batch.id);
+    let (mut chunk, released) = Chunk::of_unsent(tx, key, limit).await?;
+    let count = released.len() as u64;
+    if released.is_empty() {
+        chunk.freed().await?;
+    }
+    let effects: Vec<Effect> = released
+        .into_iter()
+        // A canceled one has its result; nothing came of the attempt.
+        .filter(|released| !released.canceled)
+        .map(|released| Effect {
+            next: if rejected && batch.items == 1 {
+                Next::End {
+                    outcome: Outcome::Failed,
+                    failure: Some(Failure::RejectedAlone),
+                    stop_reason: None,
+                }
+            } else {
+                Next::Again {
+                    as_outcome: if rejected { "rejected" } else { "refuted" },
+                    label: None,
+                    counts: false,
+                    after: Duration::ZERO,
+                    max_items: rejected.then(|| (batch.items / 2).max(1)),
+                }
+            },
+            released,
+            line: None,
+            line_hash: None,
+            model: None,
+            measured: Measured::default(),
+            billed: false,
+        })
+        .collect();
+    chunk.commit(&effects).await?;
+    Ok(count.max(1))
+}

@@ -1,0 +1,574 @@
+//! Settling: a line takes effect only if the same transaction deletes its row
+//! from `inflight`. Everything else that is written comes from the deleted set,
+//! so the same line, read again, in any order, after a crash, changes nothing.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use offpeak_domain::id::{BucketId, GroupId, JobId};
+use offpeak_domain::job::{Failure, Outcome, State};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::batch::Key;
+use crate::delta::{self, Change};
+use crate::lease::interval;
+use crate::{Result, System, SystemTx};
+
+/// A job taken out of flight, with what stood in its row and head.
+#[derive(Clone, Debug)]
+pub struct Released {
+    /// Which.
+    pub job: JobId,
+    /// Number of the attempt that ended.
+    pub attempt: i32,
+    /// Tries that counted before it.
+    pub tries: u32,
+    /// The user canceled it: its result stands already.
+    pub canceled: bool,
+    group: Option<GroupId>,
+    bucket: BucketId,
+    bytes: i32,
+    priority: i16,
+    job_type: Option<String>,
+    user_label: Option<String>,
+    model: String,
+}
+
+/// One chunk in the making: its inflight rows are deleted, its effects are not
+/// yet written. Dropped without [`Chunk::commit`] nothing has happened.
+#[derive(Debug)]
+pub struct Chunk {
+    tx: SystemTx,
+    key: Key,
+    /// In which state the jobs of this batch were counted until now.
+    from: State,
+}
+
+/// What a line says that a ledger entry or a result holds.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Uncached input.
+    pub input_tokens: i64,
+    /// Output, thinking included.
+    pub output_tokens: i64,
+    /// Written to the cache for five minutes.
+    pub cache_write_5m: i64,
+    /// Written to the cache for an hour.
+    pub cache_write_1h: i64,
+    /// Read from the cache.
+    pub cache_read: i64,
+    /// Web searches, which a batch does not halve.
+    pub web_searches: i64,
+    /// What it cost, in pico-dollars.
+    pub cost_pico: i64,
+    /// What the same usage would have cost synchronously.
+    pub sync_pico: i64,
+}
+
+/// How a released job goes on.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// It ends with this result.
+    End {
+        /// Completed or failed.
+        outcome: Outcome,
+        /// Why it failed.
+        failure: Option<Failure>,
+        /// Anthropic's stop reason.
+        stop_reason: Option<String>,
+    },
+    /// It becomes ready again.
+    Again {
+        /// What the attempt is remembered as.
+        as_outcome: &'static str,
+        /// The label of that attempt.
+        label: Option<String>,
+        /// Whether it counts against the limit of tries.
+        counts: bool,
+        /// Backoff.
+        after: Duration,
+        /// At most so many jobs in its next batch.
+        max_items: Option<i32>,
+    },
+    /// It has its result already; the line goes to the attempts.
+    SetAside {
+        /// What the attempt is remembered as.
+        as_outcome: &'static str,
+    },
+}
+
+/// One effect.
+#[derive(Clone, Debug)]
+pub struct Effect {
+    /// The job it falls on.
+    pub released: Released,
+    /// How it goes on.
+    pub next: Next,
+    /// The raw line, if there was one.
+    pub line: Option<Vec<u8>>,
+    /// SHA-256 of the line.
+    pub line_hash: Option<Vec<u8>>,
+    /// Model that answered, where it did; otherwise the one asked for counts.
+    pub model: Option<String>,
+    /// Usage and money; zero where nothing is billed.
+    pub measured: Measured,
+    /// Whether it goes into the ledger.
+    pub billed: bool,
+}
+
+impl Chunk {
+    /// Begins a chunk of an ended batch by taking these jobs out of flight, and
+    /// renews the term for which nobody else reads the batch. Jobs that are not
+    /// in flight in this batch any more are missing from the answer: their
+    /// lines are replays.
+    pub async fn begin(
+        system: &System,
+        key: Key,
+        term: Duration,
+        jobs: &[JobId],
+    ) -> Result<(Self, HashMap<JobId, Released>)> {
+        let mut tx = system.begin().await?;
+        sqlx::query!(
+            "UPDATE batch SET ingest_until = clock_timestamp() + $3::interval
+              WHERE tenant_id = $1 AND id = $2 AND state = 'ended'",
+            key.tenant.as_uuid(),
+            key.batch.as_uuid(),
+            interval(term),
+        )
+        .execute(tx.conn())
+        .await?;
+        let ids: Vec<Uuid> = jobs.iter().map(|job| job.as_uuid()).collect();
+        let released = release(tx.conn(), key, &ids).await?;
+        let released = released.into_iter().map(|row| (row.job, row)).collect();
+        Ok((
+            Self {
+                tx,
+                key,
+                from: State::Processing,
+            },
+            released,
+        ))
+    }
+
+    /// Begins a chunk of a batch that Anthropic does not hold (refuted or
+    /// rejected), with up to `limit` of its jobs.
+    pub(crate) async fn of_unsent(
+        mut tx: SystemTx,
+        key: Key,
+        limit: i64,
+    ) -> Result<(Self, Vec<Released>)> {
+        let ids = sqlx::query_scalar!(
+            "SELECT id FROM inflight
+              WHERE tenant_id = $1 AND batch_id = $2 ORDER BY id LIMIT $3",
+            key.tenant.as_uuid(),
+            key.batch.as_uuid(),
+            limit,
+        )
+        .fetch_all(tx.conn())
+        .await?;
+        let released = release(tx.conn(), key, &ids).await?;
+        Ok((
+            Self {
+                tx,
+                key,
+                from: State::Queued,
+            },
+            released,
+        ))
+    }
+
+    /// Writes down that no job of this unsent batch is left in it.
+    pub(crate) async fn freed(&mut self) -> Result<()> {
+        sqlx::query!(
+            "UPDATE batch SET freed_at = clock_timestamp() WHERE tenant_id = $1 AND id = $2",
+            self.key.tenant.as_uuid(),
+            self.key.batch.as_uuid(),
+        )
+        .execute(self.tx.conn())
+        .await?;
+        Ok(())
+    }
+
+    /// The database's time in this chunk.
+    pub fn now(&self) -> OffsetDateTime {
+        self.tx.now()
+    }
+
+    /// Writes the effects and commits: results, outputs, attempts, ready rows,
+    /// ledger and counts, each as one set.
+    pub async fn commit(mut self, effects: &[Effect]) -> Result<()> {
+        let now = self.now();
+        let (key, from) = (self.key, self.from);
+        let conn = self.tx.conn();
+        write_results(conn, key, now, effects).await?;
+        write_attempts(conn, key, now, effects).await?;
+        write_ready(conn, key, now, effects).await?;
+        write_ledger(conn, key, now, effects).await?;
+        delta::append(
+            conn,
+            key.tenant,
+            effects.iter().flat_map(|effect| changes(from, effect)),
+        )
+        .await?;
+        self.tx.commit().await
+    }
+}
+
+async fn release(conn: &mut PgConnection, key: Key, ids: &[Uuid]) -> Result<Vec<Released>> {
+    let rows = sqlx::query!(
+        r#"WITH gone AS (
+               DELETE FROM inflight
+                WHERE tenant_id = $1 AND batch_id = $2 AND id = ANY ($3)
+               RETURNING id, attempt, tries, canceled, bytes)
+           SELECT g.id AS "id!", g.attempt AS "attempt!", g.tries AS "tries!",
+                  g.canceled AS "canceled!", g.bytes AS "bytes!",
+                  j.group_id, j.bucket_id, j.priority, j.type, j.user_label, j.model
+             FROM gone g
+             JOIN job j ON j.tenant_id = $1 AND j.id = g.id
+            ORDER BY g.id"#,
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Released {
+            job: JobId::from_uuid(row.id),
+            attempt: row.attempt,
+            tries: u32::try_from(row.tries).unwrap_or(0),
+            canceled: row.canceled,
+            group: row.group_id.map(GroupId::from_uuid),
+            bucket: BucketId::from_uuid(row.bucket_id),
+            bytes: row.bytes,
+            priority: row.priority,
+            job_type: row.r#type,
+            user_label: row.user_label,
+            model: row.model,
+        })
+        .collect())
+}
+
+/// What an effect changes in the counts. A canceled job left them when it was
+/// canceled; only its money is still to be counted.
+fn changes(from: State, effect: &Effect) -> impl Iterator<Item = Change> {
+    let Effect {
+        released,
+        next,
+        measured,
+        ..
+    } = effect;
+    let to = match next {
+        Next::End { outcome, .. } => Some(match outcome {
+            Outcome::Completed => State::Completed,
+            Outcome::Failed => State::Failed,
+            Outcome::Canceled => State::Canceled,
+        }),
+        Next::Again { .. } => Some(State::Queued),
+        Next::SetAside { .. } => None,
+    };
+    let moved = to
+        .filter(|to| *to != from)
+        .into_iter()
+        .flat_map(move |to| Change::moved(released.group, from, to, 1));
+    let ready = matches!(next, Next::Again { .. })
+        .then(|| Change::ready(released.bucket, 1, i64::from(released.bytes)));
+    let money = effect.billed.then_some(()).into_iter().flat_map(move |()| {
+        [
+            Some(delta::Of::Tenant),
+            released.group.map(delta::Of::Group),
+        ]
+        .into_iter()
+        .flatten()
+        .map(move |of| Change {
+            input_tokens: measured.input_tokens,
+            output_tokens: measured.output_tokens,
+            cost_pico: measured.cost_pico,
+            sync_pico: measured.sync_pico,
+            ..Change::count(of, "billed", 1)
+        })
+    });
+    moved.chain(ready).chain(money)
+}
+
+async fn write_results(
+    conn: &mut PgConnection,
+    key: Key,
+    now: OffsetDateTime,
+    effects: &[Effect],
+) -> Result<()> {
+    let ends: Vec<(&Effect, Outcome, Option<Failure>, Option<&String>)> = effects
+        .iter()
+        .filter_map(|effect| match &effect.next {
+            Next::End {
+                outcome,
+                failure,
+                stop_reason,
+            } => Some((effect, *outcome, *failure, stop_reason.as_ref())),
+            Next::Again { .. } | Next::SetAside { .. } => None,
+        })
+        .collect();
+    if ends.is_empty() {
+        return Ok(());
+    }
+    let tokens = |f: fn(&Measured) -> i64| -> Vec<i64> {
+        ends.iter().map(|end| f(&end.0.measured)).collect()
+    };
+    sqlx::query!(
+        "INSERT INTO result (tenant_id, batch_id, ended_at,
+                             id, outcome, label, message, group_id, type, user_label, model,
+                             attempt, stop_reason, input_tokens, output_tokens,
+                             cache_write_tokens, cache_read_tokens, cost_pico, sync_pico, line_hash)
+         SELECT $1, $2, $3, *
+           FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::text[],
+                       $10::text[], $11::text[], $12::integer[], $13::text[], $14::bigint[],
+                       $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[],
+                       $20::bytea[])",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        now,
+        &ends
+            .iter()
+            .map(|end| end.0.released.job.as_uuid())
+            .collect::<Vec<_>>(),
+        &ends
+            .iter()
+            .map(|end| end.1.as_str().to_owned())
+            .collect::<Vec<_>>(),
+        &ends
+            .iter()
+            .map(|end| end.2.map(|f| f.label().to_owned()))
+            .collect::<Vec<_>>() as _,
+        &ends
+            .iter()
+            .map(|end| end.2.map(|f| f.message().to_owned()))
+            .collect::<Vec<_>>() as _,
+        &ends
+            .iter()
+            .map(|end| end.0.released.group.map(GroupId::as_uuid))
+            .collect::<Vec<_>>() as _,
+        &ends
+            .iter()
+            .map(|end| end.0.released.job_type.clone())
+            .collect::<Vec<_>>() as _,
+        &ends
+            .iter()
+            .map(|end| end.0.released.user_label.clone())
+            .collect::<Vec<_>>() as _,
+        &ends
+            .iter()
+            .map(|end| end
+                .0
+                .model
+                .clone()
+                .unwrap_or_else(|| end.0.released.model.clone()))
+            .collect::<Vec<_>>(),
+        &ends
+            .iter()
+            .map(|end| end.0.released.attempt)
+            .collect::<Vec<_>>(),
+        &ends.iter().map(|end| end.3.cloned()).collect::<Vec<_>>() as _,
+        &tokens(|m| m.input_tokens),
+        &tokens(|m| m.output_tokens),
+        &tokens(|m| m.cache_write_5m + m.cache_write_1h),
+        &tokens(|m| m.cache_read),
+        &tokens(|m| m.cost_pico),
+        &tokens(|m| m.sync_pico),
+        &ends
+            .iter()
+            .map(|end| end.0.line_hash.clone())
+            .collect::<Vec<_>>() as _,
+    )
+    .execute(&mut *conn)
+    .await?;
+
+    let (ids, lines): (Vec<Uuid>, Vec<&[u8]>) = ends
+        .iter()
+        .filter_map(|end| Some((end.0.released.job.as_uuid(), end.0.line.as_deref()?)))
+        .unzip();
+    sqlx::query!(
+        "INSERT INTO output (tenant_id, id, line)
+         SELECT $1, * FROM unnest($2::uuid[], $3::bytea[])",
+        key.tenant.as_uuid(),
+        &ids,
+        &lines as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn write_attempts(
+    conn: &mut PgConnection,
+    key: Key,
+    now: OffsetDateTime,
+    effects: &[Effect],
+) -> Result<()> {
+    let rows: Vec<(&Effect, &'static str, Option<&String>)> = effects
+        .iter()
+        .filter_map(|effect| match &effect.next {
+            Next::Again {
+                as_outcome, label, ..
+            } => Some((effect, *as_outcome, label.as_ref())),
+            Next::SetAside { as_outcome } => Some((effect, *as_outcome, None)),
+            Next::End { .. } => None,
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO attempt (tenant_id, batch_id, ended_at,
+                              id, attempt, outcome, label, cost_pico, line)
+         SELECT $1, $2, $3, *
+           FROM unnest($4::uuid[], $5::integer[], $6::text[], $7::text[], $8::bigint[], $9::bytea[])
+             ON CONFLICT DO NOTHING",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        now,
+        &rows
+            .iter()
+            .map(|row| row.0.released.job.as_uuid())
+            .collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| row.0.released.attempt)
+            .collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.1.to_owned()).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.2.cloned()).collect::<Vec<_>>() as _,
+        &rows
+            .iter()
+            .map(|row| row.0.measured.cost_pico)
+            .collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| row.0.line.clone())
+            .collect::<Vec<_>>() as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn write_ready(
+    conn: &mut PgConnection,
+    key: Key,
+    now: OffsetDateTime,
+    effects: &[Effect],
+) -> Result<()> {
+    let rows: Vec<(&Released, bool, Duration, Option<i32>)> = effects
+        .iter()
+        .filter_map(|effect| match &effect.next {
+            Next::Again {
+                counts,
+                after,
+                max_items,
+                ..
+            } => Some((&effect.released, *counts, *after, *max_items)),
+            Next::End { .. } | Next::SetAside { .. } => None,
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before, bytes,
+                            attempt, tries, max_items)
+         SELECT $1, *
+           FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::timestamptz[],
+                       $7::integer[], $8::integer[], $9::integer[], $10::integer[])",
+        key.tenant.as_uuid(),
+        &rows
+            .iter()
+            .map(|row| row.0.job.as_uuid())
+            .collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| row.0.bucket.as_uuid())
+            .collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| row.0.group.map(GroupId::as_uuid))
+            .collect::<Vec<_>>() as _,
+        &rows.iter().map(|row| row.0.priority).collect::<Vec<_>>(),
+        &rows.iter().map(|row| now + row.2).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.0.bytes).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.0.attempt + 1).collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| i32::try_from(row.0.tries + u32::from(row.1)).unwrap_or(i32::MAX))
+            .collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.3).collect::<Vec<_>>() as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn write_ledger(
+    conn: &mut PgConnection,
+    key: Key,
+    now: OffsetDateTime,
+    effects: &[Effect],
+) -> Result<()> {
+    let rows: Vec<&Effect> = effects.iter().filter(|effect| effect.billed).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let tokens =
+        |f: fn(&Measured) -> i64| -> Vec<i64> { rows.iter().map(|row| f(&row.measured)).collect() };
+    sqlx::query!(
+        "INSERT INTO ledger (tenant_id, batch_id, at, day, lane,
+                             id, attempt, group_id, type, user_label, model, input_tokens,
+                             output_tokens, cache_write_5m, cache_write_1h, cache_read_tokens,
+                             web_searches, cost_pico, sync_pico)
+         SELECT $1, $2, $3, ($3::timestamptz AT TIME ZONE 'UTC')::date, 'batch', *
+           FROM unnest($4::uuid[], $5::integer[], $6::uuid[], $7::text[], $8::text[], $9::text[],
+                       $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
+                       $15::bigint[], $16::bigint[], $17::bigint[])",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        now,
+        &rows
+            .iter()
+            .map(|row| row.released.job.as_uuid())
+            .collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| row.released.attempt)
+            .collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| row.released.group.map(GroupId::as_uuid))
+            .collect::<Vec<_>>() as _,
+        &rows
+            .iter()
+            .map(|row| row.released.job_type.clone())
+            .collect::<Vec<_>>() as _,
+        &rows
+            .iter()
+            .map(|row| row.released.user_label.clone())
+            .collect::<Vec<_>>() as _,
+        &rows
+            .iter()
+            .map(|row| row
+                .model
+                .clone()
+                .unwrap_or_else(|| row.released.model.clone()))
+            .collect::<Vec<_>>(),
+        &tokens(|m| m.input_tokens),
+        &tokens(|m| m.output_tokens),
+        &tokens(|m| m.cache_write_5m),
+        &tokens(|m| m.cache_write_1h),
+        &tokens(|m| m.cache_read),
+        &tokens(|m| m.web_searches),
+        &tokens(|m| m.cost_pico),
+        &tokens(|m| m.sync_pico),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Upkeep: partitions ahead, statistics of partitioned parents, uploads that
+//! nobody finished, idempotency keys that expired.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::lease::interval;
+use crate::{Result, System};
+
+/// Makes the partitions from yesterday to `days` ahead. Returns how many were missing.
+pub async fn partitions_ahead(system: &System, days: i32) -> Result<u32> {
+    let made = sqlx::query_scalar!(r#"SELECT ensure_partitions($1) AS "made!""#, days)
+        .fetch_one(&system.pool)
+        .await?;
+    Ok(u32::try_from(made).unwrap_or(0))
+}
+
+/// Refreshes the planner's statistics of the partitioned tables.
+pub async fn analyse(system: &System) -> Result<()> {
+    sqlx::query!("SELECT analyse_parents() AS done")
+        .fetch_one(&system.pool)
+        .await?;
+    Ok(())
+}
+
+/// Removes up to `limit` staged jobs of uploads that were refused, or that
+/// nobody went on with for `patience`. Returns how many jobs and groups went;
+/// zero means that nothing is left to remove.
+pub async fn purge_unopened(
+    system: &System,
+    now: OffsetDateTime,
+    patience: Duration,
+    limit: i64,
+) -> Result<u64> {
+    let mut tx = system.begin().await?;
+    let Some(group) = sqlx::query!(
+        "SELECT tenant_id, id
+           FROM job_group
+          WHERE opened_at IS NULL
+            AND (dropped_at IS NOT NULL OR staged_at < $1::timestamptz - $2::interval)
+          ORDER BY staged_at
+          LIMIT 1
+            -- Locked against an upload that goes on just now.
+            FOR UPDATE SKIP LOCKED",
+        now,
+        interval(patience),
+    )
+    .fetch_optional(tx.conn())
+    .await?
+    else {
+        return Ok(0);
+    };
+    // From here on the upload cannot go on: its next chunk finds it dropped.
+    sqlx::query!(
+        "UPDATE job_group SET dropped_at = coalesce(dropped_at, $3)
+          WHERE tenant_id = $1 AND id = $2",
+        group.tenant_id,
+        group.id,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM job WHERE tenant_id = $1 AND group_id = $2 ORDER BY id LIMIT $3",
+        group.tenant_id,
+        group.id,
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    if ids.is_empty() {
+        sqlx::query!(
+            "WITH freed AS (
+                 DELETE FROM idempotency WHERE tenant_id = $1 AND group_id = $2)
+             DELETE FROM job_group WHERE tenant_id = $1 AND id = $2",
+            group.tenant_id,
+            group.id,
+        )
+        .execute(tx.conn())
+        .await?;
+    } else {
+        sqlx::query!(
+            "WITH heads AS (DELETE FROM job WHERE tenant_id = $1 AND id = ANY ($2))
+             DELETE FROM payload WHERE tenant_id = $1 AND id = ANY ($2)",
+            group.tenant_id,
+            &ids,
+        )
+        .execute(tx.conn())
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(ids.len().max(1) as u64)
+}
+
+/// Forgets idempotency keys older than `age`. Returns how many.
+pub async fn purge_keys(
+    system: &System,
+    now: OffsetDateTime,
+    age: Duration,
+    limit: i64,
+) -> Result<u64> {
+    let done = sqlx::query!(
+        "DELETE FROM idempotency
+          WHERE (tenant_id, key) IN (
+                SELECT tenant_id, key FROM idempotency
+                 WHERE created_at < $1::timestamptz - $2::interval
+                 ORDER BY created_at
+                 LIMIT $3)",
+        now,
+        interval(age),
+        limit,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(done.rows_affected())
+}

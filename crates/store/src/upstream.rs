@@ -1,0 +1,97 @@
+//! Upstreams: an Anthropic credential with its limits. The deployment's own
+//! has the nil id.
+
+use offpeak_domain::id::UpstreamId;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{Result, System};
+
+/// The deployment's own upstream.
+pub const OWN: UpstreamId = UpstreamId::from_uuid(Uuid::nil());
+
+/// One upstream as it stands.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Which.
+    pub id: UpstreamId,
+    /// Batch creates allowed a minute.
+    pub creates_per_minute: u32,
+    /// Requests that may wait upstream at once.
+    pub max_queued_items: u64,
+    /// Why nothing is sent at the moment.
+    pub paused_reason: Option<String>,
+}
+
+/// Writes down the deployment's own upstream. A changed base URL, which means
+/// another credential, ends its pause.
+pub async fn register(
+    system: &System,
+    name: &str,
+    base_url: &str,
+    creates_per_minute: u32,
+    max_queued_items: u64,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO upstream AS u (id, name, base_url, creates_per_minute, max_queued_items)
+         VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (id) DO UPDATE
+            SET name = excluded.name,
+                base_url = excluded.base_url,
+                creates_per_minute = excluded.creates_per_minute,
+                max_queued_items = excluded.max_queued_items,
+                paused_reason = NULL,
+                paused_until = NULL",
+        OWN.as_uuid(),
+        name,
+        base_url,
+        i32::try_from(creates_per_minute).unwrap_or(i32::MAX),
+        i64::try_from(max_queued_items).unwrap_or(i64::MAX),
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(())
+}
+
+/// Every upstream, with a pause that is over left out.
+pub async fn all(system: &System, now: OffsetDateTime) -> Result<Vec<Upstream>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, creates_per_minute, max_queued_items,
+                  CASE WHEN paused_until IS NULL OR paused_until > $1 THEN paused_reason END
+                      AS paused_reason
+             FROM upstream
+            ORDER BY id
+            LIMIT 10000"#,
+        now,
+    )
+    .fetch_all(&system.pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Upstream {
+            id: UpstreamId::from_uuid(row.id),
+            creates_per_minute: u32::try_from(row.creates_per_minute).unwrap_or(1),
+            max_queued_items: u64::try_from(row.max_queued_items).unwrap_or(1),
+            paused_reason: row.paused_reason,
+        })
+        .collect())
+}
+
+/// Stops sending, with the reason that the operator reads; until a time, or
+/// until somebody restarts the server with a credential that works.
+pub async fn pause(
+    system: &System,
+    id: UpstreamId,
+    reason: &str,
+    until: Option<OffsetDateTime>,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE upstream SET paused_reason = $2, paused_until = $3 WHERE id = $1",
+        id.as_uuid(),
+        reason,
+        until,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(())
+}
