@@ -12,11 +12,19 @@
 //! two calls; the caller asks again with the same facts and gets the same
 //! answer.
 
+mod field;
 mod label;
 
+pub mod api_key;
 pub mod batch;
 pub mod id;
 pub mod job;
 pub mod money;
+pub mod params;
+pub mod price;
+pub mod reconcile;
+pub mod retry;
+pub mod settle;
 
+pub use field::FieldError;
 pub use label::UnknownLabel;

@@ -1,0 +1,234 @@
+//! What became of a send whose answer was lost.
+//!
+//! A create has no idempotency key, and until a message batch ends its
+//! contents cannot be read: only workspace, time and count tell it. So the
+//! rule is timid. It adopts a stranger only when nothing else could be meant,
+//! refutes only after several complete listings over a long time, and waits
+//! otherwise; waiting delays jobs, each of the other two can pay twice.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+/// How far outside the send Anthropic's clock may place the creation.
+pub const SKEW: Duration = Duration::from_mins(5);
+/// Complete listings without a trace that refute a send.
+pub const LISTINGS: u32 = 3;
+
+/// One send that has no clear answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uncertain {
+    /// Requests in it.
+    pub items: u64,
+    /// When its first byte may have left.
+    pub sent_at: OffsetDateTime,
+    /// When its sender had given up at the latest.
+    pub deadline: OffsetDateTime,
+}
+
+/// One message batch of a complete listing of the workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// When Anthropic says it was created.
+    pub created_at: OffsetDateTime,
+    /// Requests in it: the sum of its counts.
+    pub total: u64,
+    /// Whether it cannot be meant: it is another batch of ours, or its results
+    /// were read and name none of our jobs.
+    pub known: bool,
+}
+
+/// The complete listings that were made for this send, the present included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listings {
+    /// How many; only those begun after the send's deadline.
+    pub count: u32,
+    /// When the first of them began.
+    pub first: OffsetDateTime,
+    /// When the last of them began.
+    pub last: OffsetDateTime,
+}
+
+/// What to believe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The candidate at this index is the one. It stays unverified until its
+    /// first result line names a job of ours.
+    Adopt(usize),
+    /// Nothing is certain yet: list again later.
+    Wait,
+    /// It was never stored; its jobs are free.
+    Refute,
+}
+
+/// Decides about `send` after a complete listing that showed `candidates`.
+///
+/// `alike` counts the other uncertain sends to the same workspace with as many
+/// items and an overlapping window: with one of those about, a match proves
+/// nothing. `settle` is how long after the deadline a batch could still become
+/// visible.
+pub fn reconcile(
+    send: &Uncertain,
+    candidates: &[Candidate],
+    alike: usize,
+    listings: Option<Listings>,
+    settle: Duration,
+) -> Verdict {
+    let window = send.sent_at - SKEW..=send.deadline + SKEW;
+    let is_suspect = |c: &Candidate| !c.known && window.contains(&c.created_at);
+    let fits = |c: &Candidate| is_suspect(c) && c.total == send.items;
+
+    let mut fitting = (0..candidates.len()).filter(|index| fits(&candidates[*index]));
+    if let (Some(only), None, 0) = (fitting.next(), fitting.next(), alike) {
+        return Verdict::Adopt(only);
+    }
+    // Of another size, or too many of ours: counts may be wrong or late, so
+    // any stranger in the window might be ours until it ended and was read.
+    if candidates.iter().any(is_suspect) {
+        return Verdict::Wait;
+    }
+    match listings {
+        Some(seen) if seen.prove_absence(send, settle) => Verdict::Refute,
+        _ => Verdict::Wait,
+    }
+}
+
+impl Listings {
+    /// Enough of them, none before the sender had given up, and the last so
+    /// long after it that a stored batch would have become visible.
+    fn prove_absence(self, send: &Uncertain, settle: Duration) -> bool {
+        self.count >= LISTINGS && self.first > send.deadline && self.last >= send.deadline + settle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Candidate, Listings, Uncertain, Verdict, reconcile};
+    use proptest::prelude::*;
+    use std::time::Duration;
+    use time::OffsetDateTime;
+    use time::macros::datetime;
+
+    const SENT: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
+    const SEND: Uncertain = Uncertain {
+        items: 500,
+        sent_at: SENT,
+        deadline: datetime!(2026-11-22 12:05 UTC),
+    };
+    const SETTLE: Duration = Duration::from_mins(15);
+
+    fn minutes(minutes: i64) -> OffsetDateTime {
+        SENT + time::Duration::minutes(minutes)
+    }
+
+    fn candidate(minute: i64, total: u64) -> Candidate {
+        Candidate {
+            created_at: minutes(minute),
+            total,
+            known: false,
+        }
+    }
+
+    fn listings(count: u32, first: i64, last: i64) -> Listings {
+        Listings {
+            count,
+            first: minutes(first),
+            last: minutes(last),
+        }
+    }
+
+    fn verdict(candidates: &[Candidate], alike: usize) -> Verdict {
+        reconcile(&SEND, candidates, alike, Some(listings(9, 6, 60)), SETTLE)
+    }
+
+    #[test]
+    fn the_only_stranger_of_our_size_is_adopted() {
+        assert_eq!(verdict(&[candidate(0, 500)], 0), Verdict::Adopt(0));
+        let others = [
+            candidate(-60, 500), // long before
+            candidate(2, 499),   // of another size
+            Candidate {
+                known: true,
+                ..candidate(1, 500)
+            }, // one of ours
+            candidate(2, 500),
+            candidate(30, 500), // long after
+        ];
+        assert_eq!(verdict(&others, 0), Verdict::Adopt(3));
+    }
+
+    #[test]
+    fn the_window_ends_five_minutes_outside_the_send() {
+        for (minute, expected) in [
+            (-6, Verdict::Refute),
+            (-5, Verdict::Adopt(0)),
+            (10, Verdict::Adopt(0)),
+            (11, Verdict::Refute),
+        ] {
+            assert_eq!(verdict(&[candidate(minute, 500)], 0), expected, "{minute}");
+        }
+    }
+
+    #[test]
+    fn doubt_waits() {
+        assert_eq!(
+            verdict(&[candidate(1, 500), candidate(2, 500)], 0),
+            Verdict::Wait
+        );
+        assert_eq!(verdict(&[candidate(1, 500)], 1), Verdict::Wait);
+        assert_eq!(verdict(&[candidate(1, 77)], 0), Verdict::Wait);
+    }
+
+    #[test]
+    fn absence_needs_three_listings_late_enough() {
+        let after = |seen| reconcile(&SEND, &[], 0, Some(seen), SETTLE);
+        assert_eq!(reconcile(&SEND, &[], 0, None, SETTLE), Verdict::Wait);
+        assert_eq!(after(listings(2, 6, 20)), Verdict::Wait, "too few");
+        assert_eq!(
+            after(listings(3, 5, 20)),
+            Verdict::Wait,
+            "first before the sender gave up"
+        );
+        assert_eq!(after(listings(3, 6, 19)), Verdict::Wait, "last too early");
+        assert_eq!(after(listings(3, 6, 20)), Verdict::Refute);
+        let twin = reconcile(&SEND, &[], 1, Some(listings(3, 6, 20)), SETTLE);
+        assert_eq!(
+            twin,
+            Verdict::Refute,
+            "with nothing in sight, a twin does not matter"
+        );
+    }
+
+    proptest! {
+        /// Whatever is listed: no known or misfitting batch is adopted, and
+        /// nothing is refuted while a stranger stands in the window.
+        #[test]
+        fn never_adopts_or_refutes_against_the_evidence(
+            candidates in prop::collection::vec(
+                (-20_i64..30, prop_oneof![Just(500_u64), 0..1_000_u64], any::<bool>())
+                    .prop_map(|(minute, total, known)| Candidate {
+                        known,
+                        ..candidate(minute, total)
+                    }),
+                0..6,
+            ),
+            alike in 0_usize..2,
+            count in 0_u32..5,
+            last in 0_i64..40,
+        ) {
+            let seen = listings(count, 6, last);
+            let suspects = candidates
+                .iter()
+                .filter(|c| !c.known && (minutes(-5)..=minutes(10)).contains(&c.created_at))
+                .count();
+            match reconcile(&SEND, &candidates, alike, Some(seen), SETTLE) {
+                Verdict::Adopt(index) => {
+                    prop_assert!(!candidates[index].known && candidates[index].total == 500);
+                    prop_assert_eq!(alike, 0);
+                }
+                Verdict::Refute => prop_assert!(suspects == 0 && count >= 3 && last >= 20),
+                Verdict::Wait => {}
+            }
+        }
+    }
+}
