@@ -116,6 +116,9 @@ CREATE TABLE job (
     priority     smallint NOT NULL CHECK (priority BETWEEN -1 AND 1),
     -- Length of payload.params, so that a batch's length is a sum.
     bytes        integer NOT NULL CHECK (bytes > 0),
+    -- The answer has to fit a JSON schema that stands in the params: spares
+    -- the ingest reading the payload of every other job.
+    structured   boolean NOT NULL DEFAULT false,
     -- Small JSON of the app's own, given back as it came.
     metadata     text,
     PRIMARY KEY (tenant_id, id)

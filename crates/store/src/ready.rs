@@ -136,15 +136,15 @@ pub struct Claimed {
     pub params_bytes: u64,
 }
 
-/// Moves the first jobs of a bucket into a new batch in state `planned`; the
+/// Moves the first jobs of a bucket that may go at `now` into a new batch in state `planned`; the
 /// caller says what the body's exact length is and commits. Takes nothing and
 /// makes no batch when another process was faster.
 pub async fn claim(
     tx: &mut SystemTx,
+    now: OffsetDateTime,
     claim: &Claim<'_>,
     body_len: impl FnOnce(Claimed) -> u64,
 ) -> Result<Option<Claimed>> {
-    let now = tx.now();
     let taken = sqlx::query!(
         r#"WITH head AS MATERIALIZED (
                SELECT id, bytes, max_items, priority, not_before

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use offpeak_domain::job::{Failure, Outcome};
+use time::OffsetDateTime;
 
 use crate::batch::{Key, key};
 use crate::settle::{Chunk, Effect, Measured, Next};
@@ -40,7 +41,7 @@ pub async fn reject(system: &System, key: Key, why: &str) -> Result<()> {
 /// rejected batch go on in batches of half its size; rejected alone, a job
 /// fails. Returns how many batches and jobs it freed: zero means that nothing
 /// is left.
-pub async fn free_some(system: &System, limit: i64) -> Result<u64> {
+pub async fn free_some(system: &System, now: OffsetDateTime, limit: i64) -> Result<u64> {
     let mut tx = system.begin().await?;
     let Some(batch) = sqlx::query!(
         "SELECT b.tenant_id, b.id, b.state, b.items
@@ -90,6 +91,6 @@ pub async fn free_some(system: &System, limit: i64) -> Result<u64> {
             billed: false,
         })
         .collect();
-    chunk.commit(&effects).await?;
+    chunk.commit(now, &effects).await?;
     Ok(count.max(1))
 }

@@ -27,6 +27,8 @@ pub struct Released {
     pub tries: u32,
     /// The user canceled it: its result stands already.
     pub canceled: bool,
+    /// Its answer has to fit a schema that stands in its params.
+    pub structured: bool,
     group: Option<GroupId>,
     bucket: BucketId,
     bytes: i32,
@@ -191,15 +193,9 @@ impl Chunk {
         Ok(())
     }
 
-    /// The database's time in this chunk.
-    pub fn now(&self) -> OffsetDateTime {
-        self.tx.now()
-    }
-
     /// Writes the effects and commits: results, outputs, attempts, ready rows,
     /// ledger and counts, each as one set.
-    pub async fn commit(mut self, effects: &[Effect]) -> Result<()> {
-        let now = self.now();
+    pub async fn commit(mut self, now: OffsetDateTime, effects: &[Effect]) -> Result<()> {
         let (key, from) = (self.key, self.from);
         let conn = self.tx.conn();
         write_results(conn, key, now, effects).await?;
@@ -224,7 +220,7 @@ async fn release(conn: &mut PgConnection, key: Key, ids: &[Uuid]) -> Result<Vec<
                RETURNING id, attempt, tries, canceled, bytes)
            SELECT g.id AS "id!", g.attempt AS "attempt!", g.tries AS "tries!",
                   g.canceled AS "canceled!", g.bytes AS "bytes!",
-                  j.group_id, j.bucket_id, j.priority, j.type, j.user_label, j.model
+                  j.structured, j.group_id, j.bucket_id, j.priority, j.type, j.user_label, j.model
              FROM gone g
              JOIN job j ON j.tenant_id = $1 AND j.id = g.id
             ORDER BY g.id"#,
@@ -241,6 +237,7 @@ async fn release(conn: &mut PgConnection, key: Key, ids: &[Uuid]) -> Result<Vec<
             attempt: row.attempt,
             tries: u32::try_from(row.tries).unwrap_or(0),
             canceled: row.canceled,
+            structured: row.structured,
             group: row.group_id.map(GroupId::from_uuid),
             bucket: BucketId::from_uuid(row.bucket_id),
             bytes: row.bytes,
