@@ -538,7 +538,8 @@ GRANT SELECT ON tenant, upstream, job_state TO offpeak_api;
 GRANT SELECT, INSERT, UPDATE (last_used_at, revoked_at) ON api_key TO offpeak_api;
 GRANT SELECT, INSERT ON job_type, job, payload, bucket, delta, attempt TO offpeak_api;
 GRANT SELECT, INSERT, UPDATE ON job_group TO offpeak_api;
-GRANT SELECT, INSERT ON idempotency TO offpeak_api;
+-- DELETE: a refused upload frees its key.
+GRANT SELECT, INSERT, DELETE ON idempotency TO offpeak_api;
 GRANT SELECT, INSERT, DELETE ON ready, result TO offpeak_api;
 GRANT SELECT, DELETE ON output TO offpeak_api;
 GRANT SELECT, UPDATE (canceled) ON inflight TO offpeak_api;

@@ -14,17 +14,31 @@
 mod access;
 mod error;
 mod migrate;
+mod probe;
 
+pub mod api_key;
 pub mod batch;
+pub mod batches;
+pub mod bucket;
+pub mod cancel;
 pub mod delta;
+pub mod group;
+pub mod idempotency;
+pub mod job;
+pub mod job_type;
 pub mod lease;
+pub mod list;
 pub mod notify;
 pub mod open_batch;
 pub mod ready;
 pub mod release;
+pub mod result;
+pub mod retry;
 pub mod settle;
+pub mod tenant;
 pub mod tend;
 pub mod upstream;
+pub mod usage;
 
 pub use access::{Options, System, SystemTx, TenantTx, Tenants};
 pub use error::{Error, Result};

@@ -1,0 +1,97 @@
+//! Batches as their tenant sees them.
+
+use offpeak_domain::batch::{CloseReason, State};
+use offpeak_domain::id::BatchId;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::job::known;
+use crate::{Result, TenantTx};
+
+/// One batch.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Which.
+    pub id: BatchId,
+    /// Where it stands.
+    pub state: State,
+    /// Anthropic's id, once known.
+    pub upstream_batch: Option<String>,
+    /// The model of all its jobs.
+    pub model: String,
+    /// Jobs in it when it was planned.
+    pub items: u64,
+    /// Length of its body.
+    pub bytes: u64,
+    /// Why it was closed.
+    pub close_reason: CloseReason,
+    /// When its jobs were grouped.
+    pub planned_at: OffsetDateTime,
+    /// When the last call that sends it began.
+    pub sent_at: Option<OffsetDateTime>,
+    /// When Anthropic created it.
+    pub created_at: Option<OffsetDateTime>,
+    /// When Anthropic gives up on what is unfinished.
+    pub expires_at: Option<OffsetDateTime>,
+    /// When it had ended there.
+    pub ended_at: Option<OffsetDateTime>,
+    /// When the last result was stored.
+    pub ingested_at: Option<OffsetDateTime>,
+    /// Succeeded, errored, canceled, expired: once Anthropic has reported them.
+    pub counts: Option<[u64; 4]>,
+}
+
+/// One batch of the tenant.
+pub async fn get(tx: &mut TenantTx, id: BatchId) -> Result<Option<Batch>> {
+    let below = Uuid::from_u128(id.as_uuid().as_u128().saturating_add(1));
+    let found = select(tx, below, 1).await?.pop();
+    Ok(found.filter(|batch| batch.id == id))
+}
+
+/// Batches older than `before`, newest first.
+pub async fn list(tx: &mut TenantTx, before: Option<BatchId>, limit: i64) -> Result<Vec<Batch>> {
+    select(tx, before.map_or(Uuid::max(), BatchId::as_uuid), limit).await
+}
+
+async fn select(tx: &mut TenantTx, below: Uuid, limit: i64) -> Result<Vec<Batch>> {
+    let rows = sqlx::query!(
+        "SELECT id, state, upstream_batch_id, model, items, body_bytes, close_reason,
+                planned_at, sent_at, created_at, expires_at, ended_at, ingested_at,
+                succeeded, errored, canceled, expired
+           FROM batch
+          WHERE tenant_id = $1 AND id < $2
+          ORDER BY id DESC
+          LIMIT $3",
+        tx.tenant().as_uuid(),
+        below,
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let count = |n: Option<i32>| n.and_then(|n| u64::try_from(n).ok());
+    rows.into_iter()
+        .map(|row| {
+            Ok(Batch {
+                id: BatchId::from_uuid(row.id),
+                state: known("batch.state", row.state)?,
+                upstream_batch: row.upstream_batch_id,
+                model: row.model,
+                items: u64::try_from(row.items).unwrap_or(0),
+                bytes: u64::try_from(row.body_bytes).unwrap_or(0),
+                close_reason: known("batch.close_reason", row.close_reason)?,
+                planned_at: row.planned_at,
+                sent_at: row.sent_at,
+                created_at: row.created_at,
+                expires_at: row.expires_at,
+                ended_at: row.ended_at,
+                ingested_at: row.ingested_at,
+                counts: count(row.succeeded)
+                    .zip(count(row.errored))
+                    .zip(count(row.canceled).zip(count(row.expired)))
+                    .map(|((succeeded, errored), (canceled, expired))| {
+                        [succeeded, errored, canceled, expired]
+                    }),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,127 @@
+//! Idempotency keys: the first use writes down what it made, every later use
+//! finds that.
+
+use offpeak_domain::id::{GroupId, JobId};
+
+use crate::{Error, Result, TenantTx};
+
+/// What a key stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// Nothing before: this transaction has just claimed the key.
+    Now,
+    /// This, before.
+    Before,
+}
+
+/// Claims `key` for a job with this body. On [`Made::Before`] the job that the
+/// key made comes back instead, and nothing may be stored; a key that stands
+/// for another body or for a group is [`Error::KeyReused`].
+///
+/// Waits while another transaction is claiming the same key.
+pub async fn claim_job(
+    tx: &mut TenantTx,
+    key: &str,
+    job: JobId,
+    body_hash: &[u8; 32],
+) -> Result<(Made, JobId)> {
+    let (tenant, now) = (tx.tenant(), tx.now());
+    let done = sqlx::query!(
+        "INSERT INTO idempotency (tenant_id, key, job_id, body_hash, created_at)
+         VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT DO NOTHING",
+        tenant.as_uuid(),
+        key,
+        job.as_uuid(),
+        &body_hash[..],
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    if done.rows_affected() == 1 {
+        return Ok((Made::Now, job));
+    }
+    let row = sqlx::query!(
+        "SELECT job_id, body_hash FROM idempotency WHERE tenant_id = $1 AND key = $2",
+        tenant.as_uuid(),
+        key,
+    )
+    .fetch_optional(tx.conn())
+    .await?
+    // It was there a moment ago: the upload that held it has just been refused.
+    .ok_or(Error::KeyBusy)?;
+    match (row.job_id, row.body_hash) {
+        (Some(before), Some(hash)) if hash == body_hash => {
+            Ok((Made::Before, JobId::from_uuid(before)))
+        }
+        _ => Err(Error::KeyReused),
+    }
+}
+
+/// Claims `key` for a group. On [`Made::Before`] the group that the key began
+/// comes back instead: whether the body is the same is told by its running
+/// hash. A key that stands for a single job is [`Error::KeyReused`].
+pub async fn claim_group(tx: &mut TenantTx, key: &str, group: GroupId) -> Result<(Made, GroupId)> {
+    let (tenant, now) = (tx.tenant(), tx.now());
+    let done = sqlx::query!(
+        "INSERT INTO idempotency (tenant_id, key, group_id, created_at)
+         VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+        tenant.as_uuid(),
+        key,
+        group.as_uuid(),
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    if done.rows_affected() == 1 {
+        return Ok((Made::Now, group));
+    }
+    let row = sqlx::query!(
+        r#"SELECT i.group_id, g.id IS NOT NULL AS "alive!"
+             FROM idempotency i
+             LEFT JOIN job_group g ON g.tenant_id = i.tenant_id AND g.id = i.group_id
+                                  AND g.dropped_at IS NULL
+            WHERE i.tenant_id = $1 AND i.key = $2"#,
+        tenant.as_uuid(),
+        key,
+    )
+    .fetch_optional(tx.conn())
+    .await?
+    .ok_or(Error::KeyBusy)?;
+    let Some(before) = row.group_id else {
+        return Err(Error::KeyReused);
+    };
+    if row.alive {
+        return Ok((Made::Before, GroupId::from_uuid(before)));
+    }
+    // An upload that was given up and tidied away: the key is free again. Of
+    // two that find it so, the second waits here and then has lost.
+    let freed = sqlx::query!(
+        "DELETE FROM idempotency WHERE tenant_id = $1 AND key = $2 AND group_id = $3",
+        tenant.as_uuid(),
+        key,
+        before,
+    )
+    .execute(tx.conn())
+    .await?;
+    if freed.rows_affected() != 1 {
+        return Err(Error::KeyBusy);
+    }
+    let taken = sqlx::query!(
+        "INSERT INTO idempotency (tenant_id, key, group_id, created_at)
+         VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+        tenant.as_uuid(),
+        key,
+        group.as_uuid(),
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    if taken.rows_affected() == 1 {
+        Ok((Made::Now, group))
+    } else {
+        Err(Error::KeyBusy)
+    }
+}

@@ -1,0 +1,352 @@
+//! Jobs: written once in chunks, read through the view `job_state`.
+
+use offpeak_domain::id::{BatchId, GroupId, JobId, UpstreamId};
+use offpeak_domain::job::{Detail, Lane, State};
+use offpeak_domain::money::Pico;
+use time::OffsetDateTime;
+
+use crate::delta::{self, Change, Of};
+use crate::{Error, Result, TenantTx, bucket};
+
+/// A job to be stored.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Minted from the transaction's time.
+    pub id: JobId,
+    /// Group that it belongs to.
+    pub group: Option<GroupId>,
+    /// Job type with its version.
+    pub job_type: Option<(String, u32)>,
+    /// The app's label.
+    pub user: Option<String>,
+    /// The model asked for.
+    pub model: String,
+    /// Where it goes.
+    pub upstream: UpstreamId,
+    /// −1, 0 or 1.
+    pub priority: i16,
+    /// JSON of the app's own.
+    pub metadata: Option<String>,
+    /// The Messages params, sent upstream byte for byte; at least one byte.
+    pub params: Vec<u8>,
+}
+
+/// Where a stored job begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Invisible in a group that is not open yet.
+    Staged,
+    /// In the queue.
+    Ready,
+}
+
+/// Stores up to about a thousand jobs as a set. The cost of a call is a
+/// handful of statements, however many jobs it has.
+pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let tenant = tx.tenant();
+    let buckets: Vec<_> = jobs
+        .iter()
+        .map(|job| bucket::id(job.upstream, &job.model, ""))
+        .collect();
+    let ids: Vec<_> = jobs.iter().map(|job| job.id.as_uuid()).collect();
+    let bytes: Vec<i32> = jobs
+        .iter()
+        .map(|job| i32::try_from(job.params.len()).unwrap_or(i32::MAX))
+        .collect();
+    let bucket_ids: Vec<_> = buckets.iter().map(|bucket| bucket.as_uuid()).collect();
+    let upstreams: Vec<_> = jobs.iter().map(|job| job.upstream.as_uuid()).collect();
+    let models: Vec<&str> = jobs.iter().map(|job| job.model.as_str()).collect();
+    let groups: Vec<_> = jobs
+        .iter()
+        .map(|job| job.group.map(GroupId::as_uuid))
+        .collect();
+    let priorities: Vec<i16> = jobs.iter().map(|job| job.priority).collect();
+
+    // Before the jobs, so that whoever sees a ready job finds its bucket.
+    // In order of id, so that two submits cannot wait for each other in a ring.
+    sqlx::query!(
+        "INSERT INTO bucket (tenant_id, id, upstream_id, model)
+         SELECT DISTINCT ON (id) $1::uuid, id, upstream_id, model
+           FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS new (id, upstream_id, model)
+          ORDER BY id
+             ON CONFLICT DO NOTHING",
+        tenant.as_uuid(),
+        &bucket_ids,
+        &upstreams,
+        &models as &[&str],
+    )
+    .execute(tx.conn())
+    .await?;
+
+    let types: Vec<Option<&str>> = jobs
+        .iter()
+        .map(|job| job.job_type.as_ref().map(|(name, _)| name.as_str()))
+        .collect();
+    let versions: Vec<Option<i32>> = jobs
+        .iter()
+        .map(|job| {
+            job.job_type
+                .as_ref()
+                .and_then(|(_, version)| i32::try_from(*version).ok())
+        })
+        .collect();
+    let users: Vec<Option<&str>> = jobs.iter().map(|job| job.user.as_deref()).collect();
+    let metadata: Vec<Option<&str>> = jobs.iter().map(|job| job.metadata.as_deref()).collect();
+    sqlx::query!(
+        "INSERT INTO job (tenant_id, id, group_id, type, type_version, user_label, model,
+                          upstream_id, bucket_id, lane, priority, bytes, metadata)
+         SELECT $1, id, group_id, type, type_version, user_label, model,
+                upstream_id, bucket_id, 'batch', priority, bytes, metadata
+           FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::text[], $7::text[],
+                       $8::uuid[], $9::uuid[], $10::smallint[], $11::int[], $12::text[])
+                AS new (id, group_id, type, type_version, user_label, model,
+                        upstream_id, bucket_id, priority, bytes, metadata)",
+        tenant.as_uuid(),
+        &ids,
+        &groups as &[Option<uuid::Uuid>],
+        &types as &[Option<&str>],
+        &versions as &[Option<i32>],
+        &users as &[Option<&str>],
+        &models as &[&str],
+        &upstreams,
+        &bucket_ids,
+        &priorities,
+        &bytes,
+        &metadata as &[Option<&str>],
+    )
+    .execute(tx.conn())
+    .await?;
+
+    let params: Vec<&[u8]> = jobs.iter().map(|job| job.params.as_slice()).collect();
+    sqlx::query!(
+        "INSERT INTO payload (tenant_id, id, params)
+         SELECT $1, * FROM unnest($2::uuid[], $3::bytea[])",
+        tenant.as_uuid(),
+        &ids,
+        &params as &[&[u8]],
+    )
+    .execute(tx.conn())
+    .await?;
+
+    if entry == Entry::Staged {
+        return Ok(());
+    }
+    let now = tx.now();
+    sqlx::query!(
+        "INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before, bytes, attempt)
+         SELECT $1, id, bucket_id, group_id, priority, $2, bytes, 1
+           FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::smallint[], $7::int[])
+                AS new (id, bucket_id, group_id, priority, bytes)",
+        tenant.as_uuid(),
+        now,
+        &ids,
+        &bucket_ids,
+        &groups as &[Option<uuid::Uuid>],
+        &priorities,
+        &bytes,
+    )
+    .execute(tx.conn())
+    .await?;
+    let changes = jobs
+        .iter()
+        .zip(&buckets)
+        .zip(&bytes)
+        .flat_map(|((job, bucket), bytes)| {
+            let queued = State::Queued.as_str();
+            [
+                Some(Change::ready(*bucket, 1, i64::from(*bytes))),
+                Some(Change::count(Of::Tenant, queued, 1)),
+                job.group
+                    .map(|group| Change::count(Of::Group(group), queued, 1)),
+                job.group
+                    .map(|group| Change::count(Of::Group(group), "total", 1)),
+            ]
+            .into_iter()
+            .flatten()
+        });
+    delta::append(tx.conn(), tenant, changes).await
+}
+
+/// A job as it stands now.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Which.
+    pub id: JobId,
+    /// Group that it belongs to.
+    pub group: Option<GroupId>,
+    /// Job type with the version that it runs with.
+    pub job_type: Option<(String, u32)>,
+    /// The app's label.
+    pub user: Option<String>,
+    /// The model asked for.
+    pub model: String,
+    /// How it reaches Anthropic.
+    pub lane: Lane,
+    /// −1, 0 or 1.
+    pub priority: i16,
+    /// JSON of the app's own.
+    pub metadata: Option<String>,
+    /// Where it stands.
+    pub state: State,
+    /// What it waits for while it is queued.
+    pub detail: Option<Detail>,
+    /// Number of the current or last attempt, from 1.
+    pub attempt: u32,
+    /// Batch that it is or was part of.
+    pub batch: Option<BatchId>,
+    /// When Anthropic gives up on that batch; while the job is open only.
+    pub expires_at: Option<OffsetDateTime>,
+    /// How it ended.
+    pub end: Option<End>,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// Why it failed, from the closed list of `offpeak_domain::job::Failure`.
+    pub label: Option<String>,
+    /// The same in one sentence.
+    pub message: Option<String>,
+    /// As Anthropic reported it.
+    pub stop_reason: Option<String>,
+    /// When.
+    pub ended_at: OffsetDateTime,
+    /// Input tokens outside of caches.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// Input tokens written to a cache.
+    pub cache_write_tokens: u64,
+    /// Input tokens read from a cache.
+    pub cache_read_tokens: u64,
+    /// What the attempt that ended it cost.
+    pub cost: Pico,
+    /// What it would have cost synchronously.
+    pub cost_sync: Pico,
+}
+
+/// One row of the view `job_state`, with the expiry of its batch.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) id: uuid::Uuid,
+    pub(crate) group_id: Option<uuid::Uuid>,
+    pub(crate) r#type: Option<String>,
+    pub(crate) type_version: Option<i32>,
+    pub(crate) user_label: Option<String>,
+    pub(crate) model: String,
+    pub(crate) lane: String,
+    pub(crate) priority: i16,
+    pub(crate) metadata: Option<String>,
+    pub(crate) state: String,
+    pub(crate) detail: Option<String>,
+    pub(crate) attempt: Option<i32>,
+    pub(crate) batch_id: Option<uuid::Uuid>,
+    pub(crate) expires_at: Option<OffsetDateTime>,
+    pub(crate) label: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) stop_reason: Option<String>,
+    pub(crate) ended_at: Option<OffsetDateTime>,
+    pub(crate) input_tokens: Option<i64>,
+    pub(crate) output_tokens: Option<i64>,
+    pub(crate) cache_write_tokens: Option<i64>,
+    pub(crate) cache_read_tokens: Option<i64>,
+    pub(crate) cost_pico: Option<i64>,
+    pub(crate) sync_pico: Option<i64>,
+}
+
+impl TryFrom<Row> for Job {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let count = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        let pico = |n: Option<i64>| Pico(i128::from(n.unwrap_or(0)));
+        let end = row.ended_at.map(|ended_at| End {
+            label: row.label,
+            message: row.message,
+            stop_reason: row.stop_reason,
+            ended_at,
+            input_tokens: count(row.input_tokens),
+            output_tokens: count(row.output_tokens),
+            cache_write_tokens: count(row.cache_write_tokens),
+            cache_read_tokens: count(row.cache_read_tokens),
+            cost: pico(row.cost_pico),
+            cost_sync: pico(row.sync_pico),
+        });
+        Ok(Self {
+            id: JobId::from_uuid(row.id),
+            group: row.group_id.map(GroupId::from_uuid),
+            job_type: row.r#type.zip(
+                row.type_version
+                    .and_then(|version| u32::try_from(version).ok()),
+            ),
+            user: row.user_label,
+            model: row.model,
+            lane: known("job.lane", row.lane)?,
+            priority: row.priority,
+            metadata: row.metadata,
+            state: known("job_state.state", row.state)?,
+            detail: row
+                .detail
+                .map(|detail| known("job_state.detail", detail))
+                .transpose()?,
+            attempt: row
+                .attempt
+                .and_then(|attempt| u32::try_from(attempt).ok())
+                .unwrap_or(1),
+            batch: row.batch_id.map(BatchId::from_uuid),
+            expires_at: row.expires_at.filter(|_| end.is_none()),
+            end,
+        })
+    }
+}
+
+/// A word of ours read back, or the error that names its column.
+pub(crate) fn known<T: std::str::FromStr>(column: &'static str, value: String) -> Result<T> {
+    value.parse().map_err(|_| Error::Unknown { column, value })
+}
+
+/// A job of the tenant as it stands now. One that is being staged is not there yet.
+pub async fn get(tx: &mut TenantTx, id: JobId) -> Result<Job> {
+    by_ids(tx, &[id]).await?.pop().ok_or(Error::NoJob(id))
+}
+
+/// These jobs as they stand now, newest first; those that are not there, or
+/// only being staged, are left out.
+pub(crate) async fn by_ids(tx: &mut TenantTx, ids: &[JobId]) -> Result<Vec<Job>> {
+    let ids: Vec<_> = ids.iter().map(|id| id.as_uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT s.id AS "id!", s.group_id, s.type AS "type", s.type_version, s.user_label,
+                  s.model AS "model!", s.lane AS "lane!", s.priority AS "priority!", s.metadata,
+                  s.state AS "state!", s.detail, s.attempt, s.batch_id,
+                  b.expires_at AS "expires_at?", s.label, s.message, s.stop_reason, s.ended_at,
+                  s.input_tokens, s.output_tokens, s.cache_write_tokens, s.cache_read_tokens,
+                  s.cost_pico, s.sync_pico
+             FROM job_state s
+             LEFT JOIN job_group g ON g.tenant_id = s.tenant_id AND g.id = s.group_id
+             LEFT JOIN batch b ON b.tenant_id = s.tenant_id AND b.id = s.batch_id
+            WHERE s.tenant_id = $1 AND s.id = ANY ($2)
+              AND (s.group_id IS NULL OR g.opened_at IS NOT NULL)
+            ORDER BY s.id DESC"#,
+        tx.tenant().as_uuid(),
+        &ids,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter().map(Job::try_from).collect()
+}
+
+/// The Messages params of a job, byte for byte.
+pub async fn params(tx: &mut TenantTx, id: JobId) -> Result<Vec<u8>> {
+    sqlx::query_scalar!(
+        "SELECT params FROM payload WHERE tenant_id = $1 AND id = $2",
+        tx.tenant().as_uuid(),
+        id.as_uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?
+    .ok_or(Error::NoJob(id))
+}

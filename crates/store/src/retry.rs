@@ -1,0 +1,119 @@
+//! Retry by a user: the one way in which a final state changes. The old result
+//! moves into `attempt`, and the job stands in the queue again.
+
+use std::collections::HashMap;
+
+use offpeak_domain::id::{BucketId, GroupId, JobId};
+use offpeak_domain::job::{Outcome, State};
+use uuid::Uuid;
+
+use crate::delta::{self, Change};
+use crate::job::known;
+use crate::{Result, TenantTx};
+
+/// What a retry did.
+#[derive(Clone, Debug, Default)]
+pub struct Retried {
+    /// Jobs that are queued again.
+    pub retried: Vec<JobId>,
+    /// Canceled jobs whose attempt has not come back from Anthropic: retried
+    /// now they could be paid for twice at once.
+    pub in_flight: Vec<JobId>,
+}
+
+/// Queues again those of these jobs that ended with one of `outcomes`; the
+/// others are left alone. Up to about a thousand at a time.
+pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Result<Retried> {
+    let (tenant, now) = (tx.tenant(), tx.now());
+    let mut ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    ids.sort_unstable();
+    let outcomes: Vec<String> = outcomes
+        .iter()
+        .map(|outcome| outcome.as_str().to_owned())
+        .collect();
+    let rows = sqlx::query!(
+        r#"WITH gone AS (
+               DELETE FROM result r
+                WHERE r.tenant_id = $1 AND r.id = ANY ($2) AND r.outcome = ANY ($3)
+                  AND NOT EXISTS (SELECT FROM inflight i
+                                   WHERE i.tenant_id = r.tenant_id AND i.id = r.id)
+               RETURNING r.id, r.outcome, r.label, r.batch_id, r.attempt, r.group_id,
+                         r.ended_at, r.cost_pico),
+           lines AS (
+               DELETE FROM output o
+                WHERE o.tenant_id = $1 AND o.id = ANY ($2)
+                  AND EXISTS (SELECT FROM gone WHERE gone.id = o.id)
+               RETURNING o.id, o.line, o.key_id),
+           kept AS (
+               INSERT INTO attempt (tenant_id, id, attempt, outcome, label, batch_id,
+                                    ended_at, cost_pico, line, key_id)
+               SELECT $1, g.id, g.attempt, g.outcome, g.label, g.batch_id,
+                      g.ended_at, g.cost_pico, l.line, coalesce(l.key_id, 0)
+                 FROM gone g
+                 LEFT JOIN lines l ON l.id = g.id
+                -- The late line of a canceled job may stand there already, and
+                -- says more.
+                   ON CONFLICT DO NOTHING)
+           SELECT id, outcome, attempt, group_id FROM gone"#,
+        tenant.as_uuid(),
+        &ids,
+        &outcomes,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+
+    let again: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let queued = sqlx::query!(
+        "INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before,
+                            bytes, attempt)
+         SELECT j.tenant_id, j.id, j.bucket_id, j.group_id, j.priority, $2, j.bytes, t.attempt
+           FROM unnest($3::uuid[], $4::int[]) AS t (id, attempt)
+           JOIN job j ON j.tenant_id = $1 AND j.id = t.id
+          ORDER BY j.id
+         RETURNING bucket_id, bytes",
+        tenant.as_uuid(),
+        now,
+        &again,
+        &rows
+            .iter()
+            .map(|row| row.attempt.saturating_add(1))
+            .collect::<Vec<_>>(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+
+    let mut changes: Vec<Change> = queued
+        .iter()
+        .map(|row| Change::ready(BucketId::from_uuid(row.bucket_id), 1, i64::from(row.bytes)))
+        .collect();
+    let mut moved = HashMap::<(Option<GroupId>, Outcome), i64>::new();
+    for row in rows {
+        let outcome: Outcome = known("result.outcome", row.outcome)?;
+        *moved
+            .entry((row.group_id.map(GroupId::from_uuid), outcome))
+            .or_default() += 1;
+    }
+    for ((group, outcome), n) in moved {
+        changes.extend(Change::moved(group, State::from(outcome), State::Queued, n));
+    }
+    delta::append(tx.conn(), tenant, changes).await?;
+
+    // Whatever still has a result of these outcomes was left because of its attempt.
+    let in_flight = sqlx::query_scalar!(
+        "SELECT r.id
+           FROM result r
+          WHERE r.tenant_id = $1 AND r.id = ANY ($2) AND r.outcome = ANY ($3)
+            AND EXISTS (SELECT FROM inflight i
+                         WHERE i.tenant_id = r.tenant_id AND i.id = r.id)
+          ORDER BY r.id",
+        tenant.as_uuid(),
+        &ids,
+        &outcomes,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(Retried {
+        retried: again.into_iter().map(JobId::from_uuid).collect(),
+        in_flight: in_flight.into_iter().map(JobId::from_uuid).collect(),
+    })
+}
