@@ -1,1 +1,9 @@
-//! Under construction.
+//! The binary's parts: configuration, a private PostgreSQL, the wiring of
+//! server and worker, and the client commands.
+//!
+//! What it never does: decide about jobs or money, or write SQL. It is the only
+//! crate that reads the environment. If the process dies here, everything
+//! accepted is in PostgreSQL, and the next start goes on from there.
+
+pub mod folder;
+pub mod postgres;
