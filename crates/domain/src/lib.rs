@@ -21,6 +21,7 @@ pub mod id;
 pub mod job;
 pub mod money;
 pub mod params;
+pub mod plan;
 pub mod price;
 pub mod reconcile;
 pub mod retry;

@@ -34,7 +34,10 @@ pub struct Usage {
 impl Usage {
     /// The whole prompt: uncached, written and read tokens.
     pub fn prompt(&self) -> u64 {
-        self.input + self.cache_write_5m + self.cache_write_1h + self.cache_read
+        self.input
+            .saturating_add(self.cache_write_5m)
+            .saturating_add(self.cache_write_1h)
+            .saturating_add(self.cache_read)
     }
 }
 
