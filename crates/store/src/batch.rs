@@ -175,6 +175,8 @@ pub struct Stored<'a> {
     pub next_poll_at: OffsetDateTime,
     /// False when it was only recognised in a list.
     pub verified: bool,
+    /// SHA-256 of the body that was sent, where it is known.
+    pub body_hash: Option<&'a [u8]>,
 }
 
 /// Writes down that Anthropic holds it: `sending` or `uncertain` become
@@ -190,6 +192,7 @@ pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()
                 expires_at = $5,
                 next_poll_at = $6,
                 verified = $7,
+                body_hash = coalesce($8, body_hash),
                 last_error = NULL
           WHERE tenant_id = $1 AND id = $2 AND state IN ('sending', 'uncertain')",
         key.tenant.as_uuid(),
@@ -199,6 +202,7 @@ pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()
         stored.expires_at,
         stored.next_poll_at,
         stored.verified,
+        stored.body_hash,
     )
     .execute(tx.conn())
     .await?;
@@ -227,19 +231,6 @@ pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()
     )
     .await?;
     tx.commit().await
-}
-
-/// Writes down the hash of the body that was sent, for whoever has to compare later.
-pub async fn body_hash(system: &System, key: Key, hash: &[u8]) -> Result<()> {
-    sqlx::query!(
-        "UPDATE batch SET body_hash = $3 WHERE tenant_id = $1 AND id = $2",
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
-        hash,
-    )
-    .execute(&system.pool)
-    .await?;
-    Ok(())
 }
 
 /// Nothing was stored: back to `planned`, to be sent again at `not_before`.

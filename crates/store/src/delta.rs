@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use crate::{Result, System};
 
+/// Name of the row that sums ledger entries: tokens and money, whatever the state.
+pub(crate) const BILLED: &str = "billed";
+
 /// What a count belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Of {
@@ -44,7 +47,7 @@ impl Of {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change {
     pub(crate) of: Of,
-    /// `ready`, `total`, or a job state.
+    /// `ready`, `total`, [`BILLED`], or a job state.
     pub(crate) name: &'static str,
     pub(crate) n: i64,
     pub(crate) bytes: i64,

@@ -5,7 +5,7 @@ use offpeak_domain::job::State;
 use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
 
-use crate::{Error, Result, TenantTx, job};
+use crate::{Error, Result, TenantTx, delta, job};
 
 /// A group's own row.
 #[derive(Clone, Debug)]
@@ -91,7 +91,8 @@ pub async fn get(tx: &mut TenantTx, id: GroupId) -> Result<Option<Group>> {
 /// goes on.
 pub async fn advance(tx: &mut TenantTx, id: GroupId, from: &Staged, to: &Staged) -> Result<()> {
     let done = sqlx::query!(
-        "UPDATE job_group SET staged_lines = $4, chain = $5, jobs = $6
+        "UPDATE job_group
+            SET staged_lines = $4, chain = $5, jobs = $6, staged_at = clock_timestamp()
           WHERE tenant_id = $1 AND id = $2 AND staged_lines = $3
             AND opened_at IS NULL AND dropped_at IS NULL",
         tx.tenant().as_uuid(),
@@ -287,7 +288,7 @@ async fn of_ids(tx: &mut TenantTx, ids: &[uuid::Uuid]) -> Result<Vec<Progress>> 
         let n = row.n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
         if count == "total" {
             group.jobs = n;
-        } else if n > 0 {
+        } else if n > 0 && count != delta::BILLED {
             group.states.push((job::known("tally.name", count)?, n));
         }
         group.input_tokens += row

@@ -29,6 +29,8 @@ pub struct NewJob {
     pub metadata: Option<String>,
     /// The Messages params, sent upstream byte for byte; at least one byte.
     pub params: Vec<u8>,
+    /// The params hold a schema (`output_config.format`) that the answer has to fit.
+    pub structured: bool,
 }
 
 /// Where a stored job begins.
@@ -97,13 +99,14 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
     let metadata: Vec<Option<&str>> = jobs.iter().map(|job| job.metadata.as_deref()).collect();
     sqlx::query!(
         "INSERT INTO job (tenant_id, id, group_id, type, type_version, user_label, model,
-                          upstream_id, bucket_id, lane, priority, bytes, metadata)
+                          upstream_id, bucket_id, lane, priority, bytes, metadata, structured)
          SELECT $1, id, group_id, type, type_version, user_label, model,
-                upstream_id, bucket_id, 'batch', priority, bytes, metadata
+                upstream_id, bucket_id, 'batch', priority, bytes, metadata, structured
            FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::text[], $7::text[],
-                       $8::uuid[], $9::uuid[], $10::smallint[], $11::int[], $12::text[])
+                       $8::uuid[], $9::uuid[], $10::smallint[], $11::int[], $12::text[],
+                       $13::boolean[])
                 AS new (id, group_id, type, type_version, user_label, model,
-                        upstream_id, bucket_id, priority, bytes, metadata)",
+                        upstream_id, bucket_id, priority, bytes, metadata, structured)",
         tenant.as_uuid(),
         &ids,
         &groups as &[Option<uuid::Uuid>],
@@ -116,6 +119,7 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         &priorities,
         &bytes,
         &metadata as &[Option<&str>],
+        &jobs.iter().map(|job| job.structured).collect::<Vec<_>>(),
     )
     .execute(tx.conn())
     .await?;

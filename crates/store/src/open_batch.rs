@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use offpeak_domain::id::UpstreamId;
 use offpeak_domain::job::State;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::batch::{Key, key};
@@ -319,14 +320,7 @@ pub async fn disown(system: &System, ended: &Ended) -> Result<()> {
     if done.rows_affected() == 0 {
         return Ok(());
     }
-    sqlx::query!(
-        "INSERT INTO foreign_batch (upstream_id, upstream_batch_id) VALUES ($1, $2)
-             ON CONFLICT DO NOTHING",
-        ended.upstream.as_uuid(),
-        ended.upstream_batch_id,
-    )
-    .execute(tx.conn())
-    .await?;
+    remember_foreign(tx.conn(), ended.upstream, &ended.upstream_batch_id).await?;
     delta::move_batch(
         tx.conn(),
         ended.key.tenant,
@@ -353,4 +347,27 @@ pub async fn finish(system: &System, key: Key) -> Result<bool> {
     .execute(&system.pool)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// A message batch in our workspace that is not ours: never adopted, never touched.
+pub async fn foreign(system: &System, upstream: UpstreamId, upstream_batch_id: &str) -> Result<()> {
+    let mut tx = system.begin().await?;
+    remember_foreign(tx.conn(), upstream, upstream_batch_id).await?;
+    tx.commit().await
+}
+
+async fn remember_foreign(
+    conn: &mut PgConnection,
+    upstream: UpstreamId,
+    upstream_batch_id: &str,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO foreign_batch (upstream_id, upstream_batch_id) VALUES ($1, $2)
+             ON CONFLICT DO NOTHING",
+        upstream.as_uuid(),
+        upstream_batch_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }

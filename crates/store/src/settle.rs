@@ -38,6 +38,13 @@ pub struct Released {
     model: String,
 }
 
+impl Released {
+    /// The model that the job asked for.
+    pub fn asked_model(&self) -> &str {
+        &self.model
+    }
+}
+
 /// One chunk in the making: its inflight rows are deleted, its effects are not
 /// yet written. Dropped without [`Chunk::commit`] nothing has happened.
 #[derive(Debug)]
@@ -285,7 +292,7 @@ fn changes(from: State, effect: &Effect) -> impl Iterator<Item = Change> {
             output_tokens: measured.output_tokens,
             cost_pico: measured.cost_pico,
             sync_pico: measured.sync_pico,
-            ..Change::count(of, "billed", 1)
+            ..Change::count(of, delta::BILLED, 1)
         })
     });
     moved.chain(ready).chain(money)
