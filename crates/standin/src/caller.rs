@@ -1,0 +1,165 @@
+//! Who calls: the credential and the version headers, checked before anything else.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use offpeak_anthropic::API_VERSIONS;
+use offpeak_anthropic::shape::ErrorKind;
+use time::macros::format_description;
+
+use crate::dice;
+use crate::refusal::Refusal;
+use crate::world::World;
+
+/// A caller who was let in.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) workspace: String,
+    pub(crate) version: String,
+    pub(crate) betas: Vec<String>,
+}
+
+/// The outermost layer: gives every answer its request id and the time, and every
+/// refusal its body.
+pub(crate) async fn frame(
+    State(world): State<Arc<World>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let request_id = world.fresh_id("req_");
+    let mut response = next.run(request).await;
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        let bare = response;
+        response = refusal.answer(&request_id);
+        for (name, value) in bare.headers() {
+            response
+                .headers_mut()
+                .entry(name)
+                .or_insert_with(|| value.clone());
+        }
+    }
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let date = world.now().format(format).unwrap_or_default();
+    set(&mut response, "request-id", &request_id);
+    set(&mut response, header::DATE.as_str(), &date);
+    response
+}
+
+/// Lets a caller in, or not. The credential comes first, then the version.
+pub(crate) async fn enter(
+    State(world): State<Arc<World>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let workspace = match credential(request.headers()) {
+        None => return unauthenticated("x-api-key header is required"),
+        Some(key) => match world.workspace(key) {
+            None => return unauthenticated("invalid x-api-key"),
+            Some(workspace) => workspace,
+        },
+    };
+    let organization = dice::uuid(0, &["organization"]);
+    let counted = request.uri().path().starts_with("/v1/messages/batches");
+    let admitted = versions(request.headers()).and_then(|versions| {
+        if counted {
+            world.admit(&workspace)?;
+        }
+        Ok(versions)
+    });
+    let mut response = match admitted {
+        Err(refusal) => refusal.into_response(),
+        Ok((version, betas)) => {
+            let workspace = workspace.clone();
+            request.extensions_mut().insert(Caller {
+                workspace,
+                version,
+                betas,
+            });
+            next.run(request).await
+        }
+    };
+    set(&mut response, "anthropic-organization-id", &organization);
+    set(&mut response, "anthropic-workspace-id", &workspace);
+    response
+}
+
+fn set(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// The key: `x-api-key` wins over a bearer token.
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    text("x-api-key")
+        .or_else(|| text("authorization").and_then(|value| value.strip_prefix("Bearer ")))
+        .map(str::trim)
+        .filter(|key| !key.is_empty())
+}
+
+fn unauthenticated(message: &str) -> Response {
+    Refusal::new(401, ErrorKind::Authentication, message).into_response()
+}
+
+/// The API version and the beta features.
+fn versions(headers: &HeaderMap) -> Result<(String, Vec<String>), Refusal> {
+    let version = match headers.get("anthropic-version").map(HeaderValue::to_str) {
+        None => return Err(Refusal::invalid("anthropic-version: header is required")),
+        Some(Ok(version)) if API_VERSIONS.contains(&version) => version.to_owned(),
+        Some(version) => {
+            let version = version.unwrap_or_default();
+            return Err(Refusal::invalid(format!(
+                "anthropic-version: \"{version}\" is not a valid version"
+            )));
+        }
+    };
+    let betas: Vec<String> = headers
+        .get_all("anthropic-beta")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .map(|beta| beta.trim().to_owned())
+        .filter(|beta| !beta.is_empty())
+        .collect();
+    match betas.iter().find(|beta| !is_beta(beta)) {
+        Some(beta) => Err(Refusal::invalid(format!(
+            "Unexpected value(s) `{beta}` for the `anthropic-beta` header"
+        ))),
+        None => Ok((version, betas)),
+    }
+}
+
+/// Beta features come and go monthly, so any name with a date behind it will do.
+fn is_beta(text: &str) -> bool {
+    let mut parts = text.rsplitn(4, '-');
+    let digits = |part: Option<&str>, length: usize| {
+        part.is_some_and(|part| {
+            part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    digits(parts.next(), 2)
+        && digits(parts.next(), 2)
+        && digits(parts.next(), 4)
+        && parts.next().is_some_and(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn betas_have_a_date() {
+        for good in ["message-batches-2024-09-24", "output-300k-2026-03-24"] {
+            assert!(is_beta(good), "{good}");
+        }
+        for bad in ["turbo", "2024-09-24", "x-2024-9-24", "x-2024-09"] {
+            assert!(!is_beta(bad), "{bad}");
+        }
+    }
+}

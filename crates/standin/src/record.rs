@@ -1,0 +1,198 @@
+//! One batch as the stand-in keeps it, and what follows from it at a given time.
+
+use std::time::Duration;
+
+use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus, RequestCounts};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::dice::Dice;
+
+/// How long a batch may run.
+pub(crate) const LIFETIME: Duration = Duration::from_hours(24);
+/// How long its results are kept, counted from its creation.
+pub(crate) const RETENTION: Duration = Duration::from_hours(29 * 24);
+/// The longest that canceling takes.
+const WIND_DOWN: Duration = Duration::from_secs(30);
+
+/// What is written beside a batch's spool. Small; replaced as a whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Counts up over the life of the folder; gives the order of lists.
+    pub(crate) seq: u64,
+    pub(crate) id: String,
+    pub(crate) workspace: String,
+    /// The API version that it was created under; its items are judged by it.
+    pub(crate) version: String,
+    pub(crate) betas: Vec<String>,
+    pub(crate) items: u32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) turnaround_ms: u64,
+    /// Held by a fault: no item of it is ever processed.
+    pub(crate) held: bool,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub(crate) cancel_at: Option<OffsetDateTime>,
+    /// Set once its results and its journal entries are written.
+    pub(crate) settled: Option<Settled>,
+    /// Deleted: its number stays taken, the rest is gone.
+    pub(crate) deleted: bool,
+}
+
+/// How a batch ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Settled {
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) ended_at: OffsetDateTime,
+    pub(crate) counts: RequestCounts,
+}
+
+/// Whether an item reached a model in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Processed,
+    Canceled,
+    Expired,
+}
+
+impl Record {
+    pub(crate) fn expires_at(&self) -> OffsetDateTime {
+        self.created_at + LIFETIME
+    }
+
+    fn turnaround(&self) -> Duration {
+        Duration::from_millis(self.turnaround_ms)
+    }
+
+    /// When every item of it is terminal, as things stand.
+    pub(crate) fn ends_at(&self) -> OffsetDateTime {
+        let mut end = self.expires_at();
+        if !self.held {
+            end = end.min(self.created_at + self.turnaround());
+        }
+        if let Some(at) = self.cancel_at {
+            end = end.min(at + WIND_DOWN.min(self.turnaround() / 10));
+        }
+        end
+    }
+
+    /// Whether its end has come; from then on nothing about it can change.
+    pub(crate) fn is_due(&self, now: OffsetDateTime) -> bool {
+        self.ends_at() <= now
+    }
+
+    /// What became of an item: each is done at some time within the turnaround,
+    /// and only what was done before the end counts.
+    pub(crate) fn fate(&self, item: u32, seed: u64) -> Fate {
+        let share = Dice::new(seed, &[&self.id, "done", &item.to_string()]).mille();
+        let done = self.created_at
+            + Duration::from_millis(self.turnaround_ms.saturating_mul(share) / 1000);
+        if !self.held && done <= self.ends_at() {
+            Fate::Processed
+        } else if self.cancel_at.is_some() {
+            Fate::Canceled
+        } else {
+            Fate::Expired
+        }
+    }
+
+    /// The results are no longer kept.
+    pub(crate) fn is_archived(&self, now: OffsetDateTime) -> bool {
+        now >= self.created_at + RETENTION
+    }
+
+    /// The batch as the API shows it. Counts stay at `processing` until the end.
+    pub(crate) fn show(&self, now: OffsetDateTime, origin: &str) -> MessageBatch {
+        let archived_at = self.is_archived(now).then(|| self.created_at + RETENTION);
+        let processing = RequestCounts {
+            processing: u64::from(self.items),
+            ..RequestCounts::default()
+        };
+        MessageBatch {
+            id: self.id.clone(),
+            processing_status: match (&self.settled, self.cancel_at) {
+                (Some(_), _) => ProcessingStatus::Ended,
+                (None, Some(_)) => ProcessingStatus::Canceling,
+                (None, None) => ProcessingStatus::InProgress,
+            },
+            request_counts: self
+                .settled
+                .as_ref()
+                .map_or(processing, |settled| settled.counts),
+            created_at: self.created_at,
+            expires_at: self.expires_at(),
+            ended_at: self.settled.as_ref().map(|settled| settled.ended_at),
+            cancel_initiated_at: self.cancel_at,
+            archived_at,
+            results_url: (self.settled.is_some() && archived_at.is_none())
+                .then(|| format!("{origin}/v1/messages/batches/{}/results", self.id)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn record(turnaround: Duration) -> Record {
+        Record {
+            seq: 1,
+            id: "msgbatch_standin_1".to_owned(),
+            workspace: "w".to_owned(),
+            version: "2026-10-21".to_owned(),
+            betas: Vec::new(),
+            items: 1000,
+            created_at: datetime!(2026-11-22 16:00 UTC),
+            turnaround_ms: u64::try_from(turnaround.as_millis()).unwrap(),
+            held: false,
+            cancel_at: None,
+            settled: None,
+            deleted: false,
+        }
+    }
+
+    fn fates(record: &Record) -> (usize, usize, usize) {
+        let count = |fate| {
+            (0..record.items)
+                .filter(|item| record.fate(*item, 7) == fate)
+                .count()
+        };
+        (
+            count(Fate::Processed),
+            count(Fate::Canceled),
+            count(Fate::Expired),
+        )
+    }
+
+    #[test]
+    fn undisturbed_everything_is_processed_within_the_turnaround() {
+        let record = record(Duration::from_mins(10));
+        assert_eq!(record.ends_at(), datetime!(2026-11-22 16:10 UTC));
+        assert_eq!(fates(&record), (1000, 0, 0));
+        assert!(!record.is_due(datetime!(2026-11-22 16:09:59 UTC)));
+        assert!(record.is_due(datetime!(2026-11-22 16:10 UTC)));
+    }
+
+    #[test]
+    fn cancel_in_the_middle_keeps_what_was_done() {
+        let mut record = record(Duration::from_mins(10));
+        record.cancel_at = Some(datetime!(2026-11-22 16:05 UTC));
+        assert_eq!(record.ends_at(), datetime!(2026-11-22 16:05:30 UTC));
+        let (processed, canceled, expired) = fates(&record);
+        assert!((450..=650).contains(&processed), "{processed}");
+        assert_eq!((processed + canceled, expired), (1000, 0));
+    }
+
+    #[test]
+    fn a_day_is_the_hard_end() {
+        let mut slow = record(Duration::from_hours(48));
+        assert_eq!(slow.ends_at(), slow.created_at + LIFETIME);
+        let (processed, canceled, expired) = fates(&slow);
+        assert!((400..=600).contains(&processed), "{processed}");
+        assert_eq!((processed + expired, canceled), (1000, 0));
+        slow.held = true;
+        assert_eq!(fates(&slow), (0, 0, 1000));
+    }
+}

@@ -1,0 +1,208 @@
+//! What all requests share.
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use offpeak_anthropic::shape::ErrorKind;
+use time::OffsetDateTime;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::dice::{self, Dice};
+use crate::fault::Faults;
+use crate::journal::Journal;
+use crate::record::Record;
+use crate::refusal::Refusal;
+use crate::settle::settle;
+use crate::shelf::Shelf;
+use crate::{Clock, Error, Limits, Options};
+
+/// A request waits for batches to be ended while they have no more items than
+/// this; bigger ones are ended beside it and stay in progress until then.
+const AT_ONCE: u64 = 1_000;
+
+/// The stand-in's inside.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) shelf: Shelf,
+    pub(crate) journal: Journal,
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) public_url: Option<String>,
+    pub(crate) seed: u64,
+    keys: Vec<String>,
+    turnaround: Mutex<Range<Duration>>,
+    faults: Mutex<Faults>,
+    /// Calls of the running minute, by workspace.
+    calls: Mutex<HashMap<String, (i64, u32)>>,
+    /// Makes ids of requests and direct messages differ, over restarts too.
+    opened: String,
+    counter: AtomicU64,
+    settling: Arc<tokio::sync::Mutex<()>>,
+    /// Held as long as the folder is open; the system lets go of it when we die.
+    _lock: File,
+}
+
+impl World {
+    pub(crate) fn open(options: Options) -> Result<Self, Error> {
+        let Options {
+            data,
+            keys,
+            clock,
+            turnaround,
+            seed,
+            limits,
+            public_url,
+        } = options;
+        let folder = |source| Error::Folder {
+            path: data.clone(),
+            source,
+        };
+        fs::create_dir_all(&data).map_err(folder)?;
+        let lock = File::create(data.join("lock")).map_err(folder)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => Error::InUse { path: data.clone() },
+            TryLockError::Error(source) => folder(source),
+        })?;
+        Ok(Self {
+            shelf: Shelf::open(&data).map_err(folder)?,
+            journal: Journal::open(&data.join("journal.ndjson")).map_err(folder)?,
+            opened: clock.now().unix_timestamp_nanos().to_string(),
+            clock,
+            limits,
+            public_url,
+            seed,
+            keys,
+            turnaround: Mutex::new(turnaround),
+            faults: Mutex::default(),
+            calls: Mutex::default(),
+            counter: AtomicU64::new(0),
+            settling: Arc::default(),
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        locked(&self.faults)
+    }
+
+    /// A fresh id for something that no record stands for.
+    pub(crate) fn fresh_id(&self, prefix: &str) -> String {
+        let count = self.counter.fetch_add(1, Ordering::Relaxed).to_string();
+        dice::id(prefix, self.seed, &[&self.opened, &count])
+    }
+
+    /// The workspace of a key, if the key is let in.
+    pub(crate) fn workspace(&self, key: &str) -> Option<String> {
+        (self.keys.is_empty() || self.keys.iter().any(|known| known == key))
+            .then(|| dice::id("wrkspc_", 0, &[key]))
+    }
+
+    /// Counts a call against the limit per minute.
+    pub(crate) fn admit(&self, workspace: &str) -> Result<(), Refusal> {
+        let Some(limit) = self.limits.calls_per_minute else {
+            return Ok(());
+        };
+        let now = self.now().unix_timestamp();
+        let mut calls = locked(&self.calls);
+        let (minute, count) = calls.entry(workspace.to_owned()).or_default();
+        if *minute != now.div_euclid(60) {
+            (*minute, *count) = (now.div_euclid(60), 0);
+        }
+        if *count < limit {
+            *count += 1;
+            return Ok(());
+        }
+        Err(Refusal {
+            retry_after: Some((60 - now.rem_euclid(60)).to_string()),
+            ..Refusal::new(
+                429,
+                ErrorKind::RateLimit,
+                format!("This request would exceed your limit of {limit} requests per minute"),
+            )
+        })
+    }
+
+    pub(crate) fn turnaround(&self) -> Range<Duration> {
+        locked(&self.turnaround).clone()
+    }
+
+    pub(crate) fn set_turnaround(&self, range: Range<Duration>) {
+        *locked(&self.turnaround) = range;
+    }
+
+    /// A turnaround for one purpose, in milliseconds.
+    pub(crate) fn draw_turnaround(&self, parts: &[&str]) -> u64 {
+        let range = self.turnaround();
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let start = millis(range.start);
+        start + Dice::new(self.seed, parts).below(millis(range.end).saturating_sub(start))
+    }
+
+    /// Lets held batches go; they take a turnaround from now.
+    pub(crate) fn release(&self) -> io::Result<usize> {
+        let now = self.now();
+        let held: Vec<Record> = self
+            .shelf
+            .all()
+            .into_iter()
+            .filter(|record| record.held && record.settled.is_none() && !record.is_due(now))
+            .collect();
+        for record in &held {
+            let age = u64::try_from((now - record.created_at).whole_milliseconds()).unwrap_or(0);
+            let turnaround_ms = age + self.draw_turnaround(&[&record.id, "released"]);
+            self.shelf.change(record.seq, |record| {
+                record.held = false;
+                record.turnaround_ms = turnaround_ms;
+            })?;
+        }
+        Ok(held.len())
+    }
+
+    /// Ends batches whose time has come, as far as a request may wait for it.
+    pub(crate) async fn catch_up(self: &Arc<Self>) {
+        let due = self.shelf.due(self.now());
+        if due.is_empty() {
+            return;
+        }
+        let items: u64 = due.iter().map(|record| u64::from(record.items)).sum();
+        if items <= AT_ONCE {
+            self.settle_due().await;
+        } else if let Ok(turn) = Arc::clone(&self.settling).try_lock_owned() {
+            tokio::spawn(Arc::clone(self).settle(turn));
+        }
+    }
+
+    /// Ends every batch whose time has come.
+    pub(crate) async fn settle_due(self: &Arc<Self>) {
+        let turn = Arc::clone(&self.settling).lock_owned().await;
+        Arc::clone(self).settle(turn).await;
+    }
+
+    async fn settle(self: Arc<Self>, turn: OwnedMutexGuard<()>) {
+        let work = move || {
+            let _turn = turn;
+            for record in self.shelf.due(self.now()) {
+                if let Err(error) = settle(&self.shelf, &self.journal, &record, self.seed) {
+                    // It stays due, so the next request tries again.
+                    tracing::error!(batch = record.id, %error, "a batch could not be ended");
+                }
+            }
+        };
+        if let Err(error) = tokio::task::spawn_blocking(work).await {
+            tracing::error!(%error, "ending batches broke off");
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
