@@ -130,7 +130,7 @@ impl System {
     /// A lazy pool under `offpeak_worker`; statements end after 60 s.
     pub fn new(options: &Options) -> Self {
         Self {
-            pool: options.pool("offpeak_worker", Duration::from_secs(60)),
+            pool: options.pool("offpeak_worker", Duration::from_mins(1)),
         }
     }
 

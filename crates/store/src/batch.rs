@@ -29,10 +29,6 @@ pub struct Sendable {
     pub key: Key,
     /// To where.
     pub upstream: UpstreamId,
-    /// Jobs in it.
-    pub items: u32,
-    /// Exact length of its body.
-    pub body_bytes: u64,
     /// Creates of it that were answered by "not stored".
     pub sends: u32,
 }
@@ -40,7 +36,7 @@ pub struct Sendable {
 /// The oldest batches that may be sent at `now` through upstreams that are not paused.
 pub async fn sendable(system: &System, now: OffsetDateTime, limit: i64) -> Result<Vec<Sendable>> {
     let rows = sqlx::query!(
-        "SELECT b.tenant_id, b.id, b.upstream_id, b.items, b.body_bytes, b.sends
+        "SELECT b.tenant_id, b.id, b.upstream_id, b.sends
            FROM batch b
            JOIN upstream u ON u.id = b.upstream_id
           WHERE b.state = 'planned' AND b.not_before <= $1
@@ -57,16 +53,26 @@ pub async fn sendable(system: &System, now: OffsetDateTime, limit: i64) -> Resul
         .map(|row| Sendable {
             key: key(row.tenant_id, row.id),
             upstream: UpstreamId::from_uuid(row.upstream_id),
-            items: u32::try_from(row.items).unwrap_or(0),
-            body_bytes: u64::try_from(row.body_bytes).unwrap_or(0),
             sends: u32::try_from(row.sends).unwrap_or(0),
         })
         .collect())
 }
 
-/// Commits the intent to send: from here on bytes may leave. False when
-/// another process took it, or when the sender's own lease `sender_lease` has
-/// run out: then nothing may be sent.
+/// A batch that this process may send now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sending {
+    /// Jobs in it.
+    pub items: u32,
+    /// Exact length of its body.
+    pub body_bytes: u64,
+}
+
+/// Commits the intent to send: from here on bytes may leave. Jobs that were
+/// canceled meanwhile leave the batch before, so that nobody pays for them.
+///
+/// Nothing comes back when another process took it, when the sender's own lease
+/// `sender_lease` has run out, or when no job is left in it: then nothing may
+/// be sent.
 pub async fn begin_send(
     system: &System,
     key: Key,
@@ -74,8 +80,10 @@ pub async fn begin_send(
     sender_lease: &str,
     within: Duration,
     api_version: &str,
-) -> Result<bool> {
-    let done = sqlx::query!(
+    item_overhead: u64,
+) -> Result<Option<Sending>> {
+    let mut tx = system.begin().await?;
+    let taken = sqlx::query!(
         "UPDATE batch
             SET state = 'sending',
                 sender = $3,
@@ -85,7 +93,8 @@ pub async fn begin_send(
                 last_error = NULL
           WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
             AND EXISTS (SELECT FROM lease
-                         WHERE name = $6 AND holder = $3 AND expires_at > clock_timestamp())",
+                         WHERE name = $6 AND holder = $3 AND expires_at > clock_timestamp())
+         RETURNING items, body_bytes",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         sender,
@@ -93,9 +102,50 @@ pub async fn begin_send(
         api_version,
         sender_lease,
     )
-    .execute(&system.pool)
+    .fetch_optional(tx.conn())
     .await?;
-    Ok(done.rows_affected() == 1)
+    let Some(taken) = taken else { return Ok(None) };
+    let canceled = sqlx::query!(
+        r#"WITH gone AS (
+               DELETE FROM inflight
+                WHERE tenant_id = $1 AND batch_id = $2 AND canceled
+               RETURNING bytes)
+           SELECT count(*) AS "items!", coalesce(sum(bytes), 0)::bigint AS "bytes!" FROM gone"#,
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    let left = i64::from(taken.items) - canceled.items;
+    let overhead = i64::try_from(item_overhead).unwrap_or(0);
+    let body_bytes = taken.body_bytes - canceled.bytes - canceled.items * overhead;
+    if left == 0 {
+        sqlx::query!(
+            "UPDATE batch
+                SET state = 'rejected', sender = NULL, freed_at = clock_timestamp(),
+                    last_error = 'every job in it was canceled before it was sent'
+              WHERE tenant_id = $1 AND id = $2",
+            key.tenant.as_uuid(),
+            key.batch.as_uuid(),
+        )
+        .execute(tx.conn())
+        .await?;
+    } else if canceled.items > 0 {
+        sqlx::query!(
+            "UPDATE batch SET items = $3, body_bytes = $4 WHERE tenant_id = $1 AND id = $2",
+            key.tenant.as_uuid(),
+            key.batch.as_uuid(),
+            i32::try_from(left).unwrap_or(i32::MAX),
+            body_bytes,
+        )
+        .execute(tx.conn())
+        .await?;
+    }
+    tx.commit().await?;
+    Ok((left > 0).then(|| Sending {
+        items: u32::try_from(left).unwrap_or(0),
+        body_bytes: u64::try_from(body_bytes).unwrap_or(0),
+    }))
 }
 
 /// One job of a batch, as the body needs it.

@@ -125,3 +125,19 @@ pub async fn claim_group(tx: &mut TenantTx, key: &str, group: GroupId) -> Result
         Err(Error::KeyBusy)
     }
 }
+
+/// The group that `key` stands for, if any. A key that stands for a single job
+/// is [`Error::KeyReused`].
+pub async fn group_of(tx: &mut TenantTx, key: &str) -> Result<Option<GroupId>> {
+    let row = sqlx::query!(
+        "SELECT group_id FROM idempotency WHERE tenant_id = $1 AND key = $2",
+        tx.tenant().as_uuid(),
+        key,
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    match row {
+        None => Ok(None),
+        Some(row) => row.group_id.map(GroupId::from_uuid).map(Some).ok_or(Error::KeyReused),
+    }
+}

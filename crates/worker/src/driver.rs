@@ -1,0 +1,245 @@
+//! Runs the loops: each in a task of its own, woken by a hint, by the time that
+//! its last tick named, or by the idle time. It turns outcomes into metrics,
+//! log lines and wake-ups, so that the loops need not.
+//!
+//! If a loop's task panics, the process stops: half a worker is worse than a
+//! restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use offpeak_store::{lease, notify};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+use crate::measure::{Measure, OfLoop, Tick};
+use crate::outcome::{Outcome, Wait};
+use crate::worker::{Loop, Worker};
+
+/// Between two tries of a tick that failed, at most.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// How long a stopping process waits for a create that is under way.
+const SEND_GRACE: Duration = Duration::from_secs(25);
+
+/// One bell for each loop.
+#[derive(Default)]
+struct Bells([Notify; Loop::ALL.len()]);
+
+impl Bells {
+    fn of(&self, which: Loop) -> &Notify {
+        &self.0[which as usize]
+    }
+}
+
+/// Runs every loop until `stop`.
+pub(crate) async fn run(worker: &Worker, stop: CancellationToken) {
+    let bells = Arc::new(Bells::default());
+    let mut tasks = JoinSet::new();
+    for which in Loop::ALL {
+        for _ in 0..copies(worker, which) {
+            let one = One {
+                worker: Worker {
+                    setting: Arc::clone(&worker.setting),
+                    measure: Arc::clone(&worker.measure),
+                },
+                which,
+                bells: Arc::clone(&bells),
+                stop: stop.clone(),
+            };
+            tasks.spawn(one.run());
+        }
+    }
+    tasks.spawn(listen(
+        worker.setting.system.clone(),
+        Arc::clone(&bells),
+        stop.clone(),
+    ));
+    tasks.spawn(stay_alive(Arc::clone(&worker.setting), stop.clone()));
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a loop broke: stopping");
+            stop.cancel();
+        }
+    }
+    let setting = &worker.setting;
+    if let Err(error) = lease::resign(&setting.system, setting.process).await {
+        tracing::warn!(%error, "leases not resigned: others wait for them to run out");
+    }
+}
+
+/// Loops whose ticks wait on the network run several at once; every other one alone.
+fn copies(worker: &Worker, which: Loop) -> usize {
+    match which {
+        Loop::Submit => worker.setting.options.parallel_sends.max(1),
+        Loop::Ingest => 2,
+        Loop::Form | Loop::Poll | Loop::Rescue | Loop::Relay | Loop::Tend => 1,
+    }
+}
+
+/// One loop in its task.
+struct One {
+    worker: Worker,
+    which: Loop,
+    bells: Arc<Bells>,
+    stop: CancellationToken,
+}
+
+impl One {
+    async fn run(self) {
+        let mut failures = 0;
+        while !self.stop.is_cancelled() {
+            // Registered before the tick reads, so that no hint falls between.
+            let bell = self.bells.of(self.which).notified();
+            let begun = Instant::now();
+            let outcome = tokio::select! {
+                biased;
+                outcome = self.tick() => outcome,
+                () = self.patience_over() => return,
+            };
+            self.measure(&outcome, begun.elapsed());
+            let wait = match outcome {
+                Ok(outcome) => {
+                    failures = 0;
+                    for woken in &outcome.wakes {
+                        self.bells.of(*woken).notify_waiters();
+                        self.bells.of(*woken).notify_one();
+                    }
+                    match outcome.wait {
+                        Wait::Now => Duration::ZERO,
+                        Wait::For(wait) => wait.min(self.idle() * 12),
+                        Wait::Idle => self.idle(),
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    let name = self.which.name();
+                    tracing::warn!(r#loop = name, %error, failures, "tick failed");
+                    self.idle().saturating_mul(failures).min(MAX_BACKOFF)
+                }
+            };
+            if wait.is_zero() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                () = bell => {}
+                () = sleep(wait) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn tick(&self) -> Result<Outcome, Error> {
+        match tokio::time::timeout(self.longest(), self.worker.tick(self.which)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::TooLong(self.longest())),
+        }
+    }
+
+    /// When a stopping process no longer waits for the present tick. Each may be
+    /// dropped anywhere, that is what crash safety means; but a create that is
+    /// let go has to be searched for later, so sends get some time.
+    async fn patience_over(&self) {
+        self.stop.cancelled().await;
+        if self.which == Loop::Submit {
+            sleep(SEND_GRACE).await;
+        }
+    }
+
+    fn idle(&self) -> Duration {
+        self.worker.setting.options.idle
+    }
+
+    /// No tick may hang for ever; one that sends or reads a batch may be long.
+    fn longest(&self) -> Duration {
+        let options = &self.worker.setting.options;
+        match self.which {
+            Loop::Submit => options.send_within + Duration::from_mins(1),
+            Loop::Ingest => Duration::from_hours(6),
+            Loop::Form | Loop::Poll | Loop::Rescue | Loop::Relay | Loop::Tend => {
+                Duration::from_mins(2)
+            }
+        }
+    }
+
+    fn measure(&self, outcome: &Result<Outcome, Error>, took: Duration) {
+        let Measure {
+            ticks,
+            done,
+            seconds,
+            queue_jobs,
+            queue_age,
+            ..
+        } = &*self.worker.measure;
+        let name = self.which.name();
+        let word = if outcome.is_ok() { "ok" } else { "error" };
+        ticks
+            .get_or_create(&Tick {
+                r#loop: name,
+                outcome: word,
+            })
+            .inc();
+        seconds
+            .get_or_create(&OfLoop { r#loop: name })
+            .observe(took.as_secs_f64());
+        let Ok(outcome) = outcome else { return };
+        done.get_or_create(&OfLoop { r#loop: name })
+            .inc_by(outcome.done);
+        if let Some(queue) = outcome.queue {
+            queue_jobs.set(i64::try_from(queue.jobs).unwrap_or(i64::MAX));
+            queue_age.set(queue.oldest.as_secs_f64());
+        }
+    }
+}
+
+/// Turns the database's hints into rings. While it cannot listen, the idle time
+/// stands in for it.
+async fn listen(system: offpeak_store::System, bells: Arc<Bells>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let heard = async {
+            let mut listener = notify::Listener::ready(&system).await?;
+            loop {
+                // Also right after (re)connecting: hints may have been missed.
+                bells.of(Loop::Form).notify_one();
+                listener.heard().await?;
+            }
+        };
+        let lost: Result<(), offpeak_store::Error> = tokio::select! {
+            lost = heard => lost,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = lost {
+            tracing::warn!(%error, "not listening for hints");
+        }
+        tokio::select! {
+            () = sleep(Duration::from_secs(1)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Renews the lease by which others see that this process lives, also while a
+/// long send is under way, and until the last loop has stopped sending.
+async fn stay_alive(setting: Arc<crate::worker::Setting>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = setting.is_alive().await {
+            tracing::warn!(%error, "could not renew this process's lease");
+        }
+        tokio::select! {
+            () = sleep(setting.options.lease / 3) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the driver is where the worker waits"
+)]
+async fn sleep(time: Duration) {
+    tokio::time::sleep(time).await;
+}

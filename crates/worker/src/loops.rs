@@ -1,0 +1,9 @@
+//! One file per loop, in the order in which a job meets them.
+
+pub(crate) mod form;
+pub(crate) mod ingest;
+pub(crate) mod poll;
+pub(crate) mod relay;
+pub(crate) mod rescue;
+pub(crate) mod submit;
+pub(crate) mod tend;

@@ -1,0 +1,154 @@
+//! Forms batches: reads what waits, lets the planner decide, stores the plan.
+//!
+//! It never sends anything. If the process dies here, a batch is either stored
+//! with its jobs or not at all, and the next tick plans anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use offpeak_domain::id::{BatchId, Minter};
+use offpeak_domain::plan::{self, BucketFacts, Budget, Close, TenantShare};
+use offpeak_store::ready::{self, Claim, Waiting};
+use offpeak_store::upstream::{self, Upstream};
+use time::OffsetDateTime;
+
+use crate::outcome::{Outcome, Queue, Wait};
+use crate::worker::{Loop, Setting};
+use crate::{Error, Result};
+
+pub(crate) struct Form(pub(crate) Arc<Setting>);
+
+impl Form {
+    pub(crate) async fn tick(&self) -> Result<Outcome> {
+        // Two planners at once would spend the same budget twice.
+        if !self.0.leads("form").await? {
+            return Ok(Outcome::default());
+        }
+        let now = self.0.clock.now().await?;
+        let waiting = ready::waiting(&self.0.system, now).await?;
+        let mut outcome = Outcome {
+            queue: Some(queue(&waiting, now)),
+            ..Outcome::default()
+        };
+        let mut next: Option<OffsetDateTime> = None;
+        for upstream in upstream::all(&self.0.system, now).await? {
+            if upstream.paused_reason.is_some() {
+                continue;
+            }
+            let here: Vec<&Waiting> = waiting
+                .iter()
+                .filter(|bucket| bucket.upstream == upstream.id)
+                .collect();
+            if here.is_empty() {
+                continue;
+            }
+            let budget = self.budget(&upstream, now).await?;
+            let (facts, shares) = facts(&here);
+            let plan = plan::plan(now, &facts, &shares, &self.0.options.limits, &budget);
+            for close in &plan.close {
+                outcome.done += u64::from(self.store(&here, close, now).await?);
+            }
+            let mut tx = self.0.system.begin().await?;
+            for (tenant, vtime) in &plan.shares {
+                ready::advance_share(&mut tx, *tenant, upstream.id, *vtime).await?;
+            }
+            tx.commit().await?;
+            next = [next, plan.next_wake].into_iter().flatten().min();
+        }
+        if outcome.done > 0 {
+            outcome.wakes.push(Loop::Submit);
+        }
+        outcome.wait = next.map_or(Wait::Idle, |next| {
+            // A plan that holds something for a budget has no moment of its own.
+            match Wait::until(now, next) {
+                Wait::Now => Wait::For(Duration::from_millis(100)),
+                wait => wait,
+            }
+        });
+        Ok(outcome)
+    }
+
+    async fn budget(&self, upstream: &Upstream, now: OffsetDateTime) -> Result<Budget> {
+        let spent = ready::spent(&self.0.system, upstream.id, now).await?;
+        Ok(Budget {
+            creates_left: upstream.creates_per_minute.saturating_sub(spent.creates),
+            creates_per_minute: upstream.creates_per_minute,
+            queue_left: upstream.max_queued_items.saturating_sub(spent.queued_items),
+        })
+    }
+
+    /// Stores one planned batch with its jobs, in one transaction. False when
+    /// another process was faster.
+    async fn store(&self, here: &[&Waiting], close: &Close, now: OffsetDateTime) -> Result<bool> {
+        let Some(bucket) = here
+            .iter()
+            .find(|bucket| bucket.tenant == close.tenant && bucket.bucket == close.bucket)
+        else {
+            return Ok(false);
+        };
+        let mut tx = self.0.system.begin().await?;
+        let batch: BatchId = Minter::new(tx.now(), self.0.random()).mint();
+        let claim = Claim {
+            batch,
+            tenant: close.tenant,
+            bucket: close.bucket,
+            upstream: bucket.upstream,
+            model: &bucket.model,
+            max_items: close.max_items,
+            // The claim counts a comma with every item; the body has one fewer.
+            max_bytes: (close.max_bytes + 1).saturating_sub(plan::body_len(0, 0)),
+            item_overhead: plan::ITEM_OVERHEAD,
+            reason: close.reason,
+        };
+        let claimed = ready::claim(&mut tx, now, &claim, |claimed| {
+            plan::body_len(u64::from(claimed.items), claimed.params_bytes)
+        })
+        .await?;
+        let Some(claimed) = claimed else {
+            return Ok(false);
+        };
+        tx.commit().await?;
+        tracing::info!(
+            batch = %batch, tenant = %close.tenant, items = claimed.items,
+            reason = close.reason.as_str(), "batch closed"
+        );
+        Ok::<_, Error>(true)
+    }
+}
+
+/// What the planner reads: a bucket's facts, and one share per tenant.
+fn facts(here: &[&Waiting]) -> (Vec<BucketFacts>, Vec<TenantShare>) {
+    let buckets = here
+        .iter()
+        .map(|bucket| BucketFacts {
+            tenant: bucket.tenant,
+            bucket: bucket.bucket,
+            items: bucket.items,
+            bytes: bucket.bytes,
+            oldest: bucket.oldest,
+            newest: bucket.newest,
+            earliest_deadline: bucket.deadline,
+            item_cap: bucket.max_items,
+        })
+        .collect();
+    let mut shares: Vec<TenantShare> = here
+        .iter()
+        .map(|bucket| TenantShare {
+            tenant: bucket.tenant,
+            weight: bucket.weight,
+            vtime: bucket.vtime.unwrap_or(0),
+        })
+        .collect();
+    shares.dedup_by_key(|share| share.tenant);
+    (buckets, shares)
+}
+
+fn queue(waiting: &[Waiting], now: OffsetDateTime) -> Queue {
+    let oldest = waiting.iter().map(|bucket| bucket.oldest).min();
+    Queue {
+        jobs: waiting.iter().map(|bucket| bucket.items).sum(),
+        oldest: oldest
+            .and_then(|oldest| Duration::try_from(now - oldest).ok())
+            .unwrap_or_default(),
+    }
+}

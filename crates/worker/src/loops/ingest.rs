@@ -1,0 +1,204 @@
+//! Reads the results of ended batches, line by line, and settles them in chunks.
+//!
+//! Reading a batch from line 1 again is always legal: a line whose job is not in
+//! flight any more changes nothing. If the process dies here, the batch's term
+//! runs out and the next reader begins anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use offpeak_anthropic::disposition::{Reading, of_read};
+use offpeak_anthropic::{Error as CallError, Line};
+use offpeak_domain::id::CustomId;
+use offpeak_store::batch;
+use offpeak_store::open_batch::{self, Ended};
+use offpeak_store::settle::Chunk;
+
+use crate::chunk::{self, Lines, Sorted};
+use crate::outcome::{Outcome, Wait};
+use crate::worker::Setting;
+use crate::{Error, Result};
+
+/// Between two reads of a batch that was not complete, times the reads so far.
+const PAUSE: Duration = Duration::from_secs(5);
+
+pub(crate) struct Ingest(pub(crate) Arc<Setting>);
+
+/// What one read of a batch came to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Read {
+    settled: u64,
+    /// Lines whose job was not in flight any more.
+    replayed: u64,
+    /// Lines that name no job of this batch, or cannot be read at all.
+    foreign: u64,
+    /// The adopted message batch is somebody else's.
+    disowned: bool,
+}
+
+impl Ingest {
+    pub(crate) async fn tick(&self) -> Result<Outcome> {
+        let term = self.0.options.ingest_term;
+        let Some(ended) = open_batch::take_ended(&self.0.system, term).await? else {
+            return Ok(Outcome::default());
+        };
+        let read = match self.read(&ended).await {
+            Ok(read) => read,
+            Err(error) => {
+                let pause = PAUSE * ended.reads.min(24);
+                let why = error.to_string();
+                open_batch::give_back(&self.0.system, ended.key, pause, &why).await?;
+                return Err(error);
+            }
+        };
+        self.close(&ended, read).await?;
+        Ok(Outcome {
+            done: read.settled,
+            wait: Wait::Now,
+            ..Outcome::default()
+        })
+    }
+
+    /// Reads all lines that there are, settling as it goes.
+    async fn read(&self, ended: &Ended) -> Result<Read> {
+        let Some(upstream) = self.0.upstreams.iter().find(|one| one.id == ended.upstream) else {
+            return Err(Error::NoCredential);
+        };
+        let batch = upstream.batch(&ended.upstream_batch_id).await?;
+        let mut results = upstream.results(&batch).await?;
+        let (most, bytes) = (self.0.options.chunk_lines, self.0.options.chunk_bytes);
+        let mut read = Read::default();
+        let mut lines = Lines::default();
+        let mut verified = ended.verified;
+        while let Some(line) = results.next_line().await? {
+            match chunk::sort(line, ended.key.batch) {
+                Sorted::Ours(line) => {
+                    if !verified {
+                        open_batch::verified(&self.0.system, ended.key).await?;
+                        verified = true;
+                    }
+                    lines.push(line);
+                }
+                Sorted::Foreign if !verified => {
+                    open_batch::disown(&self.0.system, ended).await?;
+                    read.disowned = true;
+                    return Ok(read);
+                }
+                Sorted::Foreign => read.foreign += 1,
+            }
+            if lines.len() >= most || lines.bytes() >= bytes {
+                self.settle(ended, std::mem::take(&mut lines), &mut read)
+                    .await?;
+            }
+        }
+        if lines.len() > 0 {
+            self.settle(ended, lines, &mut read).await?;
+        }
+        Ok(read)
+    }
+
+    async fn settle(&self, ended: &Ended, lines: Lines, read: &mut Read) -> Result<()> {
+        let setting = &self.0;
+        let now = setting.clock.now().await?;
+        let jobs = lines.jobs();
+        let (chunk, mut released) = Chunk::begin(
+            &setting.system,
+            ended.key,
+            setting.options.ingest_term,
+            &jobs,
+        )
+        .await?;
+        read.settled += released.len() as u64;
+        read.replayed += (jobs.len() - released.len()) as u64;
+        let structured: Vec<_> = released
+            .values()
+            .filter(|row| row.structured)
+            .map(|row| row.job)
+            .collect();
+        let params = if structured.is_empty() {
+            Vec::new()
+        } else {
+            batch::params(&setting.system, ended.key.tenant, &structured).await?
+        };
+        let params = params.into_iter().collect();
+        let effects = lines.effects(setting, now, &mut released, &params)?;
+        chunk.commit(now, &effects).await?;
+        Ok(())
+    }
+
+    /// Every line was seen. If jobs are left in flight, the download was short:
+    /// it is read again, and given up only after several complete reads.
+    async fn close(&self, ended: &Ended, read: Read) -> Result<()> {
+        let setting = &self.0;
+        if read.foreign > 0 {
+            tracing::warn!(batch = %ended.key.batch, lines = read.foreign, "unknown result lines");
+        }
+        if read.disowned {
+            tracing::warn!(
+                batch = %ended.key.batch, upstream_batch = ended.upstream_batch_id,
+                "the adopted message batch belongs to somebody else"
+            );
+            return Ok(());
+        }
+        if open_batch::finish(&setting.system, ended.key).await? {
+            tracing::info!(
+                batch = %ended.key.batch, settled = read.settled, replayed = read.replayed,
+                "batch ingested"
+            );
+            return Ok(());
+        }
+        if ended.reads < setting.options.max_reads {
+            let pause = PAUSE * ended.reads;
+            let why = "results are missing in the download";
+            open_batch::give_back(&setting.system, ended.key, pause, why).await?;
+            return Ok(());
+        }
+        self.give_up(ended).await
+    }
+
+    /// Whatever has no line after so many reads fails, a chunk at a time.
+    async fn give_up(&self, ended: &Ended) -> Result<()> {
+        let setting = &self.0;
+        let limit = i64::try_from(setting.options.chunk_lines).unwrap_or(500);
+        loop {
+            let items = batch::items_after(&setting.system, ended.key, None, limit).await?;
+            if items.is_empty() {
+                break;
+            }
+            let jobs: Vec<_> = items.iter().map(|item| item.job).collect();
+            let now = setting.clock.now().await?;
+            let term = setting.options.ingest_term;
+            let (chunk, released) = Chunk::begin(&setting.system, ended.key, term, &jobs).await?;
+            let effects: Vec<_> = released
+                .into_values()
+                .filter_map(chunk::without_line)
+                .collect();
+            chunk.commit(now, &effects).await?;
+            tracing::error!(
+                batch = %ended.key.batch, jobs = jobs.len(), "results never came: jobs failed"
+            );
+        }
+        open_batch::finish(&setting.system, ended.key).await?;
+        Ok(())
+    }
+}
+
+/// Whether the first line of a message batch's results says that it is one of
+/// ours, and which; `None` while it cannot be read.
+pub(crate) async fn peek(
+    upstream: &crate::Upstream,
+    batch: &offpeak_anthropic::shape::MessageBatch,
+) -> Result<Option<Option<CustomId>>> {
+    let mut results = match upstream.results(batch).await {
+        Ok(results) => results,
+        Err(error) if matches!(of_read(&error), Reading::Missing) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match results.next_line().await {
+        Ok(Some(Line::Whole { bytes, .. } | Line::Oversized { head: bytes, .. })) => {
+            Ok(Some(chunk::custom_id(&bytes)))
+        }
+        Ok(None) | Err(CallError::Transport { .. } | CallError::Timeout { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,116 @@
+//! Looks at the batches that Anthropic holds: one list call sees a thousand.
+//!
+//! It only reads upstream. If the process dies here, nothing is lost: the next
+//! look sees the same.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
+use offpeak_store::batch::Key;
+use offpeak_store::open_batch::{self, Counts, Open};
+use time::OffsetDateTime;
+
+use crate::Result;
+use crate::outcome::{Outcome, Wait};
+use crate::upstream::Upstream;
+use crate::worker::{Loop, Setting};
+
+/// Batches looked at in one tick.
+const BATCHES: i64 = 1000;
+/// How much older than our oldest open batch a page may reach before the
+/// listing stops: room for a list that is not quite in order.
+const MARGIN: Duration = Duration::from_mins(5);
+
+pub(crate) struct Poll(pub(crate) Arc<Setting>);
+
+impl Poll {
+    pub(crate) async fn tick(&self) -> Result<Outcome> {
+        if !self.0.leads("poll").await? {
+            return Ok(Outcome::default());
+        }
+        let now = self.0.clock.now().await?;
+        let mut outcome = Outcome::default();
+        for upstream in &self.0.upstreams {
+            let due = open_batch::due(&self.0.system, upstream.id, now, BATCHES).await?;
+            if !due.is_empty() {
+                outcome.done += self.look(upstream, due, now).await?;
+            }
+        }
+        if outcome.done > 0 {
+            outcome.wakes.push(Loop::Ingest);
+        }
+        if let Some(next) = open_batch::next_due(&self.0.system).await? {
+            outcome.wait = Wait::until(now, next);
+        }
+        Ok(outcome)
+    }
+
+    /// Looks at these batches. Returns how many of them have ended.
+    async fn look(&self, upstream: &Upstream, due: Vec<Open>, now: OffsetDateTime) -> Result<u64> {
+        let oldest = due.first().map_or(now, |open| open.created_at) - MARGIN;
+        let mut open: HashMap<String, Open> = due
+            .into_iter()
+            .map(|open| (open.upstream_batch_id.clone(), open))
+            .collect();
+        let mut still_open: Vec<Open> = Vec::new();
+        let mut ended = 0;
+        let mut after: Option<String> = None;
+        while !open.is_empty() {
+            let page = upstream.batches(after.as_deref()).await?.value;
+            for seen in &page.data {
+                let Some(ours) = open.remove(&seen.id) else {
+                    continue;
+                };
+                if seen.processing_status == ProcessingStatus::Ended {
+                    ended += u64::from(self.ended(ours.key, seen, now).await?);
+                } else {
+                    still_open.push(ours);
+                }
+            }
+            let past = page.data.last().is_none_or(|last| last.created_at < oldest);
+            if past || !page.has_more || page.last_id.is_none() {
+                break;
+            }
+            after = page.last_id;
+        }
+        // What the list does not show (it may lag) is looked at again as well.
+        still_open.extend(open.into_values());
+        for (every, batches) in by_interval(&still_open, now, self.0.options.poll_every) {
+            open_batch::look_again(&self.0.system, &batches, now + every).await?;
+        }
+        Ok(ended)
+    }
+
+    async fn ended(&self, key: Key, seen: &MessageBatch, now: OffsetDateTime) -> Result<bool> {
+        let counts = seen.request_counts;
+        let int = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let counts = Counts {
+            succeeded: int(counts.succeeded),
+            errored: int(counts.errored),
+            canceled: int(counts.canceled),
+            expired: int(counts.expired),
+        };
+        let ended_at = seen.ended_at.unwrap_or(now);
+        let news = open_batch::ended(&self.0.system, key, ended_at, counts).await?;
+        tracing::info!(batch = %key.batch, upstream_batch = seen.id, ?counts, "batch ended");
+        Ok(news)
+    }
+}
+
+/// A batch is looked at every `every` while it is young, and less and less
+/// often, down to a fifth of that, as it ages: a twentieth of its age.
+fn by_interval(open: &[Open], now: OffsetDateTime, every: Duration) -> HashMap<Duration, Vec<Key>> {
+    let mut groups: HashMap<Duration, Vec<Key>> = HashMap::new();
+    for batch in open {
+        let age = Duration::try_from(now - batch.created_at).unwrap_or_default();
+        // In whole seconds, so that many batches share one statement.
+        let aged = Duration::from_secs((age / 20).as_secs());
+        groups
+            .entry(aged.clamp(every, every * 5))
+            .or_default()
+            .push(batch.key);
+    }
+    groups
+}

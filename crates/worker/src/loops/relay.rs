@@ -1,0 +1,36 @@
+//! Folds the differences that writers appended into the tallies that readers
+//! add up. If the process dies here, a fold has happened whole or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use offpeak_store::delta;
+
+use crate::Result;
+use crate::outcome::{Outcome, Wait};
+use crate::worker::Setting;
+
+/// Differences folded in one transaction.
+const CHUNK: i64 = 10_000;
+
+pub(crate) struct Relay(pub(crate) Arc<Setting>);
+
+impl Relay {
+    pub(crate) async fn tick(&self) -> Result<Outcome> {
+        if !self.0.leads("relay").await? {
+            return Ok(Outcome::default());
+        }
+        let folded = delta::fold(&self.0.system, CHUNK).await?;
+        let more = folded >= CHUNK.unsigned_abs();
+        let wait = if more {
+            Wait::Now
+        } else {
+            Wait::For(Duration::from_secs(1))
+        };
+        Ok(Outcome {
+            done: folded,
+            wait,
+            ..Outcome::default()
+        })
+    }
+}

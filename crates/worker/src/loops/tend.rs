@@ -1,0 +1,54 @@
+//! Upkeep: partitions ahead of time, statistics, uploads that nobody finished,
+//! idempotency keys that expired. If the process dies here, the next tick does
+//! the rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use offpeak_store::tend;
+
+use crate::Result;
+use crate::outcome::{Outcome, Wait};
+use crate::worker::Setting;
+
+/// Days for which partitions stand ready.
+const AHEAD: i32 = 7;
+/// Rows removed in one transaction.
+const CHUNK: i64 = 1000;
+/// Between two rounds with nothing left to remove.
+const ROUND: Duration = Duration::from_mins(1);
+/// Between two refreshes of the planner's statistics.
+const ANALYSE: Duration = Duration::from_mins(10);
+
+pub(crate) struct Tend(pub(crate) Arc<Setting>);
+
+impl Tend {
+    pub(crate) async fn tick(&self) -> Result<Outcome> {
+        if !self.0.leads("tend").await? {
+            return Ok(Outcome::default());
+        }
+        let (system, options) = (&self.0.system, &self.0.options);
+        let now = self.0.clock.now().await?;
+        let made = tend::partitions_ahead(system, AHEAD).await?;
+        if made > 0 {
+            tracing::info!(made, "partitions made");
+        }
+        // A lease that nobody renews says when it was done last, to all processes.
+        if self.0.once_in(ANALYSE, "analyse").await? {
+            tend::analyse(system).await?;
+        }
+        let patience = options.upload_patience;
+        let staged = tend::purge_unopened(system, now, patience, CHUNK).await?;
+        let keys = tend::purge_keys(system, now, options.key_age, CHUNK).await?;
+        let wait = if staged + keys > 0 {
+            Wait::Now
+        } else {
+            Wait::For(ROUND)
+        };
+        Ok(Outcome {
+            done: u64::from(made) + staged + keys,
+            wait,
+            ..Outcome::default()
+        })
+    }
+}

@@ -1,0 +1,69 @@
+use std::time::Duration;
+
+use offpeak_domain::plan::Limits;
+use offpeak_domain::settle::Rules;
+
+/// How the loops behave. The defaults suit Anthropic's API; a stand-in with a
+/// short turnaround wants shorter times.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// When a batch is closed, and how large it may be.
+    pub limits: Limits,
+    /// How result lines are judged.
+    pub rules: Rules,
+    /// Term of the leases. A process that stopped renewing is replaced after it.
+    pub lease: Duration,
+    /// Longest time between two looks at the database, for what no hint announced.
+    pub idle: Duration,
+    /// Batches that are sent at the same time.
+    pub parallel_sends: usize,
+    /// Longest time that one create call may take, its body included.
+    pub send_within: Duration,
+    /// Bytes of params that are read from the database at once while sending.
+    pub upload_chunk: u64,
+    /// From a batch's creation to the first look at it.
+    pub first_poll: Duration,
+    /// Between two looks at a young batch; an old one is looked at less often.
+    pub poll_every: Duration,
+    /// Result lines that are settled in one transaction.
+    pub chunk_lines: usize,
+    /// Bytes of result lines that are settled in one transaction.
+    pub chunk_bytes: usize,
+    /// How long nobody else reads a batch's results after a chunk was settled.
+    pub ingest_term: Duration,
+    /// Reads of a batch's results after which a missing line is given up.
+    pub max_reads: u32,
+    /// How long after a send a stored batch may take to appear in the list. A
+    /// send is refuted only after that.
+    pub settle_time: Duration,
+    /// Between two listings for an uncertain send.
+    pub list_every: Duration,
+    /// How long an unfinished upload is kept.
+    pub upload_patience: Duration,
+    /// How long idempotency keys are remembered.
+    pub key_age: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            rules: Rules::default(),
+            lease: Duration::from_secs(15),
+            idle: Duration::from_secs(5),
+            parallel_sends: 2,
+            send_within: Duration::from_mins(5),
+            upload_chunk: 2 << 20,
+            first_poll: Duration::from_secs(30),
+            poll_every: Duration::from_mins(1),
+            chunk_lines: 500,
+            chunk_bytes: 8 << 20,
+            ingest_term: Duration::from_mins(2),
+            max_reads: 5,
+            settle_time: Duration::from_mins(15),
+            list_every: Duration::from_secs(15),
+            upload_patience: Duration::from_hours(1),
+            key_age: Duration::from_hours(24 * 7),
+        }
+    }
+}

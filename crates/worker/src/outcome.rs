@@ -1,0 +1,46 @@
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::worker::Loop;
+
+/// What a tick did, for the driver, the metrics and the tests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Things done: batches formed, sent, looked at, lines settled, rows folded.
+    pub done: u64,
+    /// When the next tick is worth its while.
+    pub wait: Wait,
+    /// Loops that have something to do because of this tick.
+    pub wakes: Vec<Loop>,
+    /// What is waiting, where the loop has looked.
+    pub queue: Option<Queue>,
+}
+
+/// When a loop should run again at the latest; a hint may come earlier.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Wait {
+    /// At once: there is more.
+    Now,
+    /// After this long.
+    For(Duration),
+    /// When it has been told to, or after the idle time.
+    #[default]
+    Idle,
+}
+
+impl Wait {
+    /// Until a moment that may already be past.
+    pub fn until(now: OffsetDateTime, then: OffsetDateTime) -> Self {
+        Duration::try_from(then - now).map_or(Self::Now, Self::For)
+    }
+}
+
+/// The jobs that wait to be put into a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Queue {
+    /// How many.
+    pub jobs: u64,
+    /// How long the first of them has waited.
+    pub oldest: Duration,
+}

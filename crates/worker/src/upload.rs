@@ -1,0 +1,158 @@
+//! The body of a batch create, streamed out of the database.
+//!
+//! Pages of narrow rows say which jobs come next and how long they are; their
+//! params are then read in chunks of bounded size, whatever one job weighs.
+//! Each chunk is a short query of its own, so that no transaction waits on the
+//! network.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use offpeak_domain::id::{CustomId, JobId};
+use offpeak_domain::plan::body::{self as form, COMMA, ITEM_CLOSE, ITEM_OPEN, ITEM_PARAMS};
+use offpeak_store::batch::{self, Item, Key};
+use offpeak_store::{Error, System};
+use sha2::{Digest, Sha256};
+
+/// Narrow rows that are read at once.
+const PAGE: i64 = 1000;
+
+/// Where the upload has come to.
+struct Upload {
+    system: System,
+    key: Key,
+    chunk_bytes: u64,
+    /// The last job that a page named.
+    after: Option<JobId>,
+    items: VecDeque<Item>,
+    last_page: bool,
+    place: Place,
+    hash: BodyHash,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Head,
+    First,
+    Rest,
+    End,
+}
+
+/// SHA-256 over what was sent so far; whole once the stream has ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BodyHash(Arc<Mutex<Sha256>>);
+
+impl BodyHash {
+    fn update(&self, bytes: &[u8]) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .update(bytes);
+    }
+
+    pub(crate) fn finish(&self) -> Vec<u8> {
+        let hash = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        hash.finalize().to_vec()
+    }
+}
+
+/// Exactly `{"requests":[{"custom_id":"…","params":…},…]}`, in the order of the
+/// job ids; `domain::plan::body_len` knows its length.
+pub(crate) fn body(
+    system: System,
+    key: Key,
+    chunk_bytes: u64,
+) -> (
+    impl Stream<Item = Result<Bytes, Error>> + Send + 'static,
+    BodyHash,
+) {
+    let hash = BodyHash::default();
+    let upload = Upload {
+        system,
+        key,
+        chunk_bytes,
+        after: None,
+        items: VecDeque::new(),
+        last_page: false,
+        place: Place::Head,
+        hash: hash.clone(),
+    };
+    let stream = stream::try_unfold(upload, |mut upload| async move {
+        let Some(chunk) = upload.next().await? else {
+            return Ok(None);
+        };
+        upload.hash.update(&chunk);
+        Ok(Some((chunk, upload)))
+    });
+    (stream, hash)
+}
+
+impl Upload {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        match self.place {
+            Place::Head => {
+                self.place = Place::First;
+                return Ok(Some(Bytes::from_static(form::OPEN.as_bytes())));
+            }
+            Place::End => return Ok(None),
+            Place::First | Place::Rest => {}
+        }
+        if self.items.is_empty() && !self.last_page {
+            self.read_page().await?;
+        }
+        let jobs = self.take_jobs();
+        if jobs.is_empty() {
+            self.place = Place::End;
+            return Ok(Some(Bytes::from_static(form::CLOSE.as_bytes())));
+        }
+        let params = batch::params(&self.system, self.key.tenant, &jobs).await?;
+        let bytes: u64 = params.iter().map(|(_, params)| params.len() as u64).sum();
+        let length = form::body_len(params.len() as u64, bytes);
+        let mut chunk = BytesMut::with_capacity(usize::try_from(length).unwrap_or(0));
+        for (job, params) in params {
+            if self.place == Place::Rest {
+                chunk.put_slice(COMMA.as_bytes());
+            }
+            self.place = Place::Rest;
+            let custom_id = CustomId {
+                job,
+                batch: self.key.batch,
+            };
+            chunk.put_slice(ITEM_OPEN.as_bytes());
+            chunk.put_slice(custom_id.to_string().as_bytes());
+            chunk.put_slice(ITEM_PARAMS.as_bytes());
+            chunk.put_slice(&params);
+            chunk.put_slice(ITEM_CLOSE.as_bytes());
+        }
+        Ok(Some(chunk.freeze()))
+    }
+
+    async fn read_page(&mut self) -> Result<(), Error> {
+        let page = batch::items_after(&self.system, self.key, self.after, PAGE).await?;
+        self.last_page = i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE;
+        self.after = page.last().map(|item| item.job).or(self.after);
+        self.items = page.into();
+        Ok(())
+    }
+
+    /// The next jobs whose params fit into one chunk together; at least one.
+    fn take_jobs(&mut self) -> Vec<JobId> {
+        let mut jobs = Vec::new();
+        let mut bytes = 0;
+        while let Some(item) = self.items.front() {
+            bytes += item.bytes;
+            if bytes > self.chunk_bytes && !jobs.is_empty() {
+                break;
+            }
+            jobs.push(item.job);
+            self.items.pop_front();
+        }
+        jobs
+    }
+}
