@@ -19,6 +19,7 @@ pub mod api_key;
 pub mod batch;
 pub mod id;
 pub mod job;
+pub mod job_type;
 pub mod money;
 pub mod params;
 pub mod plan;
