@@ -5,5 +5,10 @@
 //! crate that reads the environment. If the process dies here, everything
 //! accepted is in PostgreSQL, and the next start goes on from there.
 
+pub mod client;
+pub mod config;
+pub mod entropy;
+pub mod exit;
 pub mod folder;
+pub mod output;
 pub mod postgres;

@@ -1,0 +1,41 @@
+//! `offpeak cancel`: of jobs and groups.
+
+use offpeak_wire::{Canceled, Job};
+
+use super::http::{Client, escape};
+use crate::exit::{Ended, Exit};
+use crate::output::{Output, count};
+
+/// Arguments of `cancel`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "What is already at Anthropic ends there and is paid.")]
+pub struct Args {
+    /// `job_…` or `grp_…`
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+}
+
+pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
+    for id in &args.ids {
+        if id.starts_with("grp_") {
+            let done: Canceled = client
+                .post(&format!("/v1/groups/{}/cancel", escape(id)))
+                .await?;
+            if output.json {
+                output.value(&done)?;
+            } else {
+                output.line(&format!("{id}: {} jobs canceled", count(done.canceled)))?;
+            }
+        } else {
+            let job: Job = client
+                .post(&format!("/v1/jobs/{}/cancel", escape(id)))
+                .await?;
+            if output.json {
+                output.value(&job)?;
+            } else {
+                output.line(&super::jobs::one_line(&job))?;
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,92 @@
+//! `offpeak groups`: a list, or one group.
+
+use offpeak_wire::Group;
+
+use super::http::{Client, escape};
+use super::progress::states;
+use crate::exit::{Ended, Exit};
+use crate::output::{Output, count, moment, money};
+
+/// Arguments of `groups`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// `grp_…`: show this one
+    #[arg(conflicts_with = "limit")]
+    id: Option<String>,
+    /// At most so many, newest first
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
+    if let Some(id) = &args.id {
+        let group: Group = client.get(&format!("/v1/groups/{}", escape(id))).await?;
+        show(&group, output)?;
+        return Ok(Exit::Ok);
+    }
+    let groups: Vec<Group> = client.list("/v1/groups", &[], args.limit).await?;
+    if output.json {
+        output.value(&groups)?;
+        return Ok(Exit::Ok);
+    }
+    if groups.is_empty() {
+        output.talk("no groups");
+        return Ok(Exit::Ok);
+    }
+    let rows = groups
+        .iter()
+        .map(|group| {
+            vec![
+                group.id.clone(),
+                group.name.clone().unwrap_or_default(),
+                moment(group.created_at),
+                count(group.jobs),
+                money(&group.cost),
+                money(&group.saved),
+                states(group),
+            ]
+        })
+        .collect();
+    output.table(
+        &[
+            "GROUP",
+            "NAME",
+            "CREATED (UTC)",
+            ">JOBS",
+            ">COST",
+            ">SAVED",
+            "STATES",
+        ],
+        rows,
+    )?;
+    Ok(Exit::Ok)
+}
+
+fn show(group: &Group, output: Output) -> std::io::Result<()> {
+    if output.json {
+        return output.value(group);
+    }
+    let rows = [
+        ("group", group.id.clone()),
+        ("name", group.name.clone().unwrap_or_default()),
+        ("created", moment(group.created_at)),
+        ("jobs", count(group.jobs)),
+        ("states", states(group)),
+        ("done", if group.done { "yes" } else { "no" }.to_owned()),
+        (
+            "tokens",
+            format!(
+                "{} in, {} out",
+                count(group.usage.input_tokens),
+                count(group.usage.output_tokens)
+            ),
+        ),
+        ("cost", money(&group.cost)),
+        ("synchronously", money(&group.cost_sync)),
+        ("saved", money(&group.saved)),
+    ];
+    for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        output.line(&format!("{name:<14} {value}"))?;
+    }
+    Ok(())
+}

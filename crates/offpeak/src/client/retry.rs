@@ -1,0 +1,46 @@
+//! `offpeak retry`: of failed or canceled jobs, alone or by group.
+
+use offpeak_wire::{Job, Retried};
+
+use super::http::{Client, escape};
+use crate::exit::{Ended, Exit};
+use crate::output::{Output, count};
+
+/// Arguments of `retry`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// `job_…` or `grp_…`
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+}
+
+pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
+    for id in &args.ids {
+        if id.starts_with("grp_") {
+            let done: Retried = client
+                .post(&format!("/v1/groups/{}/retry", escape(id)))
+                .await?;
+            if output.json {
+                output.value(&done)?;
+            } else {
+                output.line(&format!("{id}: {} jobs queued again", count(done.retried)))?;
+            }
+            if done.in_flight > 0 {
+                output.talk(&format!(
+                    "{} jobs are still at Anthropic and stay as they are",
+                    count(done.in_flight)
+                ));
+            }
+        } else {
+            let job: Job = client
+                .post(&format!("/v1/jobs/{}/retry", escape(id)))
+                .await?;
+            if output.json {
+                output.value(&job)?;
+            } else {
+                output.line(&super::jobs::one_line(&job))?;
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}

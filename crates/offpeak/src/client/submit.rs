@@ -1,0 +1,327 @@
+//! `offpeak submit`: one bulk stream, built file by file as it is sent.
+
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use offpeak_wire::{BulkAnswer, JobRequest, Priority};
+use rand::RngExt as _;
+use reqwest::{Body, Method};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+use tokio_util::io::ReaderStream;
+
+use super::http::{Client, Error, encode};
+use super::input;
+use super::progress::Progress;
+use crate::entropy;
+use crate::exit::{Ended, Exit, Failure};
+use crate::output::{Output, count};
+
+/// The server takes lines of 32 MB, and a text grows a little as JSON.
+const LONGEST_FILE: u64 = 24_000_000;
+
+/// Arguments of `submit`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  offpeak submit docs/ --type summarize --watch
+  offpeak submit 'mails/**/*.txt' --type classify --set-json 'categories=[\"spam\",\"other\"]'
+  offpeak submit - < jobs.ndjson")]
+pub struct Args {
+    /// Files, folders or globs, one job each; or `-` for NDJSON on stdin, one job a line
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The job type of every file
+    #[arg(long = "type", value_name = "NAME")]
+    job_type: Option<String>,
+    /// The field of the input that takes a file's text
+    #[arg(long, default_value = "text")]
+    field: String,
+    /// A further field of the input, as text
+    #[arg(long, value_name = "FIELD=TEXT")]
+    set: Vec<String>,
+    /// A further field of the input, as JSON
+    #[arg(long, value_name = "FIELD=JSON")]
+    set_json: Vec<String>,
+    /// An opaque label for whoever the work is for
+    #[arg(long)]
+    user: Option<String>,
+    /// A name for the group
+    #[arg(long)]
+    name: Option<String>,
+    /// low, normal or high
+    #[arg(long, value_parser = priority)]
+    priority: Option<Priority>,
+    /// Keep the good lines when some are bad
+    #[arg(long)]
+    partial: bool,
+    /// Follow the group until it has ended
+    #[arg(long)]
+    watch: bool,
+    /// Go on with an upload that was cut off: the key that it printed
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+/// What a submit sent and what it left out.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// What the server said.
+    pub answer: BulkAnswer,
+    /// Files left out.
+    pub left_out: usize,
+}
+
+pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
+    let key = match &args.idempotency_key {
+        Some(key) => key.clone(),
+        None => fresh_key().map_err(Failure::usage)?,
+    };
+    let sending = send(&args, client, output, &key);
+    let submitted = tokio::select! {
+        submitted = sending => submitted,
+        _ = tokio::signal::ctrl_c() => {
+            output.talk(&format!("stopped; nothing was submitted. {}", resume(&key)));
+            return Ok(Exit::Interrupted);
+        }
+    };
+    let submitted = match submitted {
+        Ok(submitted) => submitted,
+        Err(failure) => {
+            if failure
+                .error
+                .downcast_ref::<Error>()
+                .is_some_and(Error::is_passing)
+            {
+                output.talk(&resume(&key));
+            }
+            return Err(failure);
+        }
+    };
+
+    let BulkAnswer {
+        group,
+        jobs,
+        skipped,
+        ..
+    } = &submitted.answer;
+    for error in &submitted.answer.errors {
+        let line = error
+            .line
+            .map_or(String::new(), |line| format!("line {line}: "));
+        output.talk(&format!("skipped {line}{} {}", error.field, error.message));
+    }
+    let again = if submitted.answer.replayed {
+        ", submitted before"
+    } else {
+        ""
+    };
+    output.talk(&format!("{} jobs accepted{again}", count(*jobs)));
+    let left_out = submitted.left_out > 0 || *skipped > 0;
+    if output.json {
+        if !args.watch {
+            output.value(&submitted.answer)?;
+        }
+    } else {
+        output.line(group)?;
+    }
+    let ended = if args.watch {
+        super::watch::follow(client, group, output).await?
+    } else {
+        output.talk(&format!("follow them with `offpeak watch {group}`"));
+        Exit::Ok
+    };
+    Ok(if ended == Exit::Ok && left_out {
+        Exit::SomeFailed
+    } else {
+        ended
+    })
+}
+
+async fn send(
+    args: &Args,
+    client: &Client,
+    output: Output,
+    key: &str,
+) -> Result<Submitted, Failure> {
+    if args.paths.as_slice() == [Path::new("-")] {
+        if args.job_type.is_some() || !args.set.is_empty() || !args.set_json.is_empty() {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "a line of NDJSON is a whole job: --type, --set and --set-json go with files"
+            )));
+        }
+        let stdin = std::io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(Failure::usage)?;
+        let file = tokio::fs::File::from_std(std::fs::File::from(stdin));
+        let lines = ReaderStream::with_capacity(file, 64 << 10);
+        let answer = upload(client, lines, args.name.as_deref(), args.partial, key).await?;
+        return Ok(Submitted {
+            answer,
+            left_out: 0,
+        });
+    }
+    let shape = Shape::of(args).map_err(Failure::usage)?;
+    let files = input::find(&args.paths).map_err(Failure::usage)?;
+    let all = files.len() as u64;
+    let report = Arc::new(Mutex::new(Report {
+        progress: Progress::new(output.json),
+        sent: 0,
+        left_out: 0,
+    }));
+    let teller = Arc::clone(&report);
+    let lines =
+        stream::iter(files.into_iter().map(Ok::<_, std::io::Error>)).filter_map(move |file| {
+            let (shape, teller) = (shape.clone(), Arc::clone(&teller));
+            async move {
+                let Ok(file) = file else { return None };
+                let line = shape.line(&file).await;
+                let mut report = teller.lock().unwrap_or_else(PoisonError::into_inner);
+                match line {
+                    Ok(line) => {
+                        report.sent += 1;
+                        let sent = report.sent;
+                        report.progress.at(sent, all, "sent");
+                        Some(Ok::<_, std::io::Error>(line))
+                    }
+                    Err(reason) => {
+                        report.left_out += 1;
+                        report
+                            .progress
+                            .say(&format!("left out {}: {reason:#}", file.display()));
+                        None
+                    }
+                }
+            }
+        });
+    let answer = upload(client, lines, args.name.as_deref(), args.partial, key).await;
+    let report = report.lock().unwrap_or_else(PoisonError::into_inner);
+    report.progress.clear();
+    if report.left_out > 0 && report.sent == 0 {
+        return Err(Failure::usage(anyhow::anyhow!("no file could be sent")));
+    }
+    Ok(Submitted {
+        answer: answer?,
+        left_out: report.left_out,
+    })
+}
+
+struct Report {
+    progress: Progress,
+    sent: u64,
+    left_out: usize,
+}
+
+/// What every line has in common.
+#[derive(Clone, Debug)]
+struct Shape {
+    job_type: String,
+    field: String,
+    extra: Map<String, Value>,
+    user: Option<String>,
+    priority: Option<Priority>,
+}
+
+impl Shape {
+    fn of(args: &Args) -> anyhow::Result<Self> {
+        let job_type = args.job_type.clone().context(
+            "say which job type the files are for: --type summarize (`offpeak types` lists them)",
+        )?;
+        let mut extra = Map::new();
+        for pair in &args.set {
+            let (field, text) = split(pair)?;
+            extra.insert(field.to_owned(), Value::String(text.to_owned()));
+        }
+        for pair in &args.set_json {
+            let (field, text) = split(pair)?;
+            let value = serde_json::from_str(text)
+                .with_context(|| format!("--set-json {field}: not JSON (for text use --set)"))?;
+            extra.insert(field.to_owned(), value);
+        }
+        Ok(Self {
+            job_type,
+            field: args.field.clone(),
+            extra,
+            user: args.user.clone(),
+            priority: args.priority,
+        })
+    }
+
+    /// The job of one file, with the newline.
+    async fn line(&self, file: &Path) -> anyhow::Result<Bytes> {
+        let length = tokio::fs::metadata(file).await?.len();
+        anyhow::ensure!(length <= LONGEST_FILE, "longer than {LONGEST_FILE} bytes");
+        let bytes = tokio::fs::read(file).await?;
+        let text = String::from_utf8(bytes).ok().context("not UTF-8 text")?;
+        anyhow::ensure!(!text.trim().is_empty(), "empty");
+        let mut input = self.extra.clone();
+        input.insert(self.field.clone(), Value::String(text));
+        line(&JobRequest {
+            r#type: Some(self.job_type.clone()),
+            input: Some(to_raw_value(&input)?),
+            user: self.user.clone(),
+            priority: self.priority,
+            metadata: Some(metadata(file)?),
+            ..JobRequest::default()
+        })
+    }
+}
+
+/// A job as a line of NDJSON.
+pub(crate) fn line(job: &JobRequest) -> anyhow::Result<Bytes> {
+    let mut line = serde_json::to_vec(job)?;
+    line.push(b'\n');
+    Ok(Bytes::from(line))
+}
+
+fn metadata(file: &Path) -> serde_json::Result<Box<RawValue>> {
+    to_raw_value(&serde_json::json!({ "file": file.to_string_lossy() }))
+}
+
+/// Sends lines as one group.
+pub async fn upload<E>(
+    client: &Client,
+    lines: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    name: Option<&str>,
+    partial: bool,
+    key: &str,
+) -> Result<BulkAnswer, Error>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    let mut query = Vec::new();
+    query.extend(name.map(|name| ("name", name.to_owned())));
+    query.extend(partial.then(|| ("partial", "true".to_owned())));
+    let request = client
+        .request(Method::POST, &format!("/v1/jobs/bulk?{}", encode(&query)))
+        .header("content-type", "application/x-ndjson")
+        .header("idempotency-key", key)
+        .body(Body::wrap_stream(lines));
+    client.read(request).await
+}
+
+/// A key that no other run has.
+pub(crate) fn fresh_key() -> anyhow::Result<String> {
+    Ok(format!("cli-{:032x}", entropy::source()?.random::<u128>()))
+}
+
+fn resume(key: &str) -> String {
+    format!(
+        "To go on where it stopped, repeat the same command within the hour with \
+         --idempotency-key {key}"
+    )
+}
+
+fn split(pair: &str) -> anyhow::Result<(&str, &str)> {
+    pair.split_once('=')
+        .with_context(|| format!("{pair:?} should be FIELD=VALUE"))
+}
+
+fn priority(text: &str) -> Result<Priority, String> {
+    serde_json::from_value(Value::String(text.to_owned()))
+        .map_err(|_| "low, normal or high".to_owned())
+}

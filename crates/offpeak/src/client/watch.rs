@@ -1,0 +1,146 @@
+//! `offpeak watch`: follows a group or a job until it has ended.
+//!
+//! It only looks. A server that restarts meanwhile is waited for.
+
+use std::time::Duration;
+
+use offpeak_wire::{Group, Job, JobState};
+use serde::de::DeserializeOwned;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::http::{Client, Error, escape};
+use super::progress::{Progress, states};
+use crate::exit::{Ended, Exit};
+use crate::output::{Output, money, word};
+
+const LOOK: Duration = Duration::from_secs(1);
+/// Looks without an answer before it is given up: a restart takes less.
+const PATIENCE: u32 = 60;
+
+/// Arguments of `watch`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// `grp_…` or `job_…`
+    id: String,
+}
+
+pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
+    follow(client, &args.id, output).await
+}
+
+/// Follows it, shows how it ended, and says so in the exit code.
+pub(super) async fn follow(client: &Client, id: &str, output: Output) -> Ended {
+    let mut progress = Progress::new(output.json);
+    let ended = async {
+        if id.starts_with("job_") {
+            job(client, id, &mut progress, output).await
+        } else {
+            group(client, id, &mut progress, output).await
+        }
+    };
+    tokio::select! {
+        ended = ended => ended,
+        _ = tokio::signal::ctrl_c() => {
+            let what = if id.starts_with("job_") { "job" } else { "group" };
+            output.talk(&format!("the {what} goes on; pick it up with `offpeak watch {id}`"));
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+async fn group(client: &Client, id: &str, progress: &mut Progress, output: Output) -> Ended {
+    let group = until_done(client, id, progress).await?;
+    progress.clear();
+    if output.json {
+        output.value(&group)?;
+    } else {
+        output.line(&format!("{}: {}", group.id, states(&group)))?;
+        output.line(&format!(
+            "{}, synchronously {}, saved {}",
+            money(&group.cost),
+            money(&group.cost_sync),
+            money(&group.saved)
+        ))?;
+    }
+    Ok(if group.counts.failed > 0 {
+        Exit::SomeFailed
+    } else {
+        Exit::Ok
+    })
+}
+
+async fn job(client: &Client, id: &str, progress: &mut Progress, output: Output) -> Ended {
+    let path = format!("/v1/jobs/{}", escape(id));
+    let ended = |job: &Job| {
+        matches!(
+            job.state,
+            JobState::Completed | JobState::Failed | JobState::Canceled
+        )
+    };
+    let mut looks = looks();
+    let job: Job = loop {
+        looks.tick().await;
+        let job: Job = patiently(client, &path, progress, &mut looks).await?;
+        let done = ended(&job);
+        progress.at(u64::from(done), 1, &word(&job.state));
+        if done {
+            break job;
+        }
+    };
+    progress.clear();
+    if output.json {
+        output.value(&job)?;
+    } else {
+        output.line(&super::jobs::one_line(&job))?;
+    }
+    Ok(if job.state == JobState::Failed {
+        Exit::SomeFailed
+    } else {
+        Exit::Ok
+    })
+}
+
+/// Looks at a group until it is done, through restarts of the server.
+pub async fn until_done(
+    client: &Client,
+    id: &str,
+    progress: &mut Progress,
+) -> Result<Group, Error> {
+    let path = format!("/v1/groups/{}", escape(id));
+    let mut looks = looks();
+    loop {
+        looks.tick().await;
+        let group: Group = patiently(client, &path, progress, &mut looks).await?;
+        progress.group(&group);
+        if group.done {
+            return Ok(group);
+        }
+    }
+}
+
+async fn patiently<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    progress: &Progress,
+    looks: &mut Interval,
+) -> Result<T, Error> {
+    let mut misses = 0;
+    loop {
+        match client.get(path).await {
+            Err(error) if error.is_passing() && misses < PATIENCE => {
+                if misses == 0 {
+                    progress.say(&format!("{error}; still trying"));
+                }
+                misses += 1;
+                looks.tick().await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn looks() -> Interval {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}

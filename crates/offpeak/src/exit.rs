@@ -1,0 +1,72 @@
+//! How a command ends: its exit code and, if it failed, one error to show.
+
+use std::io;
+
+/// The exit codes that `--help` documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything went well.
+    Ok = 0,
+    /// The command ran, and some jobs failed or some files were left out.
+    SomeFailed = 1,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// The server cannot be reached, or refused.
+    Server = 3,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+/// Text of `--help` about [`Exit`].
+pub const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 some jobs failed or some files were \
+     left out; 2 the command line or configuration is wrong; 3 the server cannot be reached or \
+     refused; 130 Ctrl-C.";
+
+/// An error with the exit code that it leads to.
+#[derive(Debug)]
+pub struct Failure {
+    /// The code.
+    pub exit: Exit,
+    /// What to show.
+    pub error: anyhow::Error,
+}
+
+impl Failure {
+    /// The command line or the configuration is wrong.
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit: Exit::Usage,
+            error: error.into(),
+        }
+    }
+
+    /// The server cannot be reached, or refused.
+    pub fn server(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit: Exit::Server,
+            error: error.into(),
+        }
+    }
+
+    /// Whether whoever read our output has gone, which is no failure of ours.
+    pub fn is_broken_pipe(&self) -> bool {
+        self.error.chain().any(|cause| {
+            cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        })
+    }
+}
+
+/// Writing to the terminal failed; what else an IO error means is said where it happens.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self {
+            exit: Exit::SomeFailed,
+            error: error.into(),
+        }
+    }
+}
+
+/// What a command gives back.
+pub type Ended = Result<Exit, Failure>;
