@@ -1,1 +1,5 @@
-//! Under construction.
+//! What tests stand on: a PostgreSQL for the run, a whole offpeak for a test,
+//! and the rules that keep the repository tidy. Never part of the product.
+
+pub mod database;
+pub mod world;

@@ -86,7 +86,7 @@ impl Submit {
         {
             Ok(answer) => {
                 self.stored(&batch, sending, &answer.value, &hash.finish())
-                    .await?
+                    .await?;
             }
             Err(error) => self.not_stored(&batch, &error).await?,
         }

@@ -1,0 +1,4 @@
+//! The whole system's tests, in one binary: each further test file would be
+//! another link.
+
+mod worker;

@@ -1,0 +1,252 @@
+//! A whole offpeak for one test, without its HTTP side: a database, a stand-in
+//! on loopback, a worker whose ticks the test calls, one clock for all of them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use offpeak_anthropic::{Client, Config};
+use offpeak_domain::id::{GroupId, JobId, Minter, TenantId};
+use offpeak_domain::price::Prices;
+use offpeak_standin::{Manual, Standin};
+use offpeak_store::job::{Entry, NewJob};
+use offpeak_store::{Options, System, Tenants, upstream};
+use offpeak_worker::{Clock, Upstream, Worker};
+use prometheus_client::registry::Registry;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::database;
+
+/// A model that the shipped prices know.
+pub const MODEL: &str = "claude-haiku-5-5";
+
+/// The parts, and what a test does with them.
+pub struct World {
+    /// Access as the worker's role.
+    pub system: System,
+    /// Access as the API's role.
+    pub tenants: Tenants,
+    /// Access as a superuser, to look behind the walls.
+    pub root: PgPool,
+    /// Anthropic's stand-in.
+    pub standin: Standin,
+    /// Where it listens.
+    pub standin_url: String,
+    /// A tenant to work with.
+    pub tenant: TenantId,
+    /// The worker under test.
+    pub worker: Worker,
+    now: Arc<Mutex<OffsetDateTime>>,
+    standin_clock: Manual,
+    rng: StdRng,
+    _data: TempDir,
+    _serving: DropGuard,
+}
+
+impl World {
+    /// A fresh world with batches that take a minute.
+    pub async fn new() -> Result<Self> {
+        Self::with(offpeak_worker::Options::default()).await
+    }
+
+    /// The same with other options for the worker.
+    pub async fn with(options: offpeak_worker::Options) -> Result<Self> {
+        let connect = database::fresh().await?;
+        let root = pool(&connect);
+        let store = Options::new(connect);
+        let (system, tenants) = (System::new(&store), Tenants::new(&store));
+        let mut rng = StdRng::seed_from_u64(7);
+
+        let start = system.now().await? + Duration::from_secs(1);
+        let (now, standin_clock) = (Arc::new(Mutex::new(start)), Manual::new(start));
+        let data = tempfile::tempdir()?;
+        let standin = Standin::open(offpeak_standin::Options {
+            clock: offpeak_standin::Clock::Manual(standin_clock.clone()),
+            turnaround: Duration::from_mins(1)..Duration::from_mins(1),
+            ..offpeak_standin::Options::new(data.path())
+        })?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let standin_url = format!("http://{}", listener.local_addr()?);
+        let stop = CancellationToken::new();
+        tokio::spawn(
+            standin
+                .clone()
+                .serve(listener, stop.clone().cancelled_owned()),
+        );
+
+        upstream::register(&system, "stand-in", &standin_url, 1_000, 200_000).await?;
+        let mut tx = system.begin().await?;
+        let tenant = Minter::new(tx.now(), &mut rng).mint();
+        offpeak_store::tenant::create(&mut tx, tenant, "acme").await?;
+        tx.commit().await?;
+
+        let worker = Worker::new(
+            system.clone(),
+            vec![Upstream::new(upstream::OWN, client(&standin_url)?)],
+            Prices::shipped()?,
+            options,
+            Clock::Manual(Arc::clone(&now)),
+            &mut rng,
+            &mut Registry::default(),
+        );
+        Ok(Self {
+            system,
+            tenants,
+            root,
+            standin,
+            standin_url,
+            tenant,
+            worker,
+            now,
+            standin_clock,
+            rng,
+            _data: data,
+            _serving: stop.drop_guard(),
+        })
+    }
+
+    /// A second process, as far as the database can tell.
+    pub fn second_worker(&mut self, options: offpeak_worker::Options) -> Result<Worker> {
+        Ok(Worker::new(
+            self.system.clone(),
+            vec![Upstream::new(upstream::OWN, client(&self.standin_url)?)],
+            Prices::shipped()?,
+            options,
+            Clock::Manual(Arc::clone(&self.now)),
+            &mut self.rng,
+            &mut Registry::default(),
+        ))
+    }
+
+    /// Lets time pass, for worker and stand-in alike.
+    pub fn pass(&self, time: Duration) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) += time;
+        self.standin_clock.advance(time);
+    }
+
+    /// Puts jobs with these texts into the queue, ungrouped.
+    pub async fn submit(&mut self, texts: &[&str]) -> Result<Vec<JobId>> {
+        self.submit_as(self.tenant, None, texts).await
+    }
+
+    /// Puts jobs of a tenant, maybe of a group, into the queue.
+    pub async fn submit_as(
+        &mut self,
+        tenant: TenantId,
+        group: Option<GroupId>,
+        texts: &[&str],
+    ) -> Result<Vec<JobId>> {
+        let mut tx = self.tenants.begin(tenant).await?;
+        let mut minter = Minter::new(tx.now(), &mut self.rng);
+        let jobs: Vec<NewJob> = texts
+            .iter()
+            .map(|text| NewJob {
+                id: minter.mint(),
+                group,
+                job_type: None,
+                user: None,
+                model: MODEL.to_owned(),
+                upstream: upstream::OWN,
+                priority: 0,
+                metadata: None,
+                params: params(text),
+                structured: false,
+            })
+            .collect();
+        offpeak_store::job::insert_chunk(&mut tx, &jobs, Entry::Ready).await?;
+        tx.commit().await?;
+        Ok(jobs.iter().map(|job| job.id).collect())
+    }
+
+    /// Lets time pass and the loops run until every job has ended, or for a
+    /// day of steps.
+    pub async fn run_out(&mut self) -> Result<()> {
+        for _ in 0..200 {
+            self.worker.settle_down().await?;
+            if self.open_jobs().await? == 0 {
+                return Ok(());
+            }
+            self.pass(Duration::from_secs(30));
+        }
+        anyhow::bail!("{} jobs have not ended", self.open_jobs().await?)
+    }
+
+    /// Jobs without a result.
+    pub async fn open_jobs(&self) -> Result<i64> {
+        self.number(
+            "SELECT count(*) FROM offpeak.job j
+              WHERE NOT EXISTS (SELECT FROM offpeak.result r
+                                 WHERE r.tenant_id = j.tenant_id AND r.id = j.id)",
+        )
+        .await
+    }
+
+    /// One number from a statement, with all rights.
+    pub async fn number(&self, sql: &'static str) -> Result<i64> {
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.root).await?)
+    }
+
+    /// What the tallies and the differences say together about the tenant's
+    /// jobs in a state.
+    pub async fn counted(&self, state: &str) -> Result<i64> {
+        Ok(sqlx::query_scalar(
+            "SELECT coalesce(sum(n), 0)::bigint
+               FROM (SELECT scope, name, n FROM offpeak.tally
+                      UNION ALL SELECT scope, name, n FROM offpeak.delta) AS t
+              WHERE scope = 'tenant' AND name = $1",
+        )
+        .bind(state)
+        .fetch_one(&self.root)
+        .await?)
+    }
+
+    /// Changes rows behind the product's back, with all rights.
+    pub async fn meddle(&self, sql: &'static str) -> Result<()> {
+        sqlx::query(sql).execute(&self.root).await?;
+        Ok(())
+    }
+
+    /// Rows of text from a statement, with all rights.
+    pub async fn texts(&self, sql: &'static str) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar(sql).fetch_all(&self.root).await?)
+    }
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World")
+            .field("standin_url", &self.standin_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client of the stand-in.
+pub fn client(url: &str) -> Result<Client> {
+    Ok(Client::new(Config::new(
+        url,
+        "sk-ant-standin".to_owned().into(),
+    ))?)
+}
+
+/// A small Messages body around a text.
+pub fn params(text: &str) -> Vec<u8> {
+    serde_json::json!({
+        "model": MODEL,
+        "max_tokens": 256,
+        "messages": [{"role": "user", "content": text}],
+    })
+    .to_string()
+    .into_bytes()
+}
+
+fn pool(connect: &PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(2)
+        .connect_lazy_with(connect.clone())
+}
