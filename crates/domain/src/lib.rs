@@ -8,6 +8,12 @@
 //! What it never does: no IO, no async, no clock, no randomness of its own.
 //! Whoever needs the time or a random number passes it in.
 //!
+//! Where to begin: [`plan`] decides which batches leave and says why, and its
+//! test table shows every reason; [`settle`] decides what a result line means;
+//! [`batch`] holds the life of a batch as one table; [`job_type`] turns an
+//! input into a request. The rest are the words ([`id`], [`job`]) and the
+//! figures ([`money`], [`price`]) that these speak in.
+//!
 //! What happens if it dies here: nothing. No function keeps anything between
 //! two calls; the caller asks again with the same facts and gets the same
 //! answer.

@@ -70,9 +70,13 @@ impl Pico {
         if amount == 0 {
             return "$0.00".to_owned();
         }
-        let digits = if amount >= DOLLAR { 2 } else { 4 };
-        let unit = 10_u128.pow(DIGITS - digits);
-        let rounded = (amount + unit / 2) / unit;
+        let round = |digits: u32| {
+            let unit = 10_u128.pow(DIGITS - digits);
+            (amount + unit / 2) / unit
+        };
+        // What rounds up to a dollar is written like one.
+        let digits = if round(4) >= 10_000 { 2 } else { 4 };
+        let rounded = round(digits);
         if rounded == 0 {
             return format!("{sign}<$0.0001");
         }
@@ -252,7 +256,7 @@ mod tests {
         -0.0000000625 -<$0.0001
         0.00005 $0.0001
         0.0123456 $0.0123
-        0.99996 $1.0000
+        0.99996 $1.00
         1 $1.00
         12.345 $12.35
         -1234567.89 -$1234567.89

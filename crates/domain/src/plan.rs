@@ -55,12 +55,17 @@ impl Limits {
     /// this stays well below.
     pub const HARD_BYTES: u64 = 200_000_000;
 
-    /// These limits, inside Anthropic's.
+    /// No job waits longer than this for anything.
+    const HARD_DELAY: Duration = Duration::from_hours(7 * 24);
+
+    /// These limits, inside Anthropic's and reason's.
     fn clamped(self) -> Self {
         Self {
             max_items: self.max_items.clamp(1, Self::HARD_ITEMS),
             max_bytes: self.max_bytes.min(Self::HARD_BYTES),
-            ..self
+            flush_after: self.flush_after.min(Self::HARD_DELAY),
+            idle_after: self.idle_after.min(Self::HARD_DELAY),
+            urgent_within: self.urgent_within.min(Self::HARD_DELAY),
         }
     }
 }
@@ -109,8 +114,7 @@ pub struct BucketFacts {
     pub item_cap: Option<u32>,
 }
 
-/// One batch to form: take from the bucket, in the order of the queue, as many
-/// jobs as [fit](Close::takes).
+/// One batch to form: take as many jobs from the bucket as [fit](Close::takes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Close {
     /// Whose jobs.
@@ -126,8 +130,9 @@ pub struct Close {
 }
 
 impl Close {
-    /// How many of the jobs with params of these lengths the batch takes. The
-    /// first is always taken, or a job above the limit would wait for ever.
+    /// How many of the jobs with params of these lengths, in the order of the
+    /// queue, the batch takes. The first is always taken, or a job above the
+    /// limit would wait for ever.
     pub fn takes(&self, params_bytes: impl IntoIterator<Item = u64>) -> usize {
         let mut total = 0_u64;
         let mut fits = |(index, bytes): &(u64, u64)| {
@@ -235,19 +240,17 @@ pub fn plan(
             });
         };
         match demand.want(now, &limits, crowded) {
-            Want::Company { until } => hold(HoldReason::Filling, Some(until)),
-            Want::Batch { .. } if left.creates_left == 0 => {
+            Want::Wait(until) => hold(HoldReason::Filling, Some(until)),
+            Want::Batch(..) if left.creates_left == 0 => {
                 turns.wait(tenant);
-                hold(
-                    HoldReason::CreateRate,
-                    Some(now + time_for_one_create(budget).max(LEAST_WAIT)),
-                );
+                let until = now + time_for_one_create(budget).max(LEAST_WAIT);
+                hold(HoldReason::CreateRate, Some(until));
             }
-            Want::Batch { .. } if left.queue_left == 0 => {
+            Want::Batch(..) if left.queue_left == 0 => {
                 turns.wait(tenant);
                 hold(HoldReason::QueueFull, None);
             }
-            Want::Batch { items, reason } => {
+            Want::Batch(items, reason) => {
                 // However little: waiting for more room could be for ever.
                 let room = u32::try_from(left.queue_left).unwrap_or(u32::MAX);
                 let reason = if room < items {

@@ -119,6 +119,8 @@ fn judge(stop_reason: Option<&str>, schema_ok: Option<bool>) -> Settlement {
         Some("refusal") => Settlement::Fail(Failure::Refused),
         Some("model_context_window_exceeded") => Settlement::Fail(Failure::ContextExceeded),
         Some("pause_turn") => Settlement::Fail(Failure::Paused),
+        // The answer is a call of the tenant's own tool, not the text yet.
+        Some("tool_use") => Settlement::Complete,
         _ if schema_ok == Some(false) => Settlement::Fail(Failure::SchemaInvalid),
         _ => Settlement::Complete,
     }
@@ -203,7 +205,7 @@ mod tests {
                 message("end_turn", Some(false), false),
             ),
             ("stop_sequence", message("stop_sequence", None, false)),
-            ("tool_use", message("tool_use", None, false)),
+            ("tool_use, no text", message("tool_use", Some(false), false)),
             ("from the future", message("sunset", None, false)),
             ("max_tokens", message("max_tokens", Some(false), false)),
             ("refusal, some text", message("refusal", None, false)),
@@ -253,7 +255,7 @@ mod tests {
         end_turn, fits           true    complete               complete               set aside
         end_turn, breaks schema  true    fail schema_invalid    fail schema_invalid    set aside
         stop_sequence            true    complete               complete               set aside
-        tool_use                 true    complete               complete               set aside
+        tool_use, no text        true    complete               complete               set aside
         from the future          true    complete               complete               set aside
         max_tokens               true    fail truncated         fail truncated         set aside
         refusal, some text       true    fail refused           fail refused           set aside

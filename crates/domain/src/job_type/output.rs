@@ -14,19 +14,19 @@ pub enum Mismatch {
     /// The answer is not JSON at all.
     #[error("the answer is not JSON: {0}")]
     NotJson(FieldError),
-    /// It is JSON of another form.
-    #[error("the answer breaks its schema: {}", first(.0))]
-    Broken(Vec<FieldError>),
+    /// It is JSON of another form. Only the rule is named: field names and
+    /// permitted values come from the prompt or the answer.
+    #[error("the answer breaks the rule {rule:?} of its schema")]
+    Broken {
+        /// The keyword of the schema, such as `required` or `enum`.
+        rule: String,
+    },
     /// The schema itself cannot be used, so no answer can be said to fit it.
     #[error("the output schema {message}")]
     Schema {
         /// What is wrong with it.
         message: String,
     },
-}
-
-fn first(faults: &[FieldError]) -> String {
-    faults.first().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Checks the text of an answer against the schema in the params (a Messages
@@ -82,26 +82,21 @@ impl OutputChecker {
     }
 
     fn judge(&mut self, schema: &str, text: &str) -> Result<(), Mismatch> {
-        if self.last.as_ref().is_none_or(|(known, _)| known != schema) {
-            self.last = Some((schema.to_owned(), compile(schema)));
+        if self.last.as_ref().is_some_and(|(known, _)| known != schema) {
+            self.last = None;
         }
-        let validator = match &self.last {
-            Some((_, Ok(validator))) => validator,
-            Some((_, Err(message))) => {
-                return Err(Mismatch::Schema {
-                    message: message.clone(),
-                });
-            }
-            None => return Ok(()),
-        };
+        let fresh = || (schema.to_owned(), compile(schema));
+        let (_, compiled) = self.last.get_or_insert_with(fresh);
+        let validator = compiled.as_ref().map_err(|message| Mismatch::Schema {
+            message: message.clone(),
+        })?;
         let answer: Value = serde_json::from_str(text)
             .map_err(|error| Mismatch::NotJson(FieldError::syntax(&error)))?;
-        let faults = schema::faults(validator, &answer);
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Mismatch::Broken(faults))
-        }
+        validator
+            .validate(&answer)
+            .map_err(|error| Mismatch::Broken {
+                rule: error.kind().keyword().to_owned(),
+            })
     }
 }
 

@@ -20,18 +20,10 @@ pub(super) struct Demand {
 /// What a bucket wants next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {
-    /// A batch of so many items.
-    Batch {
-        /// At least 1.
-        items: u32,
-        /// Why now.
-        reason: CloseReason,
-    },
-    /// To fill up, until this time at most.
-    Company {
-        /// When it will want a batch even if nothing is added.
-        until: OffsetDateTime,
-    },
+    /// A batch of so many items (at least 1), for this reason.
+    Batch(u32, CloseReason),
+    /// To fill up; at this time it wants a batch even if nothing is added.
+    Wait(OffsetDateTime),
 }
 
 impl Demand {
@@ -73,26 +65,17 @@ impl Demand {
             .clamp(1, limits.max_items);
         let fitting = self.fitting(limits.max_bytes);
         if self.items >= u64::from(cap) && fitting >= cap {
-            return Want::Batch {
-                items: cap,
-                reason: CloseReason::ItemLimit,
-            };
+            return Want::Batch(cap, CloseReason::ItemLimit);
         }
         if body_len(self.items, self.bytes) >= limits.max_bytes {
-            return Want::Batch {
-                items: fitting,
-                reason: CloseReason::ByteLimit,
-            };
+            return Want::Batch(fitting, CloseReason::ByteLimit);
         }
         // Fewer than the cap, or one of the two would have been true.
         let items = u32::try_from(self.items).unwrap_or(cap);
         let age_at = self.oldest_left() + limits.flush_after;
         let idle_at = self.facts.newest + limits.idle_after;
         if self.is_urgent(now, limits) {
-            return Want::Batch {
-                items,
-                reason: CloseReason::Urgency,
-            };
+            return Want::Batch(items, CloseReason::Urgency);
         }
         if age_at <= now {
             let reason = if crowded {
@@ -100,13 +83,10 @@ impl Demand {
             } else {
                 CloseReason::Age
             };
-            return Want::Batch { items, reason };
+            return Want::Batch(items, reason);
         }
         if idle_at <= now && !crowded {
-            return Want::Batch {
-                items,
-                reason: CloseReason::Idle,
-            };
+            return Want::Batch(items, CloseReason::Idle);
         }
         let urgent_at = self
             .facts
@@ -117,7 +97,7 @@ impl Demand {
             .into_iter()
             .flatten()
             .fold(age_at, Ord::min);
-        Want::Company { until }
+        Want::Wait(until)
     }
 
     /// Since when the oldest job that is left is ready. Once a batch was cut,

@@ -207,7 +207,9 @@ fn limits_stay_inside_those_of_anthropic() {
     let greedy = Limits {
         max_items: u32::MAX,
         max_bytes: u64::MAX,
-        ..Limits::default()
+        flush_after: Duration::MAX,
+        idle_after: Duration::MAX,
+        urgent_within: Duration::MAX,
     };
     let [close, ..] = plan(NOON, &[bucket(900_000)], &[], &greedy, &PLENTY).close[..] else {
         panic!("nothing was closed")

@@ -27,9 +27,9 @@ fn an_answer_is_judged_by_its_own_request() {
     let table = answers.map(|answer| format!("{answer:<30} {}", verdict(answer)));
     insta::assert_snapshot!(table.join("\n"), @r#"
     {"category":"a"}               fits
-    {"category":"c"}               the answer breaks its schema: /category: must be one of ["a","b"]
-    {"category":"a","sure":true}   the answer breaks its schema: has unknown fields: sure
-    {}                             the answer breaks its schema: /category: is required
+    {"category":"c"}               the answer breaks the rule "enum" of its schema
+    {"category":"a","sure":true}   the answer breaks the rule "additionalProperties" of its schema
+    {}                             the answer breaks the rule "required" of its schema
     a                              the answer is not JSON: not valid JSON (line 1, column 1)
     {"category":"a                 the answer is not JSON: the JSON ends too early (line 1, column 14)
     "#);
