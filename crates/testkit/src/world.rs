@@ -15,6 +15,7 @@ use offpeak_worker::{Clock, Upstream, Worker};
 use prometheus_client::registry::Registry;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -204,6 +205,51 @@ impl World {
         .bind(state)
         .fetch_one(&self.root)
         .await?)
+    }
+
+    /// How many rows of a table the API's role sees as this tenant.
+    pub async fn seen_by(&self, tenant: TenantId, table: &str) -> Result<i64> {
+        self.seen(&tenant.as_uuid().to_string(), table).await
+    }
+
+    /// The same before any tenant is set.
+    pub async fn seen_by_nobody(&self, table: &str) -> Result<i64> {
+        self.seen("", table).await
+    }
+
+    async fn seen(&self, tenant: &str, table: &str) -> Result<i64> {
+        let mut tx = self.as_api(tenant).await?;
+        // The tenants' own job types: the shipped ones are for everybody.
+        let mine = "tenant_id <> '00000000-0000-0000-0000-000000000000'";
+        let sql = format!("SELECT count(*) FROM offpeak.{table} WHERE {mine}");
+        Ok(sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&mut *tx)
+            .await?)
+    }
+
+    /// Tries to queue a job for `victim` while acting as `tenant`.
+    pub async fn forge_ready(&self, tenant: TenantId, victim: TenantId) -> Result<()> {
+        let mut tx = self.as_api(&tenant.as_uuid().to_string()).await?;
+        sqlx::query(
+            "INSERT INTO offpeak.ready (tenant_id, id, bucket_id, priority, not_before, bytes, attempt)
+             VALUES ($1, $1, $1, 0, now(), 1, 1)",
+        )
+        .bind(victim.as_uuid())
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn as_api(&self, tenant: &str) -> Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+        let mut tx = self.root.begin().await?;
+        sqlx::query("SET LOCAL ROLE offpeak_api")
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("SELECT set_config('app.tenant', $1, true)")
+            .bind(tenant)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx)
     }
 
     /// Changes rows behind the product's back, with all rights.

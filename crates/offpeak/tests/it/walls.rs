@@ -1,0 +1,106 @@
+//! The walls between tenants, as the database keeps them, and the form of its
+//! tables, which is what lets them be distributed by tenant one day.
+
+use anyhow::Result;
+use offpeak_domain::id::{Minter, TenantId};
+use offpeak_testkit::world::World;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+#[tokio::test]
+async fn every_table_of_a_tenant_is_walled_and_keyed_by_it() -> Result<()> {
+    let world = World::new().await?;
+    let of_tenants = "SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+                       WHERE c.relnamespace = 'offpeak'::regnamespace AND a.attname = 'tenant_id'
+                         AND c.relkind IN ('r', 'p') AND NOT c.relispartition";
+    assert!(
+        world.number(of_tenants).await? > 10,
+        "the rules below look at something"
+    );
+
+    let unwalled = "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+                     WHERE c.relnamespace = 'offpeak'::regnamespace AND a.attname = 'tenant_id'
+                       AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+                       AND NOT (c.relrowsecurity AND c.relforcerowsecurity)";
+    assert_eq!(world.texts(unwalled).await?, [""; 0]);
+
+    let keyed_otherwise = "SELECT x.indexrelid::regclass::text FROM pg_index x
+           JOIN pg_class c ON c.oid = x.indrelid
+           JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = 'tenant_id'
+          WHERE c.relnamespace = 'offpeak'::regnamespace AND x.indisunique
+            AND x.indkey[0] <> t.attnum";
+    assert_eq!(world.texts(keyed_otherwise).await?, [""; 0]);
+
+    // A foreign key may lead to a small reference table and nowhere else.
+    let crossing = "SELECT conrelid::regclass || ' -> ' || confrelid::regclass
+                      FROM pg_constraint
+                     WHERE contype = 'f' AND connamespace = 'offpeak'::regnamespace
+                       AND confrelid::regclass::text NOT IN ('offpeak.tenant', 'offpeak.upstream')";
+    assert_eq!(world.texts(crossing).await?, [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_role_at_run_time_owns_anything_or_passes_the_walls() -> Result<()> {
+    let world = World::new().await?;
+    let strong = "SELECT rolname::text FROM pg_roles
+                   WHERE rolname IN ('offpeak_owner', 'offpeak_api', 'offpeak_worker')
+                     AND (rolsuper OR rolbypassrls OR rolcanlogin OR rolcreaterole)";
+    assert_eq!(world.texts(strong).await?, [""; 0]);
+    let owned = "SELECT c.relname::text FROM pg_class c
+                  WHERE c.relnamespace = 'offpeak'::regnamespace
+                    AND pg_get_userbyid(c.relowner) <> 'offpeak_owner'";
+    assert_eq!(world.texts(owned).await?, [""; 0]);
+    // Grants stand on parents only: a partition reached by its own name would
+    // be a door beside the wall.
+    let granted = "SELECT c.relname::text FROM pg_class c
+                    WHERE c.relnamespace = 'offpeak'::regnamespace AND c.relispartition
+                      AND (has_table_privilege('offpeak_api', c.oid, 'SELECT')
+                           OR has_table_privilege('offpeak_worker', c.oid, 'SELECT'))
+                      AND c.relkind = 'r'";
+    assert_eq!(world.texts(granted).await?, [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_sees_no_row_of_another_and_writes_none_for_it() -> Result<()> {
+    let mut world = World::new().await?;
+    world.submit(&["A letter to nobody else."]).await?;
+    world.run_out().await?;
+    world.submit(&["Another one, still waiting."]).await?;
+
+    let mut tx = world.system.begin().await?;
+    let stranger: TenantId = Minter::new(tx.now(), StdRng::seed_from_u64(3)).mint();
+    offpeak_store::tenant::create(&mut tx, stranger, "globex").await?;
+    tx.commit().await?;
+
+    let tables = world
+        .texts(
+            "SELECT c.relname::text FROM pg_class c
+               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+              WHERE c.relnamespace = 'offpeak'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+                AND NOT c.relispartition
+                AND has_table_privilege('offpeak_api', c.oid, 'SELECT')
+              ORDER BY 1",
+        )
+        .await?;
+    let mut seen_by_owner = 0;
+    for table in &tables {
+        let of_owner = world.seen_by(world.tenant, table).await?;
+        seen_by_owner += of_owner;
+        assert_eq!(world.seen_by(stranger, table).await?, 0, "{table}");
+        assert_eq!(
+            world.seen_by_nobody(table).await?,
+            0,
+            "{table} without a tenant"
+        );
+    }
+    assert!(seen_by_owner > 5, "there was something to see");
+
+    let forged = world.forge_ready(stranger, world.tenant).await;
+    let refusal = forged
+        .expect_err("a row of another tenant was written")
+        .to_string();
+    assert!(refusal.contains("row-level security"), "{refusal}");
+    Ok(())
+}
