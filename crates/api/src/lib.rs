@@ -1,1 +1,60 @@
-//! Under construction.
+//! HTTP in: authentication, endpoints, `OpenAPI`. One endpoint, one file.
+//!
+//! A handler extracts, parses, runs one transaction and shows the outcome. The
+//! extractor [`Caller`](caller::Caller) is the only way to the store, so a
+//! handler that forgets who is calling has no data either. Whatever goes wrong
+//! leaves as a problem with a stable code and the request's id.
+//!
+//! What it never does: call Anthropic, keep a transaction open while a client
+//! reads or writes, hold more of a bulk body than one chunk, or log a prompt, a
+//! result, a key or a query string. If the process dies here, what was answered
+//! with a 2xx is durable, and whatever was not can be sent again under its
+//! idempotency key.
+
+mod batches;
+mod body;
+mod caller;
+mod cursor;
+mod edge;
+mod error;
+mod groups;
+mod health;
+mod hint;
+mod index;
+mod job_types;
+mod jobs;
+mod json;
+mod me;
+mod metrics;
+mod openapi;
+mod query;
+mod segment;
+mod state;
+mod text;
+mod usage;
+
+use axum::Router;
+
+pub use hint::Hint;
+pub use openapi::openapi;
+pub use state::{State, Upstream};
+
+/// Every route, with request ids, problems and metrics around them.
+pub fn router(state: State) -> Router {
+    let v1 = Router::new()
+        .merge(jobs::routes())
+        .merge(groups::routes())
+        .merge(job_types::routes())
+        .merge(batches::routes())
+        .merge(usage::routes())
+        .merge(me::routes());
+    let routes = Router::new()
+        .nest("/v1", v1)
+        .merge(health::routes())
+        .merge(metrics::routes())
+        .merge(openapi::routes())
+        .merge(index::routes())
+        .fallback(error::no_route)
+        .method_not_allowed_fallback(error::no_method);
+    edge::around(routes, state.clone()).with_state(state)
+}

@@ -138,6 +138,10 @@ pub async fn group_of(tx: &mut TenantTx, key: &str) -> Result<Option<GroupId>> {
     .await?;
     match row {
         None => Ok(None),
-        Some(row) => row.group_id.map(GroupId::from_uuid).map(Some).ok_or(Error::KeyReused),
+        Some(row) => row
+            .group_id
+            .map(GroupId::from_uuid)
+            .map(Some)
+            .ok_or(Error::KeyReused),
     }
 }

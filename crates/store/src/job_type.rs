@@ -2,10 +2,11 @@
 //! tenant's own of the same name goes before them, with higher versions, so
 //! that name and version always name one definition.
 
+use offpeak_domain::job_type::JobType;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Result, SystemTx, TenantTx};
+use crate::{Error, Result, SystemTx, TenantTx};
 
 /// One version of a job type, found for a tenant.
 #[derive(Clone, Debug)]
@@ -141,28 +142,20 @@ pub async fn insert(
     .await?)
 }
 
-/// One job type that ships with this program.
-#[derive(Clone, Copy, Debug)]
-pub struct Shipped<'a> {
-    /// Name.
-    pub name: &'a str,
-    /// From 1; counts up with each change of the definition.
-    pub version: u32,
-    /// JSON of `offpeak_domain::job_type::JobType`.
-    pub definition: &'a str,
-}
-
 /// Writes down what ships with this program; versions that stand already stay
 /// as they are, since jobs may have run with them. Returns how many were new.
-pub async fn seed_shipped(tx: &mut SystemTx, shipped: &[Shipped<'_>]) -> Result<u64> {
-    let names: Vec<String> = shipped.iter().map(|one| one.name.to_owned()).collect();
+pub async fn seed_shipped(tx: &mut SystemTx, shipped: &[JobType]) -> Result<u64> {
+    let mut definitions = Vec::with_capacity(shipped.len());
+    for one in shipped {
+        definitions.push(serde_json::to_string(one).map_err(|_| Error::Unknown {
+            column: "job_type.definition",
+            value: one.name.clone(),
+        })?);
+    }
+    let names: Vec<String> = shipped.iter().map(|one| one.name.clone()).collect();
     let versions: Vec<i32> = shipped
         .iter()
         .map(|one| i32::try_from(one.version).unwrap_or(i32::MAX))
-        .collect();
-    let definitions: Vec<String> = shipped
-        .iter()
-        .map(|one| one.definition.to_owned())
         .collect();
     let done = sqlx::query!(
         "INSERT INTO job_type (tenant_id, name, version, definition)

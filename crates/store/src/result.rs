@@ -111,13 +111,10 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
         r#"SELECT r.id, r.outcome, r.group_id, r.type AS "job_type", r.user_label, j.metadata,
                   r.model, r.batch_id, r.attempt, r.label, r.message, r.stop_reason, r.ended_at,
                   r.input_tokens, r.output_tokens, r.cache_write_tokens, r.cache_read_tokens,
-                  r.cost_pico, r.sync_pico, o.line AS "line?",
-                  -- As a key: inside of a prompt the quotes would be escaped.
-                  coalesce(position('"output_config"'::bytea IN p.params) > 0, false)
-                      AS "structured!"
+                  r.cost_pico, r.sync_pico, j.structured,
+                  o.line AS "line?"
              FROM result r
              JOIN job j ON j.tenant_id = r.tenant_id AND j.id = r.id
-             LEFT JOIN payload p ON p.tenant_id = r.tenant_id AND p.id = r.id
              LEFT JOIN output o ON o.tenant_id = r.tenant_id AND o.id = r.id
             WHERE r.tenant_id = $1 AND r.id = ANY ($2)
             ORDER BY r.id"#,

@@ -1,0 +1,324 @@
+//! What goes wrong, as the client sees it.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use offpeak_wire::{FieldError, Problem};
+
+/// Faults that one answer lists, at most.
+pub(crate) const MAX_FAULTS: usize = 100;
+
+/// A handler's result.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// One problem, without the request's id, which [`crate::edge`] adds.
+#[derive(Clone, Debug)]
+pub(crate) struct Error {
+    code: Code,
+    detail: String,
+    faults: Vec<FieldError>,
+    fault_count: Option<u64>,
+}
+
+macro_rules! codes {
+    ($( $(#[$meta:meta])* $variant:ident = $word:literal, $status:ident, $title:literal; )+) => {
+        /// Every code of a problem. The list only grows.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Code { $( $(#[$meta])* $variant, )+ }
+
+        impl Code {
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub(crate) fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            pub(crate) fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status),+ }
+            }
+
+            fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidJson = "invalid_json", BAD_REQUEST, "The body is not valid JSON";
+    InvalidQuery = "invalid_query", BAD_REQUEST, "A query parameter is wrong";
+    InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor does not belong to this list";
+    InvalidHeader = "invalid_header", BAD_REQUEST, "A header is wrong";
+    BodyBroken = "body_broken", BAD_REQUEST, "The body ended before it was complete";
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid API key is needed";
+    NotFound = "not_found", NOT_FOUND, "There is no such thing";
+    NoRoute = "no_route", NOT_FOUND, "There is no such path";
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not know this method";
+    JobNotEnded = "job_not_ended", CONFLICT, "The job has not ended";
+    JobInFlight = "job_in_flight", CONFLICT, "An attempt of the job is still at Anthropic";
+    KeyInUse = "idempotency_key_in_use", CONFLICT, "The idempotency key is in use at this moment";
+    VersionTaken = "version_taken", CONFLICT, "Somebody else has just stored this version";
+    TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The body is too large";
+    WrongMediaType = "wrong_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is of the wrong type";
+    InvalidInput = "invalid_input", UNPROCESSABLE_ENTITY, "The request breaks a rule";
+    UnknownModel = "unknown_model", UNPROCESSABLE_ENTITY, "The model is not known";
+    UnknownJobType = "unknown_job_type", UNPROCESSABLE_ENTITY, "The job type is not known";
+    InvalidLines = "invalid_lines", UNPROCESSABLE_ENTITY, "Lines of the body break a rule";
+    NoJobs = "no_jobs", UNPROCESSABLE_ENTITY, "The body holds no job";
+    KeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY,
+        "The idempotency key was used with another body";
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something is wrong on this side";
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service cannot answer at the moment";
+    StorageFull = "storage_full", SERVICE_UNAVAILABLE, "The database has no room left";
+}
+
+impl Error {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            faults: Vec::new(),
+            fault_count: None,
+        }
+    }
+
+    /// With what is wrong where. Beyond a hundred the count tells the rest.
+    pub(crate) fn with(mut self, mut faults: Vec<FieldError>) -> Self {
+        if faults.len() > MAX_FAULTS {
+            self.fault_count = u64::try_from(faults.len()).ok();
+            faults.truncate(MAX_FAULTS);
+        }
+        self.faults = faults;
+        self
+    }
+
+    /// How many faults there were, when not all of them were kept.
+    pub(crate) fn of(mut self, count: u64) -> Self {
+        if usize::try_from(count).is_ok_and(|count| count > self.faults.len()) {
+            self.fault_count = Some(count);
+        }
+        self
+    }
+
+    /// Another tenant's thing and one that never was answer alike.
+    pub(crate) fn not_found(what: &'static str) -> Self {
+        Self::new(Code::NotFound, format!("there is no {what} with this id"))
+    }
+
+    /// Faults of one body. Faults of one kind with a code of their own lend it
+    /// to the whole.
+    pub(crate) fn input(faults: Vec<FieldError>) -> Self {
+        let only = |code: Code| faults.iter().all(|fault| fault.code == code.as_str());
+        let code = [
+            Code::InvalidJson,
+            Code::UnknownModel,
+            Code::UnknownJobType,
+            Code::TooLarge,
+        ]
+        .into_iter()
+        .find(|code| !faults.is_empty() && only(*code))
+        .unwrap_or(Code::InvalidInput);
+        let detail = match faults.as_slice() {
+            [one] if one.field.is_empty() => format!("the body {}", one.message),
+            [one] => format!("{}: {}", one.field, one.message),
+            many => format!("{} fields are wrong", many.len()),
+        };
+        Self::new(code, detail).with(faults)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> &[FieldError] {
+        &self.faults
+    }
+
+    pub(crate) fn problem(&self, request_id: &str) -> Problem {
+        Problem {
+            r#type: format!("/problems/{}", self.code.as_str()),
+            title: self.code.title().to_owned(),
+            status: self.code.status().as_u16(),
+            detail: self.detail.clone(),
+            code: self.code.as_str().to_owned(),
+            request_id: request_id.to_owned(),
+            errors: self.faults.clone(),
+            error_count: self.fault_count,
+        }
+    }
+}
+
+/// A fault without a line.
+pub(crate) fn fault(
+    field: impl Into<String>,
+    code: &'static str,
+    message: impl Into<String>,
+) -> FieldError {
+    FieldError {
+        line: None,
+        field: field.into(),
+        code: code.to_owned(),
+        message: message.into(),
+    }
+}
+
+impl From<offpeak_store::Error> for Error {
+    fn from(error: offpeak_store::Error) -> Self {
+        use offpeak_store::Error as Store;
+        match &error {
+            Store::NoJob(_) => return Self::not_found("job"),
+            Store::NoGroup(_) => return Self::not_found("group"),
+            Store::KeyReused => {
+                return Self::new(
+                    Code::KeyReused,
+                    "the same key was used before with another body, or for something else; \
+                     send the same body again or choose another key",
+                );
+            }
+            Store::KeyBusy => {
+                return Self::new(
+                    Code::KeyInUse,
+                    "another request with the same key is under way; repeat this one when it is done",
+                );
+            }
+            Store::StillInFlight(_) => {
+                return Self::new(
+                    Code::JobInFlight,
+                    "the job was canceled while it was at Anthropic; it can be retried when its \
+                     batch has come back",
+                );
+            }
+            Store::NotEnded(_) => {
+                return Self::new(
+                    Code::JobNotEnded,
+                    "only a job that has ended can be retried",
+                );
+            }
+            _ => {}
+        }
+        if error.is_disk_full() {
+            tracing::error!(%error, "the database's disk is full");
+            return Self::new(
+                Code::StorageFull,
+                "nothing can be stored until the operator makes room; reading still works",
+            );
+        }
+        if error.is_transient() {
+            tracing::warn!(%error, "the database did not answer as it should");
+            return Self::new(
+                Code::Unavailable,
+                "the database is not available; try again",
+            );
+        }
+        Self::internal(&error)
+    }
+}
+
+impl Error {
+    /// A fault of ours: the log has the cause, the client the request's id.
+    pub(crate) fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
+        let mut text = cause.to_string();
+        let mut source = cause.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        tracing::error!(error = text, "a request failed");
+        Self::new(
+            Code::Internal,
+            "the operator finds the cause in the log by the request id",
+        )
+    }
+}
+
+/// The body is written at the edge, where the request's id is known.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        let headers = response.headers_mut();
+        match self.code {
+            Code::Unavailable | Code::StorageFull | Code::KeyInUse => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Code::Unauthenticated => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+pub(crate) async fn no_route() -> Error {
+    Error::new(
+        Code::NoRoute,
+        "the paths of this API stand in /openapi.json",
+    )
+}
+
+pub(crate) async fn no_method() -> Error {
+    Error::new(
+        Code::MethodNotAllowed,
+        "the header `allow` names the methods of this path",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Code, Error, MAX_FAULTS, fault};
+
+    #[test]
+    fn codes_are_stable_words_of_their_own() {
+        let mut words: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let all = words.len();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), all);
+        for code in Code::ALL {
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'_')
+            );
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+        }
+    }
+
+    #[test]
+    fn one_kind_of_fault_names_the_problem() {
+        let model = || fault("/params/model", "unknown_model", "is not known");
+        let user = || fault("/user", "too_long", "is too long");
+        assert_eq!(Error::input(vec![model()]).code(), Code::UnknownModel);
+        assert_eq!(
+            Error::input(vec![model(), user()]).code(),
+            Code::InvalidInput
+        );
+        assert_eq!(
+            Error::input(vec![user()]).problem("req_1").detail,
+            "/user: is too long"
+        );
+    }
+
+    #[test]
+    fn many_faults_are_counted_and_cut() {
+        let faults = vec![fault("/a", "wrong_type", "must be a string"); MAX_FAULTS + 1];
+        let problem = Error::input(faults).problem("req_1");
+        assert_eq!(
+            (problem.errors.len(), problem.error_count),
+            (MAX_FAULTS, Some(101))
+        );
+        assert_eq!(
+            Error::input(vec![fault("/a", "b", "c")])
+                .of(1)
+                .problem("")
+                .error_count,
+            None
+        );
+    }
+}

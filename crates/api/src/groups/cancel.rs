@@ -1,0 +1,48 @@
+use offpeak_store::{cancel, group};
+use offpeak_wire::{Canceled, Problem};
+
+use super::{CHUNK, parse_id, view};
+use crate::caller::Caller;
+use crate::error::Result;
+use crate::query::Query;
+use crate::segment::Segment;
+
+/// Cancel every job of a group that has not ended
+///
+/// A large group is canceled in steps; when the call breaks off, the same call
+/// again goes on.
+#[utoipa::path(
+    post, path = "/v1/groups/{id}/cancel", tag = "groups", operation_id = "cancel_group",
+    params(("id" = String, Path, description = "`grp_…`")),
+    responses(
+        (status = 200, description = "How many were canceled, and the group afterwards", body = Canceled),
+        (status = 404, description = "There is no such group", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn handle(
+    caller: Caller,
+    Segment(id): Segment,
+    query: Query,
+) -> Result<axum::Json<Canceled>> {
+    query.end()?;
+    let id = parse_id(&id)?;
+    let (mut canceled, mut after) = (0, None);
+    loop {
+        let mut tx = caller.begin().await?;
+        if after.is_none() {
+            group::progress(&mut tx, id).await?;
+        }
+        let jobs = group::jobs_after(&mut tx, id, after, CHUNK).await?;
+        canceled += cancel::jobs(&mut tx, &jobs).await?.canceled.len() as u64;
+        tx.commit().await?;
+        match jobs.last() {
+            Some(last) => after = Some(*last),
+            None => break,
+        }
+    }
+    let mut tx = caller.begin().await?;
+    let group = view(group::progress(&mut tx, id).await?);
+    tx.commit().await?;
+    Ok(axum::Json(Canceled { canceled, group }))
+}

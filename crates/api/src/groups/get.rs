@@ -1,0 +1,31 @@
+use offpeak_store::group;
+use offpeak_wire::{Group, Problem};
+
+use super::{parse_id, view};
+use crate::caller::Caller;
+use crate::error::Result;
+use crate::query::Query;
+use crate::segment::Segment;
+
+/// One group with its progress
+#[utoipa::path(
+    get, path = "/v1/groups/{id}", tag = "groups", operation_id = "get_group",
+    params(("id" = String, Path, description = "`grp_…`")),
+    responses(
+        (status = 200, description = "The group", body = Group),
+        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn handle(
+    caller: Caller,
+    Segment(id): Segment,
+    query: Query,
+) -> Result<axum::Json<Group>> {
+    query.end()?;
+    let id = parse_id(&id)?;
+    let mut tx = caller.begin().await?;
+    let found = group::progress(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(axum::Json(view(found)))
+}

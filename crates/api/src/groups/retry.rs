@@ -1,0 +1,61 @@
+use axum::extract::State as Extract;
+use offpeak_domain::job::Outcome;
+use offpeak_store::{group, retry};
+use offpeak_wire::{Problem, Retried};
+
+use super::{CHUNK, parse_id, view};
+use crate::State;
+use crate::caller::Caller;
+use crate::error::Result;
+use crate::query::Query;
+use crate::segment::Segment;
+
+/// Run the failed and canceled jobs of a group once more
+///
+/// A large group is retried in steps; when the call breaks off, the same call
+/// again goes on.
+#[utoipa::path(
+    post, path = "/v1/groups/{id}/retry", tag = "groups", operation_id = "retry_group",
+    params(("id" = String, Path, description = "`grp_…`")),
+    responses(
+        (status = 200, description = "How many were retried, and the group afterwards", body = Retried),
+        (status = 404, description = "There is no such group", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn handle(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Segment(id): Segment,
+    query: Query,
+) -> Result<axum::Json<Retried>> {
+    query.end()?;
+    let id = parse_id(&id)?;
+    let (mut retried, mut in_flight, mut after) = (0, 0, None);
+    loop {
+        let mut tx = caller.begin().await?;
+        if after.is_none() {
+            group::progress(&mut tx, id).await?;
+        }
+        let jobs = group::jobs_after(&mut tx, id, after, CHUNK).await?;
+        let done = retry::jobs(&mut tx, &jobs, &[Outcome::Failed, Outcome::Canceled]).await?;
+        tx.commit().await?;
+        if !done.retried.is_empty() {
+            state.hint.ready();
+        }
+        retried += done.retried.len() as u64;
+        in_flight += done.in_flight.len() as u64;
+        match jobs.last() {
+            Some(last) => after = Some(*last),
+            None => break,
+        }
+    }
+    let mut tx = caller.begin().await?;
+    let group = view(group::progress(&mut tx, id).await?);
+    tx.commit().await?;
+    Ok(axum::Json(Retried {
+        retried,
+        in_flight,
+        group,
+    }))
+}

@@ -1,0 +1,42 @@
+//! Job types: versioned prompt templates.
+
+use axum::Router;
+use axum::routing::get;
+use offpeak_domain::job_type::JobType as Definition;
+use offpeak_store::job_type::Stored;
+use offpeak_wire::JobType;
+
+use crate::State;
+use crate::error::{Error, Result};
+
+mod catalog;
+pub(crate) mod create;
+pub(crate) mod get;
+pub(crate) mod list;
+
+pub(crate) use catalog::Catalog;
+
+pub(crate) fn routes() -> Router<State> {
+    Router::new()
+        .route("/job-types", get(list::handle).post(create::handle))
+        .route("/job-types/{name}", get(get::handle))
+}
+
+/// A stored job type as clients see it.
+fn view(stored: &Stored) -> Result<JobType> {
+    let definition: Definition =
+        serde_json::from_str(&stored.definition).map_err(|error| Error::internal(&error))?;
+    Ok(JobType {
+        name: definition.name,
+        version: stored.version,
+        shipped: stored.shipped,
+        description: definition.description,
+        model: definition.model,
+        max_tokens: definition.max_tokens,
+        system: definition.system,
+        template: definition.template,
+        input_schema: definition.input_schema,
+        output_schema: definition.output_schema,
+        created_at: stored.created_at,
+    })
+}

@@ -1,0 +1,183 @@
+use std::borrow::Cow;
+
+use offpeak_domain::job::{Outcome, State};
+use offpeak_store::job;
+use offpeak_store::result::{self, Ended};
+use offpeak_wire::{JobResult, Problem};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::get::parse_id;
+use super::view;
+use crate::caller::Caller;
+use crate::error::{Code, Error, Result};
+use crate::json::{compact, raw};
+use crate::query::Query;
+use crate::segment::Segment;
+
+/// What a job answered
+///
+/// A failed job has a result too: its label, and the answer where there is one.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}/result", tag = "jobs", operation_id = "get_job_result",
+    params(("id" = String, Path, description = "`job_…`")),
+    responses(
+        (status = 200, description = "The result", body = JobResult),
+        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The job has not ended", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn handle(
+    caller: Caller,
+    Segment(id): Segment,
+    query: Query,
+) -> Result<axum::Json<JobResult>> {
+    query.end()?;
+    let id = parse_id(&id)?;
+    let mut tx = caller.begin().await?;
+    // The job first: a staged one is not there, and has no result either.
+    let state = job::get(&mut tx, id).await?.state;
+    let ended = result::get(&mut tx, id).await?;
+    tx.commit().await?;
+    match ended {
+        Some(ended) => Ok(axum::Json(shown(ended, true))),
+        None => Err(not_ended(state)),
+    }
+}
+
+fn not_ended(state: State) -> Error {
+    Error::new(
+        Code::JobNotEnded,
+        format!("the job is {state}; it has a result once it has ended"),
+    )
+}
+
+/// A stored result as a client sees it, with Anthropic's message or without.
+pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
+    let answer = ended.line.as_deref().map(Answer::read).unwrap_or_default();
+    let json = answer
+        .text
+        .as_deref()
+        .filter(|_| ended.structured)
+        .and_then(|text| serde_json::from_str::<&RawValue>(text).ok())
+        .and_then(|json| raw(compact(json.get())));
+    JobResult {
+        job: ended.job.to_string(),
+        state: match ended.outcome {
+            Outcome::Completed => view::state(State::Completed),
+            Outcome::Failed => view::state(State::Failed),
+            Outcome::Canceled => view::state(State::Canceled),
+        },
+        r#type: ended.job_type,
+        group: ended.group.map(|group| group.to_string()),
+        user: ended.user,
+        metadata: ended.metadata.and_then(raw),
+        model: ended.model,
+        usage: view::usage(&ended.end),
+        label: ended.end.label,
+        reason: ended.end.message,
+        text: answer.text,
+        json,
+        message: answer.message.filter(|_| with_message),
+        error: answer.error.filter(|_| with_message),
+        stop_reason: ended.end.stop_reason,
+        attempt: ended.attempt,
+        batch: ended.batch.map(|batch| batch.to_string()),
+        ended_at: ended.end.ended_at,
+        cost: ended.end.cost.to_usd_string(),
+        cost_sync: ended.end.cost_sync.to_usd_string(),
+    }
+}
+
+/// What a result line holds for a client. Parts that cannot be read are
+/// absent; the line itself stays as it is.
+#[derive(Debug, Default)]
+struct Answer {
+    message: Option<Box<RawValue>>,
+    error: Option<Box<RawValue>>,
+    text: Option<String>,
+}
+
+impl Answer {
+    fn read(line: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Line<'a> {
+            #[serde(borrow)]
+            result: Body<'a>,
+        }
+        #[derive(Deserialize)]
+        struct Body<'a> {
+            #[serde(borrow)]
+            message: Option<&'a RawValue>,
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
+        }
+        #[derive(Deserialize)]
+        struct Message<'a> {
+            #[serde(borrow)]
+            content: Vec<Block<'a>>,
+        }
+        #[derive(Deserialize)]
+        struct Block<'a> {
+            #[serde(borrow)]
+            r#type: Cow<'a, str>,
+            text: Option<String>,
+        }
+
+        let Ok(Line { result }) = serde_json::from_slice::<Line<'_>>(line) else {
+            return Self::default();
+        };
+        let text = result
+            .message
+            .and_then(|message| serde_json::from_str::<Message<'_>>(message.get()).ok())
+            .map(|message| {
+                let blocks = message
+                    .content
+                    .into_iter()
+                    .filter(|block| block.r#type == "text");
+                blocks.filter_map(|block| block.text).collect()
+            });
+        Self {
+            message: result.message.map(RawValue::to_owned),
+            error: result.error.map(RawValue::to_owned),
+            text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Answer;
+
+    #[test]
+    fn text_blocks_are_joined_and_the_message_stays_as_it_came() {
+        let line = br#"{"custom_id":"x","result":{"type":"succeeded","message":{"id":"m","n":1.0,"content":[{"type":"text","text":"a\u0041"},{"type":"tool_use","id":"t","input":{}},{"type":"text","text":"b"}]}}}"#;
+        let answer = Answer::read(line);
+        assert_eq!(answer.text.as_deref(), Some("aAb"));
+        assert!(
+            answer
+                .message
+                .unwrap()
+                .get()
+                .starts_with(r#"{"id":"m","n":1.0,"#)
+        );
+        assert!(answer.error.is_none());
+    }
+
+    #[test]
+    fn an_error_line_has_an_error() {
+        let line = br#"{"custom_id":"x","result":{"type":"errored","error":{"type":"error"}}}"#;
+        let answer = Answer::read(line);
+        assert_eq!(answer.error.unwrap().get(), r#"{"type":"error"}"#);
+        assert!(answer.text.is_none() && answer.message.is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_absent() {
+        let surrogate = br#"{"result":{"message":{"content":[{"type":"text","text":"\ud800"}]}}}"#;
+        let answer = Answer::read(surrogate);
+        assert!(answer.text.is_none() && answer.message.is_some());
+        assert!(Answer::read(b"not json").message.is_none());
+    }
+}

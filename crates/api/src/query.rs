@@ -1,0 +1,192 @@
+//! Query parameters: each is known, each fault names its parameter.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use offpeak_wire::FieldError;
+
+use crate::error::{Code, Error, Result, fault};
+
+/// Rows of a page unless said.
+pub(crate) const DEFAULT_LIMIT: usize = 50;
+/// Rows of a page, at most.
+pub(crate) const MAX_LIMIT: usize = 200;
+
+/// The parameters of a request, taken one by one; [`Query::end`] refuses what
+/// nobody took.
+#[derive(Debug)]
+pub(crate) struct Query {
+    given: Vec<(String, String)>,
+    known: Vec<&'static str>,
+    faults: Vec<FieldError>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| Error::new(Code::InvalidQuery, "the query string cannot be read"))?;
+        Ok(Self::from(pairs.0))
+    }
+}
+
+impl From<Vec<(String, String)>> for Query {
+    fn from(given: Vec<(String, String)>) -> Self {
+        Self {
+            given,
+            known: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl Query {
+    /// The text of a parameter; empty counts as not given.
+    pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
+        let mut values = Vec::new();
+        self.given.retain_mut(|(given, value)| {
+            let taken = given == name;
+            if taken {
+                values.push(std::mem::take(value));
+            }
+            !taken
+        });
+        if values.len() > 1 {
+            self.faults
+                .push(fault(name, "duplicate", "is given more than once"));
+        }
+        values.pop().filter(|value| !value.is_empty())
+    }
+
+    /// A parameter that `parse` understands; otherwise `expected` says what it
+    /// should be.
+    pub(crate) fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.text(name)?;
+        let value = parse(&text);
+        if value.is_none() {
+            self.faults
+                .push(fault(name, "invalid_value", format!("must be {expected}")));
+        }
+        value
+    }
+
+    /// Words separated by commas, each of which `parse` understands.
+    pub(crate) fn words<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        let expected = format!("one or several of {expected}, separated by commas");
+        self.parsed(name, &expected, |text| {
+            text.split(',').map(|word| parse(word.trim())).collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn flag(&mut self, name: &'static str, default: bool) -> bool {
+        self.parsed(name, "true or false", |text| text.parse().ok())
+            .unwrap_or(default)
+    }
+
+    /// Rows of a page.
+    pub(crate) fn limit(&mut self) -> usize {
+        let expected = format!("a whole number from 1 to {MAX_LIMIT}");
+        self.parsed("limit", &expected, |text| {
+            text.parse()
+                .ok()
+                .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        })
+        .unwrap_or(DEFAULT_LIMIT)
+    }
+
+    /// A fault that the caller found.
+    pub(crate) fn refuse(&mut self, fault: FieldError) {
+        self.faults.push(fault);
+    }
+
+    /// Refuses what is wrong, and what nobody asked for.
+    pub(crate) fn end(mut self) -> Result<()> {
+        for (name, _) in self.given {
+            let known = self.known.join(", ");
+            let message = if known.is_empty() {
+                "is not known: this path takes no parameters".to_owned()
+            } else {
+                format!("is not known: this path takes {known}")
+            };
+            let name: String = name.chars().take(64).collect();
+            self.faults.push(fault(name, "unknown_parameter", message));
+        }
+        match self.faults.as_slice() {
+            [] => Ok(()),
+            [first, ..] => {
+                let detail = format!("{} {}", first.field, first.message);
+                Err(Error::new(Code::InvalidQuery, detail).with(self.faults))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Query;
+
+    fn query(pairs: &[(&str, &str)]) -> Query {
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect();
+        Query::from(pairs)
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let mut query = query(&[
+            ("limit", "0"),
+            ("stat", "failed"),
+            ("state", "a"),
+            ("state", "b"),
+        ]);
+        query.limit();
+        query.text("state");
+        let error = query.end().unwrap_err();
+        let faults: Vec<_> = error
+            .faults()
+            .iter()
+            .map(|fault| (fault.field.as_str(), fault.code.as_str()))
+            .collect();
+        assert_eq!(
+            faults,
+            [
+                ("limit", "invalid_value"),
+                ("state", "duplicate"),
+                ("stat", "unknown_parameter")
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_right_passes() {
+        let mut query = query(&[
+            ("limit", "7"),
+            ("partial", "true"),
+            ("state", "a, b"),
+            ("q", ""),
+        ]);
+        assert_eq!(query.limit(), 7);
+        assert!(query.flag("partial", false));
+        assert_eq!(
+            query.words("state", "a, b", |word| Some(word.to_owned())),
+            ["a", "b"]
+        );
+        assert_eq!(query.text("q"), None);
+        assert!(query.end().is_ok());
+    }
+}

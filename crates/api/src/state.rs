@@ -1,0 +1,69 @@
+use std::sync::{Arc, Mutex};
+
+use offpeak_domain::id::UpstreamId;
+use offpeak_domain::price::Prices;
+use offpeak_store::Tenants;
+use prometheus_client::registry::Registry;
+use rand::rngs::StdRng;
+
+use crate::Hint;
+use crate::edge::Requests;
+use crate::job_types::Catalog;
+
+/// What every request may need. Cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    pub(crate) tenants: Tenants,
+    pub(crate) prices: Arc<Prices>,
+    pub(crate) registry: Arc<Mutex<Registry>>,
+    pub(crate) hint: Hint,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) requests: Requests,
+}
+
+/// Where jobs go.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its row.
+    pub id: UpstreamId,
+    /// For a person.
+    pub name: String,
+    /// Whether it is the local stand-in.
+    pub standin: bool,
+}
+
+impl State {
+    /// The state of one process. Metrics of the API are added to `registry`,
+    /// which `/metrics` shows whole; [`Hint::forward`] must run beside the
+    /// router, or workers hear of new jobs a few seconds later.
+    pub fn new(
+        tenants: Tenants,
+        prices: Arc<Prices>,
+        registry: Arc<Mutex<Registry>>,
+        hint: Hint,
+        upstream: Upstream,
+    ) -> Self {
+        let requests = Requests::default();
+        requests.register(
+            &mut registry
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        Self {
+            tenants,
+            prices,
+            registry,
+            hint,
+            upstream: Arc::new(upstream),
+            catalog: Arc::default(),
+            requests,
+        }
+    }
+}
+
+/// A random source of the operating system's seed. The one place of this crate
+/// where randomness begins: rules take it from here as a parameter.
+pub(crate) fn rng() -> StdRng {
+    rand::make_rng()
+}
