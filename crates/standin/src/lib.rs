@@ -182,6 +182,11 @@ impl Standin {
         self.world.faults().merge(faults);
     }
 
+    /// Forgets every fault that is set.
+    pub fn clear_faults(&self) {
+        *self.world.faults() = Faults::default();
+    }
+
     /// Lets held batches go; each takes a turnaround from now. Gives their number.
     pub fn release(&self) -> io::Result<usize> {
         self.world.release()

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use offpeak_anthropic::shape::ErrorKind;
 use time::OffsetDateTime;
-use tokio::sync::OwnedMutexGuard;
 
 use crate::dice::{self, Dice};
 use crate::fault::Faults;
@@ -21,9 +20,11 @@ use crate::settle::settle;
 use crate::shelf::Shelf;
 use crate::{Clock, Error, Limits, Options};
 
-/// A request waits for batches to be ended while they have no more items than
-/// this; bigger ones are ended beside it and stay in progress until then.
-const AT_ONCE: u64 = 1_000;
+/// Items of a batch that is small.
+const SMALL: u32 = 1_000;
+/// A request waits for small batches to be ended while they have no more items
+/// than this together; what it does not wait for stays in progress meanwhile.
+const WAITED_FOR: u64 = 5_000;
 
 /// The stand-in's inside.
 #[derive(Debug)]
@@ -42,7 +43,8 @@ pub(crate) struct World {
     /// Makes ids of requests and direct messages differ, over restarts too.
     opened: String,
     counter: AtomicU64,
-    settling: Arc<tokio::sync::Mutex<()>>,
+    settling_small: Arc<tokio::sync::Mutex<()>>,
+    settling_big: Arc<tokio::sync::Mutex<()>>,
     /// Held as long as the folder is open; the system lets go of it when we die.
     _lock: File,
 }
@@ -81,7 +83,8 @@ impl World {
             faults: Mutex::default(),
             calls: Mutex::default(),
             counter: AtomicU64::new(0),
-            settling: Arc::default(),
+            settling_small: Arc::default(),
+            settling_big: Arc::default(),
             _lock: lock,
         })
     }
@@ -170,35 +173,61 @@ impl World {
     /// Ends batches whose time has come, as far as a request may wait for it.
     pub(crate) async fn catch_up(self: &Arc<Self>) {
         let due = self.shelf.due(self.now());
-        if due.is_empty() {
-            return;
+        let (small, big): (Vec<Record>, Vec<Record>) =
+            due.into_iter().partition(Size::Small.fits());
+        let items: u64 = small.iter().map(|record| u64::from(record.items)).sum();
+        if items > WAITED_FOR {
+            tokio::spawn(Arc::clone(self).settle(Size::Small));
+        } else if items > 0 {
+            Arc::clone(self).settle(Size::Small).await;
         }
-        let items: u64 = due.iter().map(|record| u64::from(record.items)).sum();
-        if items <= AT_ONCE {
-            self.settle_due().await;
-        } else if let Ok(turn) = Arc::clone(&self.settling).try_lock_owned() {
-            tokio::spawn(Arc::clone(self).settle(turn));
+        // While some are being ended already, the others wait for a later request.
+        if !big.is_empty() && self.settling_big.try_lock().is_ok() {
+            tokio::spawn(Arc::clone(self).settle(Size::Big));
         }
     }
 
     /// Ends every batch whose time has come.
     pub(crate) async fn settle_due(self: &Arc<Self>) {
-        let turn = Arc::clone(&self.settling).lock_owned().await;
-        Arc::clone(self).settle(turn).await;
+        for size in [Size::Small, Size::Big] {
+            Arc::clone(self).settle(size).await;
+        }
     }
 
-    async fn settle(self: Arc<Self>, turn: OwnedMutexGuard<()>) {
+    /// Ends the due batches of one size, one at a time.
+    async fn settle(self: Arc<Self>, size: Size) {
+        let settling = match size {
+            Size::Small => &self.settling_small,
+            Size::Big => &self.settling_big,
+        };
+        let turn = Arc::clone(settling).lock_owned().await;
         let work = move || {
             let _turn = turn;
-            for record in self.shelf.due(self.now()) {
+            for record in self.shelf.due(self.now()).into_iter().filter(size.fits()) {
                 if let Err(error) = settle(&self.shelf, &self.journal, &record, self.seed) {
-                    // It stays due, so the next request tries again.
+                    // It stays due; the next request tries again.
                     tracing::error!(batch = record.id, %error, "a batch could not be ended");
                 }
             }
         };
         if let Err(error) = tokio::task::spawn_blocking(work).await {
             tracing::error!(%error, "ending batches broke off");
+        }
+    }
+}
+
+/// Small batches are ended while a request waits, big ones beside the requests.
+#[derive(Debug, Clone, Copy)]
+enum Size {
+    Small,
+    Big,
+}
+
+impl Size {
+    fn fits(self) -> impl Fn(&Record) -> bool {
+        move |record| match self {
+            Self::Small => record.items <= SMALL,
+            Self::Big => record.items > SMALL,
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn download(
     Ok(([(header::CONTENT_TYPE, "application/x-jsonl")], body).into_response())
 }
 
-/// The first lines, then a break.
+/// The first lines (fewer, if the client is slow to take them), then a break.
 fn cut(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     lines: usize,
@@ -68,5 +68,9 @@ fn cut(
         }
         std::future::ready(Some(Ok(chunk)))
     });
-    head.chain(stream::iter([Err(io::ErrorKind::ConnectionReset.into())]))
+    head.chain(stream::once(async {
+        // A pause, in which the connection sends what it has; it drops the rest.
+        tokio::task::yield_now().await;
+        Err(io::ErrorKind::ConnectionReset.into())
+    }))
 }
