@@ -175,7 +175,13 @@ impl World {
             }
             self.pass(Duration::from_secs(30));
         }
-        anyhow::bail!("{} jobs have not ended", self.open_jobs().await?)
+        let batches = "SELECT state || ' × ' || count(*) || coalesce(': ' || min(last_error), '')
+                         FROM offpeak.batch GROUP BY state ORDER BY state";
+        anyhow::bail!(
+            "{} jobs have not ended; batches: {:?}",
+            self.open_jobs().await?,
+            self.texts(batches).await?
+        )
     }
 
     /// Jobs without a result.

@@ -1,7 +1,6 @@
 //! The loops against the real PostgreSQL and the stand-in: what may go wrong
 //! on the way of a batch, and that nothing is lost or paid twice by it.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,6 +10,8 @@ use offpeak_store::{cancel, job, retry};
 use offpeak_testkit::world::World;
 use offpeak_worker::Loop;
 
+use crate::books;
+
 const TEXTS: [&str; 5] = [
     "One fine day.",
     "Two cats.",
@@ -18,67 +19,6 @@ const TEXTS: [&str; 5] = [
     "Four winds.",
     "Five.",
 ];
-
-/// What must hold at the end of every test here.
-async fn books_are_right(world: &World) -> Result<()> {
-    world.standin.settle_due().await;
-    let journal = world.standin.journal()?;
-    let mut billed: HashMap<Option<&str>, u32> = HashMap::new();
-    for item in &journal {
-        *billed.entry(item.custom_id.as_deref()).or_default() += 1;
-    }
-    assert!(
-        billed.values().all(|times| *times == 1),
-        "an attempt was billed twice: {billed:?}"
-    );
-    let ledger = world.number("SELECT count(*) FROM offpeak.ledger").await?;
-    assert_eq!(
-        ledger,
-        i64::try_from(journal.len())?,
-        "the ledger has what was billed, no more"
-    );
-    let input: u64 = journal.iter().map(|item| item.usage.input_tokens).sum();
-    let booked = world.number("SELECT coalesce(sum(input_tokens), 0)::bigint FROM offpeak.ledger");
-    assert_eq!(booked.await?, i64::try_from(input)?);
-    // Counts are differences of differences: recount them from the rows.
-    for (name, recount) in [
-        (
-            "queued",
-            "SELECT count(*) FROM offpeak.job_state WHERE state = 'queued'",
-        ),
-        (
-            "submitted",
-            "SELECT count(*) FROM offpeak.job_state WHERE state = 'submitted'",
-        ),
-        (
-            "processing",
-            "SELECT count(*) FROM offpeak.job_state WHERE state = 'processing'",
-        ),
-        (
-            "completed",
-            "SELECT count(*) FROM offpeak.result WHERE outcome = 'completed'",
-        ),
-        (
-            "failed",
-            "SELECT count(*) FROM offpeak.result WHERE outcome = 'failed'",
-        ),
-        (
-            "canceled",
-            "SELECT count(*) FROM offpeak.result WHERE outcome = 'canceled'",
-        ),
-    ] {
-        let counted = world.counted(name).await?;
-        assert_eq!(counted, world.number(recount).await?, "count of {name}");
-    }
-    let ready = world.number(
-        "SELECT (SELECT coalesce(sum(n), 0)::bigint
-                   FROM (SELECT scope, n FROM offpeak.tally
-                          UNION ALL SELECT scope, n FROM offpeak.delta) AS t
-                  WHERE scope = 'bucket') - (SELECT count(*) FROM offpeak.ready)",
-    );
-    assert_eq!(ready.await?, 0, "bucket counts");
-    Ok(())
-}
 
 #[tokio::test]
 async fn a_job_goes_all_the_way() -> Result<()> {
@@ -118,7 +58,7 @@ async fn a_job_goes_all_the_way() -> Result<()> {
             .await?,
         0
     );
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -155,7 +95,7 @@ async fn a_lost_answer_is_adopted_and_never_sent_again() -> Result<()> {
         1
     );
     assert_eq!(world.standin.journal()?.len(), 5);
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -177,7 +117,7 @@ async fn two_lost_answers_that_look_alike_wait_until_results_name_them() -> Resu
     assert_eq!(world.number(uncertain).await?, 2, "either could be either");
     world.run_out().await?;
     assert_eq!(world.standin.journal()?.len(), 2);
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -218,7 +158,7 @@ async fn a_create_that_stored_nothing_is_refuted_before_its_jobs_go_again() -> R
     let attempts = "SELECT count(*) FROM offpeak.attempt WHERE outcome = 'refuted'";
     assert_eq!(world.number(attempts).await?, 5);
     assert_eq!(world.standin.journal()?.len(), 5);
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -251,7 +191,7 @@ async fn overload_costs_no_try_and_no_second_batch() -> Result<()> {
         world.number("SELECT count(*) FROM offpeak.attempt").await?,
         0
     );
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -275,7 +215,7 @@ async fn a_refused_batch_is_halved_down_to_the_one_job() -> Result<()> {
     assert_eq!(world.texts(failed).await?, ["rejected_alone"]);
     let completed = "SELECT count(*) FROM offpeak.result WHERE outcome = 'completed'";
     assert_eq!(world.number(completed).await?, 4);
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -308,7 +248,7 @@ async fn a_download_that_breaks_off_is_read_again_and_changes_nothing_twice() ->
             .await?,
         3
     );
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -331,7 +271,7 @@ async fn results_that_are_read_again_from_the_start_change_nothing() -> Result<(
         world.texts("SELECT state FROM offpeak.batch").await?,
         ["ingested"]
     );
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -354,7 +294,7 @@ async fn a_sender_that_went_away_leaves_its_batch_to_be_settled() -> Result<()> 
     );
     world.run_out().await?;
     assert_eq!(world.standin.journal()?.len(), 5);
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -409,7 +349,7 @@ async fn a_job_canceled_in_flight_keeps_its_late_line_and_its_cost() -> Result<(
         world.number("SELECT count(*) FROM offpeak.ledger").await?,
         6
     );
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -430,7 +370,7 @@ async fn a_job_canceled_before_its_batch_is_sent_is_not_paid_for() -> Result<()>
         world.texts("SELECT state FROM offpeak.batch").await?,
         ["ingested"]
     );
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -463,7 +403,7 @@ async fn a_bad_credential_pauses_the_upstream_and_keeps_the_jobs() -> Result<()>
     let url = world.standin_url.clone();
     offpeak_store::upstream::register(&world.system, "stand-in", &url, 1_000, 200_000).await?;
     world.run_out().await?;
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
 
 #[tokio::test]
@@ -489,5 +429,5 @@ async fn limits_close_batches_and_two_workers_share_the_work() -> Result<()> {
     let full = "SELECT count(*) FROM offpeak.batch WHERE items = 7 AND close_reason = 'item_limit'";
     assert_eq!(world.number(full).await?, 7);
     assert_eq!(world.standin.journal()?.len(), 50);
-    books_are_right(&world).await
+    books::are_right(&world).await
 }
