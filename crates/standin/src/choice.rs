@@ -111,15 +111,16 @@ fn tokens(option: &str) -> Vec<String> {
         .collect()
 }
 
-/// The document without lines that list the options: those belong to the question.
+/// The document without lines that list half of the options: those belong to the
+/// question.
 fn without_lists(document: &str, options: &[String]) -> String {
+    let many = (options.len() / 2).max(2);
     let lists = |line: &str| {
-        options.len() > 1
-            && options
-                .iter()
-                .filter(|option| line.contains(option.as_str()))
-                .count()
-                > 1
+        options
+            .iter()
+            .filter(|option| line.contains(option.as_str()))
+            .count()
+            >= many
     };
     let rest: Vec<&str> = document.lines().filter(|line| !lists(line)).collect();
     if rest.iter().all(|line| line.trim().is_empty()) {
@@ -170,5 +171,7 @@ mod tests {
     fn a_list_of_the_options_does_not_count() {
         let text = "Choose one of: sport, politics, sport\nIt is all politics.";
         assert_eq!(best(&["sport", "politics"], text), "politics");
+        let two_of_five = "Dual-licensed under Apache-2.0 and MIT.\nApache-2.0 is first.";
+        assert_eq!(best(&FAMILIES, two_of_five), "Apache-2.0");
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn sentences(document: &str) -> Vec<&str> {
 fn is_markup(line: &str) -> bool {
     line.starts_with(['#', '<', '|', '!'])
         || line.starts_with("[!")
+        || line.starts_with("http")
         || line.starts_with("[![")
         || (line.starts_with('[') && line.contains("]: "))
         || !line.chars().any(char::is_alphabetic)

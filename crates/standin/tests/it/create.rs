@@ -108,6 +108,11 @@ async fn bytes_and_queued_items_have_limits() {
         Disposition::RetryAfter(None),
         "{error:?}"
     );
+    // The queue is each workspace's own.
+    let other = ("x-api-key", "sk-ant-two");
+    let body = json!({ "requests": items(10) });
+    let (status, _, answer) = desk.call("POST", CREATE, &[other, VERSION], &body).await;
+    assert_eq!(status, 200, "{answer}");
     desk.end(&first.id).await;
     desk.create(&items(10)).await;
 }
