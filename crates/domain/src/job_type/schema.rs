@@ -1,6 +1,6 @@
-//! JSON Schemas that come from outside: bounded, local, and free of loops.
+//! JSON Schemas that come from outside: local, bounded, and free of loops.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{PatternOptions, Validator};
@@ -11,6 +11,9 @@ use crate::field::child;
 
 /// Faults of one document that are reported at most.
 const MAX_ERRORS: usize = 20;
+
+/// Schemas inside one schema, when every reference is followed.
+const MAX_SIZE: u64 = 100_000;
 
 /// Keywords that move the base of references or choose them at run time. The
 /// check for loops could not follow them.
@@ -26,9 +29,10 @@ const NOT_FOLLOWED: [&str; 5] = [
 ///
 /// References must be local and must not lead back to where they stand: a
 /// validator would follow such a loop until its stack ends, and the models'
-/// structured outputs know no recursion either. Patterns run in linear time.
+/// structured outputs know no recursion either. Nor may they fan out so far
+/// that to follow them all would take for ever. Patterns run in linear time.
 pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
-    refuse_loops(schema)?;
+    refuse_endless(schema)?;
     jsonschema::options()
         .with_pattern_options(PatternOptions::regex())
         .build(schema)
@@ -97,53 +101,68 @@ fn names(unexpected: &[String]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-fn refuse_loops(root: &Value) -> Result<(), String> {
+fn refuse_endless(root: &Value) -> Result<(), String> {
     let mut walk = Walk {
         root,
         open: Vec::new(),
-        done: HashSet::new(),
+        sizes: HashMap::new(),
     };
-    walk.visit(root)
+    if walk.size(root)? > MAX_SIZE {
+        return Err("is too large when its references are followed".to_owned());
+    }
+    Ok(())
 }
 
-/// A walk along all references. `open` are those that it stands in.
+/// A walk along all references. `open` are those that it stands in, `sizes`
+/// the number of schemas behind those that it has left.
 struct Walk<'a> {
     root: &'a Value,
     open: Vec<&'a str>,
-    done: HashSet<&'a str>,
+    sizes: HashMap<&'a str, u64>,
 }
 
 impl<'a> Walk<'a> {
-    fn visit(&mut self, schema: &'a Value) -> Result<(), String> {
+    /// How many objects there are, each reference counted as what it leads to.
+    fn size(&mut self, schema: &'a Value) -> Result<u64, String> {
+        let mut size = 0_u64;
         match schema {
-            Value::Array(items) => items.iter().try_for_each(|item| self.visit(item)),
+            Value::Array(items) => {
+                for item in items {
+                    size = size.saturating_add(self.size(item)?);
+                }
+            }
             Value::Object(fields) => {
                 if let Some(keyword) = NOT_FOLLOWED.iter().find(|k| fields.contains_key(**k)) {
                     return Err(format!("uses {keyword:?}, which is not supported"));
                 }
+                size = 1;
                 if let Some(Value::String(reference)) = fields.get("$ref") {
-                    self.follow(reference)?;
+                    size = size.saturating_add(self.size_behind(reference)?);
                 }
-                fields.values().try_for_each(|value| self.visit(value))
+                for value in fields.values() {
+                    size = size.saturating_add(self.size(value)?);
+                }
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
+        Ok(size)
     }
 
-    fn follow(&mut self, reference: &'a str) -> Result<(), String> {
+    fn size_behind(&mut self, reference: &'a str) -> Result<u64, String> {
         if self.open.contains(&reference) {
             return Err("is recursive, which is not supported".to_owned());
         }
-        if !self.done.insert(reference) {
-            return Ok(());
+        if let Some(size) = self.sizes.get(reference) {
+            return Ok(*size);
         }
         let target = reference
             .strip_prefix('#')
             .and_then(|pointer| self.root.pointer(pointer))
             .ok_or_else(|| "has a $ref to something outside itself".to_owned())?;
         self.open.push(reference);
-        self.visit(target)?;
+        let size = self.size(target)?;
         self.open.pop();
-        Ok(())
+        self.sizes.insert(reference, size);
+        Ok(size)
     }
 }

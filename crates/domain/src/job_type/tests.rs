@@ -161,6 +161,13 @@ fn shipped_output_schemas_suit_structured_outputs() {
 }
 
 #[test]
+fn a_hopeless_input_has_a_short_answer() {
+    let input = json!({ "text": "x", "categories": (0..90).collect::<Vec<u32>>() });
+    let faults = compiled("classify").check_input(&input).unwrap_err();
+    assert_eq!(faults.len(), 20);
+}
+
+#[test]
 fn shipped_types_survive_json() {
     for job_type in shipped().unwrap() {
         let text = serde_json::to_string(&job_type).unwrap();

@@ -109,6 +109,10 @@ fn every_close_reason() {
         item_cap: Some(5_000),
         ..b(12_000)
     };
+    let filled = BucketFacts {
+        bytes: Limits::default().max_bytes - body_len(10, 0),
+        ..b(10)
+    };
     let crowd = |facts: BucketFacts| {
         (1..=3)
             .map(|n| BucketFacts {
@@ -125,6 +129,16 @@ fn every_close_reason() {
         ("one batch full", vec![b(10_000)], PLENTY),
         ("two batches full and a rest", vec![b(25_000)], PLENTY),
         ("full of bytes", vec![large(100)], PLENTY),
+        ("full of bytes, twice", vec![large(200)], PLENTY),
+        ("full of bytes to the last", vec![filled], PLENTY),
+        (
+            "more of both than fits",
+            vec![BucketFacts {
+                bytes: 200_000_000,
+                ..b(20_000)
+            }],
+            PLENTY,
+        ),
         (
             "a job above the limit",
             vec![BucketFacts {
@@ -170,6 +184,9 @@ fn every_close_reason() {
     one batch full                take 10000 item_limit
     two batches full and a rest   take 10000 item_limit, take 10000 item_limit, hold Filling 5s
     full of bytes                 take 67 byte_limit, hold Filling 5s
+    full of bytes, twice          take 67 byte_limit, take 67 byte_limit, hold Filling 5s
+    full of bytes to the last     take 10 byte_limit
+    more of both than fits        take 6655 byte_limit, take 6655 byte_limit, take 6655 byte_limit, hold Filling 5s
     a job above the limit         take 1 byte_limit
     halved after a 413            take 5000 item_limit, take 5000 item_limit, hold Filling 5s
     oldest waits a minute         take 7 age
@@ -211,7 +228,7 @@ fn limits_stay_inside_those_of_anthropic() {
         idle_after: Duration::MAX,
         urgent_within: Duration::MAX,
     };
-    let [close, ..] = plan(NOON, &[bucket(900_000)], &[], &greedy, &PLENTY).close[..] else {
+    let [close, ..] = plan(NOON, &[bucket(900_001)], &[], &greedy, &PLENTY).close[..] else {
         panic!("nothing was closed")
     };
     assert_eq!((close.max_items, close.max_bytes), (100_000, 200_000_000));

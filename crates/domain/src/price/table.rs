@@ -264,10 +264,11 @@ mod tests {
 
     #[test]
     fn a_change_of_price_takes_its_steps_with_it() {
+        // In any order.
         let rows = [
-            row("", "1"),
-            row("above = 100,", "2"),
             row("from = '2026-10-07',", "3"),
+            row("above = 100,", "2"),
+            row("", "1"),
         ];
         let prices = parse(&list(&rows.join(", "))).unwrap();
         let on = |day, prompt| prices.models()[0].rates(day, prompt).input.0 / 1_000_000;

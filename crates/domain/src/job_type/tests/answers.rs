@@ -71,7 +71,15 @@ fn a_schema_that_would_never_end_is_not_followed() {
     let body = |schema: Value| {
         serde_json::to_vec(&json!({ "output_config": { "format": { "schema": schema } } })).unwrap()
     };
-    let loops = [
+    let doubling: serde_json::Map<String, Value> = (0..60)
+        .map(|n| {
+            let next = json!({ "$ref": format!("#/$defs/s{}", n + 1) });
+            (format!("s{n}"), json!({ "allOf": [next, next] }))
+        })
+        .chain([("s60".to_owned(), json!({ "type": "object" }))])
+        .collect();
+    let endless = [
+        json!({ "$ref": "#/$defs/s0", "$defs": doubling }),
         json!({ "$ref": "#" }),
         json!({ "$ref": "#/$defs/a", "$defs": { "a": { "anyOf": [{ "$ref": "#/$defs/a" }] } } }),
         json!({
@@ -82,7 +90,7 @@ fn a_schema_that_would_never_end_is_not_followed() {
         json!({ "$ref": "https://example.com/schema" }),
         json!({ "type": 7 }),
     ];
-    let table = loops.map(|schema| {
+    let table = endless.map(|schema| {
         let verdict = check_output_against(&body(schema), "{}").unwrap();
         assert!(
             matches!(verdict, Err(Mismatch::Schema { .. })),
@@ -91,6 +99,7 @@ fn a_schema_that_would_never_end_is_not_followed() {
         verdict.unwrap_err().to_string()
     });
     insta::assert_snapshot!(table.join("\n"), @r#"
+    the output schema is too large when its references are followed
     the output schema is recursive, which is not supported
     the output schema is recursive, which is not supported
     the output schema is recursive, which is not supported

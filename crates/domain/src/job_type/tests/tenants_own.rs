@@ -173,7 +173,10 @@ fn a_placeholder_needs_its_value() {
     let job_type = JobType {
         output_schema: Some(json!({
             "type": "object",
-            "properties": { "a": { "enum": { "$input": "/mood/list/1" } } },
+            "properties": {
+                "a": { "enum": { "$input": "/mood/list/1" } },
+                "b": { "const": { "$input": "/mood", "with": "more" } },
+            },
         })),
         input_schema: json!({ "type": "object", "properties": { "who": {}, "mood": {} } }),
         template: "{{ who }}".to_owned(),
@@ -186,6 +189,11 @@ fn a_placeholder_needs_its_value() {
     );
     let schema = &body["output_config"]["format"]["schema"];
     assert_eq!(schema["properties"]["a"]["enum"], json!(["y", "z"]));
+    let const_b = &schema["properties"]["b"]["const"];
+    assert_eq!(
+        const_b["$input"], "/mood",
+        "with company it is no placeholder"
+    );
     let missing = compiled.render(&json!({ "who": "x" })).unwrap_err();
     insta::assert_snapshot!(missing, @"the output schema needs the input's /mood/list/1, and the input has none");
 }

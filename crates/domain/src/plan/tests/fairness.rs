@@ -47,6 +47,36 @@ fn play(weights: &[(u128, u32, u64)], creates: u32, minutes: u32) -> BTreeMap<Te
     got
 }
 
+/// As with creates, so with places in the upstream's queue.
+#[test]
+fn a_full_queue_is_shared_as_well() {
+    let of = |n| BucketFacts {
+        tenant: tenant(n),
+        bucket: bucket_id(n),
+        ..bucket(1_000_000)
+    };
+    let budget = Budget {
+        queue_left: 10_000,
+        ..PLENTY
+    };
+    let mut vtimes = BTreeMap::from([(tenant(1), 0), (tenant(2), 0)]);
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        let shares: Vec<TenantShare> = vtimes
+            .iter()
+            .map(|(tenant, vtime)| TenantShare {
+                tenant: *tenant,
+                weight: 100,
+                vtime: *vtime,
+            })
+            .collect();
+        let made = plan(NOON, &[of(1), of(2)], &shares, &Limits::default(), &budget);
+        order.extend(made.close.iter().map(|close| close.tenant));
+        vtimes.extend(made.shares);
+    }
+    assert_eq!(order, [1, 2, 1, 2].map(tenant));
+}
+
 #[test]
 fn shares_follow_the_weights() {
     let got = play(&[(1, 100, 1_000_000), (2, 300, 1_000_000)], 2, 100);
