@@ -6,13 +6,17 @@ use serde_json::Value;
 /// A prompt taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Brief {
-    /// What the prompt is about: the longest tagged section of the last user
-    /// message, else the message without its introduction.
+    /// What the prompt is about: the tagged document of the last user message,
+    /// else the message without its introduction.
     pub(crate) document: String,
     /// The system prompt and the rest of that message.
     pub(crate) instructions: String,
 }
 
+/// Tags that hold what a prompt is about.
+const DOCUMENTS: [&str; 9] = [
+    "article", "content", "doc", "document", "input", "policy", "readme", "source", "text",
+];
 /// How many tags are looked at; a template's stand at the front.
 const TAGS: usize = 40;
 
@@ -58,10 +62,19 @@ impl Brief {
         self.instructions
             .lines()
             .map(|line| {
-                line.trim()
-                    .trim_start_matches(|c: char| "-*0123456789.) ".contains(c))
+                let line = line
+                    .trim()
+                    .trim_start_matches(|c: char| "-*0123456789.) ".contains(c));
+                let inside = line.strip_suffix('>').and_then(|line| {
+                    let (text, _tag) = line.rsplit_once("</")?;
+                    text.strip_prefix('<')?
+                        .split_once('>')
+                        .map(|(_tag, text)| text)
+                });
+                inside
+                    .unwrap_or(line)
+                    .trim_matches(|c: char| c == '"' || c == ',')
             })
-            .map(|line| line.trim_matches(|c: char| c == '"' || c == ','))
             .filter(|line| line.ends_with('?') && line.len() > 3)
             .collect()
     }
@@ -88,44 +101,34 @@ fn text(content: &Value) -> String {
     }
 }
 
-/// The inside of the longest `<name>…</name>`, if it is most of the text or named
-/// like a document.
+/// The inside of the first `<name>…</name>` that is named like a document, else of
+/// the longest, if that is most of the text.
 fn section(text: &str) -> Option<std::ops::Range<usize>> {
-    let mut best: Option<(std::ops::Range<usize>, &str)> = None;
-    let opens = text.match_indices('<').take(TAGS);
-    for (at, _) in opens {
+    let mut longest: Option<std::ops::Range<usize>> = None;
+    for (at, _) in text.match_indices('<').take(TAGS) {
         let rest = &text[at + 1..];
         let Some(close) = rest.find('>') else { break };
         let name = rest[..close].split_whitespace().next().unwrap_or("");
-        if name.is_empty()
-            || !name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
-        {
+        let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if name.is_empty() || !name.bytes().all(named) {
             continue;
         }
         let start = at + 1 + close + 1;
         let Some(length) = text[start..].rfind(&format!("</{name}>")) else {
             continue;
         };
-        if best.as_ref().is_none_or(|(range, _)| range.len() < length) {
-            best = Some((start..start + length, name));
+        let range = start..start + length;
+        if DOCUMENTS.contains(&name) {
+            return Some(range);
+        }
+        if longest
+            .as_ref()
+            .is_none_or(|longest| longest.len() < range.len())
+        {
+            longest = Some(range);
         }
     }
-    let (range, name) = best?;
-    let named = matches!(
-        name,
-        "article"
-            | "content"
-            | "doc"
-            | "document"
-            | "input"
-            | "policy"
-            | "readme"
-            | "source"
-            | "text"
-    );
-    (named || range.len() * 2 >= text.len()).then_some(range)
+    longest.filter(|range| range.len() * 2 >= text.len())
 }
 
 /// The text without a first paragraph that ends in a colon.
@@ -155,11 +158,20 @@ mod tests {
     fn the_tagged_section_is_the_document() {
         let brief = brief(
             "Summarize in at most 25 words.",
-            "Read this.\n<document>\nFoxes <b>jump</b>. 9 words here.\n</document>\n- Is it a fox?\n",
+            "Read this.\n<document>\nFoxes <b>jump</b>. 9 words here.\n</document>\n- Is it a fox?\n<question number=\"2\">Why?</question>",
         );
         assert_eq!(brief.document, "Foxes <b>jump</b>. 9 words here.");
         assert_eq!(brief.words(), Some(25));
-        assert_eq!(brief.questions(), ["Is it a fox?"]);
+        assert_eq!(brief.questions(), ["Is it a fox?", "Why?"]);
+    }
+
+    #[test]
+    fn a_short_document_beside_longer_sections() {
+        let short = brief(
+            "",
+            "<document>\nMIT\n</document>\n<categories>\nlong, very long, longer\n</categories>",
+        );
+        assert_eq!(short.document, "MIT");
     }
 
     #[test]

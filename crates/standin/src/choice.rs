@@ -104,6 +104,16 @@ pub(crate) fn rank(options: &[String], document: &str) -> Vec<usize> {
     order
 }
 
+/// Whether an option says no: "`not_found`", "no", "none of these".
+pub(crate) fn denies(option: &str) -> bool {
+    prose::words(option).any(|word| {
+        matches!(
+            word.as_str(),
+            "no" | "not" | "none" | "false" | "absent" | "missing"
+        )
+    })
+}
+
 /// The words of an option that can be counted.
 fn tokens(option: &str) -> Vec<String> {
     prose::words(option)

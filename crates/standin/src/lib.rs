@@ -22,6 +22,7 @@ mod check;
 mod choice;
 mod clock;
 mod dice;
+mod evidence;
 mod fault;
 mod journal;
 mod models;

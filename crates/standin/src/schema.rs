@@ -3,11 +3,14 @@
 //! What it makes is checked with a real validator before it is answered; a schema
 //! that it cannot satisfy ends in an error, never in a wrong answer.
 
+mod number;
+
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
 use crate::brief::Brief;
 use crate::choice;
+use crate::evidence;
 use crate::prose;
 use crate::refusal::Refusal;
 
@@ -19,6 +22,11 @@ const BOTTOM: usize = 40;
 const STEPS: usize = 20_000;
 /// Words in a text without a limit of its own.
 const WORDS: usize = 30;
+
+/// What stands for an answer where there is none.
+const SILENT: &str = "The document does not speak of it.";
+/// Longest text that is padded to a minimal length.
+const PADDED: usize = 10_000;
 
 /// The validator of the last schema seen: a batch mostly has only one.
 #[derive(Default)]
@@ -99,7 +107,7 @@ impl<'a> Maker<'a> {
             return Some(value.clone());
         }
         if let Some(options) = schema["enum"].as_array() {
-            return self.choose(options);
+            return self.choose(options, about);
         }
         for branch in ["anyOf", "oneOf"] {
             if let Some(options) = schema[branch].as_array() {
@@ -117,16 +125,25 @@ impl<'a> Maker<'a> {
         match kind(schema) {
             "object" => self.object(schema, about, depth),
             "array" => self.array(schema, key, about, depth),
-            "integer" => Some(integer(schema)),
-            "number" => Some(number(schema)),
+            "integer" => Some(number::integer(schema)),
+            "number" => Some(number::number(schema)),
             "boolean" => Some(Value::Bool(true)),
             "null" => Some(Value::Null),
             _ => Some(Value::String(self.string(schema, key, about))),
         }
     }
 
-    fn choose(&self, options: &[Value]) -> Option<Value> {
+    /// One of the given values. Beside a question a verdict is asked for, if one of
+    /// the values denies: then it follows from whether the document speaks of it.
+    fn choose(&self, options: &[Value], about: Option<&str>) -> Option<Value> {
         let texts: Vec<String> = options.iter().map(label).collect();
+        if let Some(question) = about
+            && let Some(no) = texts.iter().position(|text| choice::denies(text))
+            && let Some(yes) = texts.iter().position(|text| !choice::denies(text))
+        {
+            let spoken_of = evidence::best(&self.sentences, question).is_some();
+            return options.get(if spoken_of { yes } else { no }).cloned();
+        }
         let best = *choice::rank(&texts, &self.brief.document).first()?;
         options.get(best).cloned()
     }
@@ -233,6 +250,8 @@ impl<'a> Maker<'a> {
             "object" if !questions.is_empty() => questions.len(),
             "object" => 2,
             "array" => 1,
+            // No passage speaks of the question.
+            _ if is_quote(key) && self.is_silent(about) => 0,
             _ if is_quote(key) => 1,
             _ => self.sentences.len().clamp(1, 3),
         };
@@ -280,6 +299,8 @@ impl<'a> Maker<'a> {
         let sentence = self.sentence(about);
         let mut text = if is_quote(key) {
             prose::passage(sentence).to_owned()
+        } else if self.is_silent(about) {
+            SILENT.to_owned()
         } else {
             let limit = match key {
                 "title" | "name" | "label" | "topic" => 6,
@@ -293,14 +314,9 @@ impl<'a> Maker<'a> {
             }
         };
         if let Some(least) = size(schema, "minLength") {
-            let filler = if text.is_empty() {
-                "-".to_owned()
-            } else {
-                format!(" {text}")
-            };
-            while text.chars().count() < least {
-                text.push_str(&filler);
-            }
+            let filler = if text.is_empty() { "-" } else { " -" };
+            let missing = least.min(PADDED).saturating_sub(text.chars().count());
+            text.push_str(&filler.repeat(missing));
         }
         if let Some(most) = size(schema, "maxLength") {
             text = text.chars().take(most).collect();
@@ -310,28 +326,17 @@ impl<'a> Maker<'a> {
 
     /// The sentence that speaks most of the question, else the next one in turn.
     fn sentence(&mut self, about: Option<&str>) -> &'a str {
-        if self.sentences.is_empty() {
-            return "";
+        if let Some(best) = about.and_then(|question| evidence::best(&self.sentences, question)) {
+            return best;
         }
-        if let Some(question) = about {
-            let asked: Vec<String> = prose::words(question)
-                .filter(|word| word.len() > 3)
-                .collect();
-            let hits = |sentence: &&&'a str| {
-                prose::words(sentence)
-                    .filter(|word| asked.contains(word))
-                    .count()
-            };
-            // Of equal ones the first: max_by_key would give the last.
-            if let Some(best) = self.sentences.iter().rev().max_by_key(hits)
-                && hits(&best) > 0
-            {
-                return best;
-            }
-        }
-        let sentence = self.sentences[self.next % self.sentences.len()];
+        let turn = self.next.checked_rem(self.sentences.len()).unwrap_or(0);
         self.next += 1;
-        sentence
+        self.sentences.get(turn).copied().unwrap_or("")
+    }
+
+    /// Whether the document says nothing about the question.
+    fn is_silent(&self, about: Option<&str>) -> bool {
+        about.is_some_and(|question| evidence::best(&self.sentences, question).is_none())
     }
 }
 
@@ -385,55 +390,6 @@ fn is_quote(key: &str) -> bool {
 
 fn size(schema: &Value, keyword: &str) -> Option<usize> {
     usize::try_from(schema[keyword].as_u64()?).ok()
-}
-
-/// The smallest whole number that the bounds allow, from 1 up where they do.
-fn integer(schema: &Value) -> Value {
-    let step = schema["multipleOf"]
-        .as_i64()
-        .filter(|step| *step > 0)
-        .unwrap_or(1);
-    let above = |bound: i64| bound.saturating_add(1);
-    let least = schema["minimum"]
-        .as_i64()
-        .into_iter()
-        .chain(schema["exclusiveMinimum"].as_i64().map(above))
-        .max()
-        .unwrap_or(i64::MIN);
-    let most = schema["maximum"]
-        .as_i64()
-        .into_iter()
-        .chain(
-            schema["exclusiveMaximum"]
-                .as_i64()
-                .map(|bound| bound.saturating_sub(1)),
-        )
-        .min()
-        .unwrap_or(i64::MAX);
-    let wanted = 1.max(least).min(most);
-    let stepped = wanted.div_euclid(step).saturating_mul(step);
-    let number = if stepped < wanted && stepped.saturating_add(step) <= most {
-        stepped.saturating_add(step)
-    } else {
-        stepped
-    };
-    Value::from(number)
-}
-
-/// The middle of the bounds, or 1 within them.
-fn number(schema: &Value) -> Value {
-    if schema.get("multipleOf").is_some() {
-        return integer(schema);
-    }
-    let bound = |names: [&str; 2]| names.iter().find_map(|name| schema[*name].as_f64());
-    let least = bound(["minimum", "exclusiveMinimum"]);
-    let most = bound(["maximum", "exclusiveMaximum"]);
-    Value::from(match (least, most) {
-        (Some(least), Some(most)) => least.midpoint(most),
-        (Some(least), None) => least + 1.0,
-        (None, Some(most)) => most - 1.0,
-        (None, None) => 1.0,
-    })
 }
 
 fn formatted(format: &str) -> Option<&'static str> {

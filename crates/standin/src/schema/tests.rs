@@ -124,6 +124,40 @@ fn findings_answer_the_questions_with_exact_quotes() {
 }
 
 #[test]
+fn a_verdict_follows_from_the_document() {
+    let made = fill(&json!({
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["question", "quotes", "status", "answer"],
+            "properties": {
+                "question": { "enum": ["How long is data kept?", "Are there pets in the office?"] },
+                "quotes": { "type": "array", "items": { "type": "string" } },
+                "status": { "enum": ["found", "unclear", "not_found"] },
+                "answer": { "type": "string" },
+            },
+        },
+    }));
+    assert_eq!(
+        made,
+        json!([
+            {
+                "question": "How long is data kept?",
+                "quotes": ["Data is kept for 90 days."],
+                "status": "found",
+                "answer": "Data is kept for 90 days.",
+            },
+            {
+                "question": "Are there pets in the office?",
+                "quotes": [],
+                "status": "not_found",
+                "answer": "The document does not speak of it.",
+            },
+        ])
+    );
+}
+
+#[test]
 fn questions_listed_in_the_schema_are_each_answered_once() {
     let made = fill(&json!({
         "type": "array",
