@@ -148,6 +148,38 @@ async fn a_lost_answer_is_uncertain_a_cut_body_is_not() {
 }
 
 #[tokio::test]
+async fn a_deadline_within_the_body_is_not_uncertain() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client(&format!("http://{}", listener.local_addr().unwrap()));
+    let endless = body(&["abc"]).chain(stream::pending());
+    let error = client
+        .create_batch(6, endless, Duration::from_millis(50))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Timeout { body_sent: false }),
+        "{error:?}"
+    );
+}
+
+/// The worker's loops run as tasks, so what they await must be `Send`.
+#[test]
+fn every_call_can_be_awaited_in_a_task() {
+    fn can<F: Future + Send>(_call: F) {}
+    let client = client("http://127.0.0.1:1");
+    let batch: MessageBatch = serde_json::from_str(BATCH).unwrap();
+    can(client.create_batch(3, body(&["abc"]), DEADLINE));
+    can(client.batch("a"));
+    can(client.batches(20, None, None));
+    can(client.cancel_batch("a"));
+    can(client.delete_batch("a"));
+    can(async { client.results(&batch).await.unwrap().next_line().await });
+    can(client.message(Bytes::new(), DEADLINE));
+    can(client.count_tokens(Bytes::new()));
+    can(client.models(20, None));
+}
+
+#[tokio::test]
 async fn a_source_that_fails_is_told_and_never_completes_the_body() {
     let server = Server::start(Answer::CloseAfter(usize::MAX)).await;
     let failing = body(&["abc"]).chain(stream::iter([Err(std::io::Error::other("row gone"))]));
