@@ -22,7 +22,9 @@ use clap::Subcommand;
 pub use connection::{Connection, TARGET_FILE, Target};
 pub use http::{Client, Error};
 pub use progress::Progress;
+pub(crate) use results::each as each_result;
 pub use submit::{Submitted, upload};
+pub(crate) use submit::{fresh_key, line};
 pub use watch::until_done;
 
 use crate::exit::Ended;

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 pub use environment::Environment;
+pub use length::parse as length;
 
 /// The file that documents every setting and holds its default.
 pub const DEFAULT: &str = include_str!("config.default.toml");

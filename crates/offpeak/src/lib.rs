@@ -5,10 +5,19 @@
 //! crate that reads the environment. If the process dies here, everything
 //! accepted is in PostgreSQL, and the next start goes on from there.
 
+pub mod admin;
+pub mod cli;
 pub mod client;
 pub mod config;
+pub mod demo;
+pub mod dev;
+pub mod engine;
 pub mod entropy;
 pub mod exit;
 pub mod folder;
+pub mod log;
 pub mod output;
 pub mod postgres;
+pub mod seed;
+pub mod serve;
+pub mod signals;

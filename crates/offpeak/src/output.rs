@@ -49,11 +49,15 @@ impl Output {
 
 fn table(headings: &[&str], rows: Vec<Vec<String>>, fit: bool) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     if fit {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
-    table.set_header(headings.iter().map(|heading| heading.trim_start_matches('>')));
+    table.set_header(
+        headings
+            .iter()
+            .map(|heading| heading.trim_start_matches('>')),
+    );
     for row in rows {
         table.add_row(row);
     }
@@ -65,18 +69,26 @@ fn table(headings: &[&str], rows: Vec<Vec<String>>, fit: bool) -> String {
             }
         }
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// An exact amount of the wire, rounded for a person.
 pub fn money(exact: &str) -> String {
-    exact.parse::<Pico>().map_or_else(|_| exact.to_owned(), Pico::to_rounded_string)
+    exact
+        .parse::<Pico>()
+        .map_or_else(|_| exact.to_owned(), Pico::to_rounded_string)
 }
 
 /// A moment to the second, in UTC.
 pub fn moment(at: OffsetDateTime) -> String {
     at.to_offset(time::UtcOffset::UTC)
-        .format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"))
+        .format(format_description!(
+            "[year]-[month]-[day] [hour]:[minute]:[second]"
+        ))
         .unwrap_or_default()
 }
 
@@ -111,7 +123,11 @@ mod tests {
             vec!["a".to_owned(), count(7), "x".to_owned()],
             vec!["longer".to_owned(), count(1_234_567), String::new()],
         ];
-        insta::assert_snapshot!(table(&["NAME", ">JOBS", "NOTE"], rows, false), @"");
+        insta::assert_snapshot!(table(&["NAME", ">JOBS", "NOTE"], rows, false), @r"
+        NAME         JOBS  NOTE
+        a               7  x
+        longer  1,234,567
+        ");
     }
 
     #[test]

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 pub use server::Postgres;
 
+use crate::config::{Config, Environment};
+
 /// What a private server needs to know.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -27,6 +29,24 @@ pub struct Options {
     pub search: OsString,
     /// False gives up safety against a power cut for speed: tests only.
     pub durable: bool,
+}
+
+impl Options {
+    /// As configured.
+    pub fn from_config(config: &Config, environment: &Environment, durable: bool) -> Self {
+        let programs = &config.postgres.programs;
+        Self {
+            programs: (!programs.as_os_str().is_empty()).then(|| programs.clone()),
+            search: environment.raw("PATH").unwrap_or_default(),
+            durable,
+        }
+    }
+}
+
+/// The version that a new private server would have, and where its programs are.
+pub fn version(options: &Options) -> Result<String, Error> {
+    let found = programs::find(options, None, Path::new(""))?;
+    Ok(format!("{}, in {}", found.major, found.folder.display()))
 }
 
 /// Why there is no private server.

@@ -22,6 +22,8 @@ pub struct Target {
     pub pid: u32,
     /// Of the stand-in, when that is what it talks to.
     pub standin_url: Option<String>,
+    /// Of its database, for the operator's commands.
+    pub database_url: Option<String>,
 }
 
 /// The name of the file with a [`Target`].
@@ -41,7 +43,7 @@ impl Connection {
     pub fn find(environment: &Environment, data: &Path) -> Result<Self, Failure> {
         let url = environment.text("OFFPEAK_URL").map_err(Failure::usage)?;
         let key = environment.text("OFFPEAK_KEY").map_err(Failure::usage)?;
-        let dev = dev(data);
+        let dev = Target::running(data);
         let (url, key) = match (url, key, dev) {
             (Some(url), Some(key), _) => (url, key),
             (None, Some(key), dev) => (
@@ -73,13 +75,20 @@ fn trim(url: &str) -> &str {
     url.trim_end_matches('/')
 }
 
-/// The running dev's file; one left by a process that is gone does not count.
-fn dev(data: &Path) -> Option<Target> {
-    let text = std::fs::read_to_string(data.join(TARGET_FILE)).ok()?;
-    let target: Target = serde_json::from_str(&text).ok()?;
-    let pid = rustix::process::Pid::from_raw(i32::try_from(target.pid).ok()?)?;
-    let gone = rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
-    (!gone).then_some(target)
+impl Target {
+    /// That of the `offpeak dev` that runs on this data folder. A file left by
+    /// a process that is gone does not count.
+    pub fn running(data: &Path) -> Option<Self> {
+        [data.to_owned(), data.join("live")]
+            .iter()
+            .find_map(|folder| {
+                let text = std::fs::read_to_string(folder.join(TARGET_FILE)).ok()?;
+                let target: Self = serde_json::from_str(&text).ok()?;
+                let pid = rustix::process::Pid::from_raw(i32::try_from(target.pid).ok()?)?;
+                let gone = rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+                (!gone).then_some(target)
+            })
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +114,7 @@ mod tests {
             key: "dev-key".into(),
             pid,
             standin_url: None,
+            database_url: None,
         }
     }
 

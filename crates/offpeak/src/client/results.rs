@@ -29,9 +29,30 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
         return show(answer.get().as_bytes(), raw, output);
     }
     let group: Group = client.get(&format!("/v1/groups/{id}")).await?;
-    let request = client.request(Method::GET, &format!("/v1/groups/{id}/results"));
-    let mut answer = client.send(request).await?;
     let mut exit = Exit::Ok;
+    each(client, &id, |line| {
+        if show(line, raw, output)? == Exit::SomeFailed {
+            exit = Exit::SomeFailed;
+        }
+        Ok(())
+    })
+    .await?;
+    if !group.done {
+        let counts = group.counts;
+        let open = counts.queued + counts.submitted + counts.processing;
+        output.talk(&format!("{open} jobs of this group had not ended yet"));
+    }
+    Ok(exit)
+}
+
+/// Streams a group's results, line by line.
+pub(crate) async fn each(
+    client: &Client,
+    group: &str,
+    mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let request = client.request(Method::GET, &format!("/v1/groups/{group}/results"));
+    let mut answer = client.send(request).await?;
     let mut rest = BytesMut::new();
     while let Some(chunk) = answer
         .chunk()
@@ -42,9 +63,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line = rest.split_to(end);
             rest.advance(1);
-            if show(&line, raw, output)? == Exit::SomeFailed {
-                exit = Exit::SomeFailed;
-            }
+            take(&line)?;
         }
     }
     if !rest.is_empty() {
@@ -52,12 +71,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
             "the stream of results broke off; repeat the command"
         )));
     }
-    if !group.done {
-        let counts = group.counts;
-        let open = counts.queued + counts.submitted + counts.processing;
-        output.talk(&format!("{open} jobs of this group had not ended yet"));
-    }
-    Ok(exit)
+    Ok(())
 }
 
 fn show(line: &[u8], raw: bool, output: Output) -> Ended {

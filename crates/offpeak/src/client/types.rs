@@ -1,6 +1,6 @@
 //! `offpeak types`: the job types that a tenant can use.
 
-use offpeak_wire::JobType;
+use offpeak_wire::{JobType, Page};
 
 use super::http::{Client, escape};
 use crate::exit::{Ended, Exit};
@@ -22,7 +22,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
         output.value(&found)?;
         return Ok(Exit::Ok);
     }
-    let types: Vec<JobType> = client.list("/v1/job-types", &[], usize::MAX).await?;
+    let types: Vec<JobType> = client.get::<Page<JobType>>("/v1/job-types").await?.data;
     if output.json {
         output.value(&types)?;
         return Ok(Exit::Ok);

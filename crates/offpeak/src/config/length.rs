@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize as _, Deserializer, de};
 
 /// Reads one; the error is a sentence.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let at = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());

@@ -48,7 +48,9 @@ async fn walk(seed: u64) -> Result<()> {
     let url = world.standin_url.clone();
     upstream::register(&world.system, "stand-in", &url, 1_000, 200_000).await?;
     // The other process is gone, and its terms are over.
-    world.meddle("UPDATE offpeak.lease SET expires_at = now() - interval '1 s'").await?;
+    world
+        .meddle("UPDATE offpeak.lease SET expires_at = now() - interval '1 s'")
+        .await?;
     world.run_out().await?;
     // Late lines of canceled jobs may still be on their way.
     for _ in 0..60 {

@@ -1,6 +1,12 @@
 //! The whole system's tests, in one binary: each further test file would be
 //! another link.
 
+mod api;
+mod api_bulk;
+mod api_end;
+mod api_submit;
+mod api_types;
+mod api_walls;
 mod books;
 mod chaos;
 mod walls;

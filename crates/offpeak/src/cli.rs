@@ -1,0 +1,134 @@
+//! The command line: what can be said, and where each command goes.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Environment, Role};
+use crate::exit::{EXIT_CODES, Ended, Exit, Failure};
+use crate::output::Output;
+use crate::{admin, client, demo, dev, log, serve, signals};
+
+/// Half-price Claude jobs: hand in patient work over HTTP, get it done in
+/// Anthropic's message batches.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The configuration file (default: ./offpeak.toml, if there is one)
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder of `offpeak dev` (default: .offpeak)
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything on this machine, with nothing to configure
+    Dev {
+        /// Address and port of the API; port 0 takes a free one
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+    },
+    /// Run the main job on the documents of this project's own dependencies
+    Demo(demo::Args),
+    /// Run API and worker on a database of yours
+    Serve {
+        /// What this process does
+        #[arg(long)]
+        role: Option<Role>,
+        /// Address and port of the API
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+    },
+    #[command(flatten)]
+    Admin(admin::Command),
+    #[command(flatten)]
+    Client(client::Command),
+}
+
+/// Runs a command line.
+pub async fn run(cli: Cli, environment: Environment) -> Ended {
+    let output = Output { json: cli.json };
+    let mut config = Config::read(cli.config.as_deref(), &environment).map_err(Failure::usage)?;
+    if let Some(data) = cli.data {
+        config.dev.data = data;
+    }
+    match cli.command {
+        Command::Dev { listen } => {
+            config.server.listen = listen.unwrap_or(config.server.listen);
+            log::begin(&config.log, false).map_err(Failure::usage)?;
+            run_dev(&config, &environment, output).await
+        }
+        Command::Demo(args) => {
+            log::begin(&config.log, true).map_err(Failure::usage)?;
+            demo::run(args, config, &environment, output).await
+        }
+        Command::Serve { role, listen } => {
+            config.server.role = role.unwrap_or(config.server.role);
+            config.server.listen = listen.unwrap_or(config.server.listen);
+            log::begin(&config.log, false).map_err(Failure::usage)?;
+            serve::run(&config, output).await
+        }
+        Command::Admin(command) => admin::run(command, &config, &environment, output).await,
+        Command::Client(command) => {
+            let connection = client::Connection::find(&environment, &config.dev.data)?;
+            let client = client::Client::new(connection)?;
+            client::run(command, &client, output).await
+        }
+    }
+}
+
+async fn run_dev(config: &Config, environment: &Environment, output: Output) -> Ended {
+    let say = move |line: &str| output.talk(line);
+    let starting = dev::Dev::start(config, environment, &say);
+    let mut dev = tokio::select! {
+        started = starting => started.map_err(Failure::usage)?,
+        () = signals::stop() => return Ok(Exit::Interrupted),
+    };
+    greet(&dev, config, output)?;
+    let ended = tokio::select! {
+        () = signals::stop() => Ok(Exit::Ok),
+        error = dev.broke() => Err(Failure::server(error)),
+    };
+    output.talk("\nstopping; a second Ctrl-C ends it at once");
+    dev.stop().await.map_err(Failure::server)?;
+    ended
+}
+
+fn greet(dev: &dev::Dev, config: &Config, output: Output) -> std::io::Result<()> {
+    if output.json {
+        return output.value(&dev.target);
+    }
+    let target = &dev.target;
+    output.talk(&format!("offpeak {}", env!("CARGO_PKG_VERSION")));
+    output.talk(&format!("  PostgreSQL  {}", dev.database));
+    match &target.standin_url {
+        Some(url) => {
+            output.talk(&format!(
+                "  Anthropic   STAND-IN at {url}: ANSWERS ARE MADE UP, nothing is billed;"
+            ));
+            output.talk("              set ANTHROPIC_API_KEY for the real API");
+        }
+        None => output.talk(&format!(
+            "  Anthropic   THE REAL API at {}: jobs cost money",
+            config.anthropic.base_url
+        )),
+    }
+    output.talk(&format!("  API         {}\n", target.url));
+    output.line(&format!("export OFFPEAK_URL={}", target.url))?;
+    output.line(&format!("export OFFPEAK_KEY={}", target.key))?;
+    output.talk(
+        "\nTry, in another terminal with these two lines:\n  \
+         curl $OFFPEAK_URL/v1/jobs -H \"authorization: Bearer $OFFPEAK_KEY\" \
+         -H 'content-type: application/json' \
+         -d '{\"type\":\"summarize\",\"input\":{\"text\":\"A long text.\"}}'\n  \
+         offpeak submit README.md --type summarize --watch\n\nCtrl-C stops it.",
+    );
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! API and worker of one process, wired together and stopped in order.
+//!
+//! What it never does: decide what to run with; that is given. If the process
+//! dies here, what was accepted is in the database and any other process, or
+//! this one's next start, goes on with it.
+
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use offpeak_anthropic::Client;
+use offpeak_domain::price::Prices;
+use offpeak_store::{System, Tenants, upstream};
+use offpeak_worker::{Clock, Worker};
+use prometheus_client::registry::Registry;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Role;
+use crate::entropy;
+
+/// How long requests that are under way may go on after the stop.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// Where jobs are sent.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// For a person.
+    pub name: String,
+    /// Scheme, host and port.
+    pub base_url: String,
+    /// The credential.
+    pub key: SecretString,
+    /// Whether it is the local stand-in.
+    pub standin: bool,
+    /// Batches created in a minute, at most.
+    pub creates_per_minute: u32,
+    /// Requests waiting there, at most.
+    pub max_queued_items: u64,
+}
+
+/// What a process runs with.
+#[derive(Debug)]
+pub struct Parts {
+    /// The database.
+    pub store: offpeak_store::Options,
+    /// API, worker or both.
+    pub role: Role,
+    /// Bound already, so that a taken port is found before anything runs.
+    pub listener: Option<TcpListener>,
+    /// Where jobs are sent.
+    pub upstream: Upstream,
+    /// How the loops behave.
+    pub worker: offpeak_worker::Options,
+}
+
+/// A process that answers and works until it is stopped.
+#[derive(Debug)]
+pub struct Engine {
+    tenants: Tenants,
+    system: System,
+    api: JoinHandle<anyhow::Result<()>>,
+    worker: JoinHandle<()>,
+    hints: JoinHandle<()>,
+    stop_api: CancellationToken,
+    stop_worker: CancellationToken,
+}
+
+impl Engine {
+    /// Starts everything that the role asks for.
+    pub async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let Parts {
+            store,
+            role,
+            listener,
+            upstream: chosen,
+            worker: options,
+        } = parts;
+        let tenants = Tenants::new(&store);
+        let system = System::new(&store);
+        let prices = Prices::shipped().context("the built-in price table")?;
+        upstream::register(
+            &system,
+            &chosen.name,
+            &chosen.base_url,
+            chosen.creates_per_minute,
+            chosen.max_queued_items,
+        )
+        .await
+        .context("the database is not ready for this version: run `offpeak migrate`")?;
+
+        let registry = Arc::new(Mutex::new(Registry::default()));
+        let stop_api = CancellationToken::new();
+        let stop_worker = CancellationToken::new();
+
+        let worker = if role.has_worker() {
+            let client = Client::new(offpeak_anthropic::Config::new(
+                chosen.base_url.clone(),
+                chosen.key.clone(),
+            ))
+            .context("ANTHROPIC_BASE_URL or ANTHROPIC_API_KEY")?;
+            let worker = Worker::new(
+                system.clone(),
+                vec![offpeak_worker::Upstream::new(upstream::OWN, client)],
+                prices.clone(),
+                options,
+                Clock::Database(system.clone()),
+                entropy::source()?,
+                &mut registry.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+            let stop = stop_worker.clone();
+            tokio::spawn(async move { worker.run(stop).await })
+        } else {
+            let stop = stop_worker.clone();
+            tokio::spawn(async move { stop.cancelled().await })
+        };
+
+        let hint = offpeak_api::Hint::default();
+        let hints = tokio::spawn(hint.clone().forward(tenants.clone(), stop_worker.clone()));
+        let stop = stop_api.clone();
+        let api = if let Some(listener) = listener.filter(|_| role.has_api()) {
+            let router = offpeak_api::router(offpeak_api::State::new(
+                tenants.clone(),
+                Arc::new(prices),
+                registry,
+                hint,
+                offpeak_api::Upstream {
+                    id: upstream::OWN,
+                    name: chosen.name,
+                    standin: chosen.standin,
+                },
+            ));
+            tokio::spawn(async move {
+                axum::serve(listener, router)
+                    .with_graceful_shutdown(stop.cancelled_owned())
+                    .await
+                    .context("the HTTP server")
+            })
+        } else {
+            tokio::spawn(async move {
+                stop.cancelled().await;
+                Ok(())
+            })
+        };
+        Ok(Self {
+            tenants,
+            system,
+            api,
+            worker,
+            hints,
+            stop_api,
+            stop_worker,
+        })
+    }
+
+    /// Waits until something ends that should not.
+    pub async fn broke(&mut self) -> anyhow::Error {
+        tokio::select! {
+            ended = &mut self.api => match ended {
+                Ok(Ok(())) => anyhow::anyhow!("the HTTP server ended"),
+                Ok(Err(error)) => error,
+                Err(error) => anyhow::Error::new(error).context("the HTTP server"),
+            },
+            ended = &mut self.worker => match ended {
+                Ok(()) => anyhow::anyhow!("the worker ended"),
+                Err(error) => anyhow::Error::new(error).context("the worker"),
+            },
+            // Hints alone are no reason to stop.
+            never = pending() => never,
+        }
+    }
+
+    /// Stops in order: no new requests, the last ones answered, the loops at
+    /// the end of their tick, the connections.
+    pub async fn stop(self) {
+        let Self {
+            tenants,
+            system,
+            mut api,
+            worker,
+            hints,
+            stop_api,
+            stop_worker,
+        } = self;
+        stop_api.cancel();
+        if !api.is_finished() && tokio::time::timeout(LAST_REQUESTS, &mut api).await.is_err() {
+            tracing::warn!("requests were still under way after {LAST_REQUESTS:?}");
+            api.abort();
+        }
+        stop_worker.cancel();
+        for task in [worker, hints] {
+            if !task.is_finished() {
+                // A task that panicked has been reported where it did.
+                let _ = task.await;
+            }
+        }
+        tenants.close().await;
+        system.close().await;
+    }
+}
+
+/// Takes the address, or says what to do about it being taken.
+pub async fn listen(address: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+                "{address} is taken by another program: stop that, or choose another address with \
+             --listen, such as --listen 127.0.0.1:0 for any free port"
+            ),
+            _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
+        })
+}

@@ -1,0 +1,105 @@
+//! `offpeak serve`: API, worker or both, on a database that somebody else keeps.
+
+use anyhow::Context as _;
+use offpeak_store::System;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::config::Config;
+use crate::engine::{self, Engine, Parts, Upstream};
+use crate::exit::{Ended, Exit, Failure};
+use crate::output::Output;
+use crate::{seed, signals};
+
+/// Runs until SIGTERM or Ctrl-C, then stops in order.
+pub async fn run(config: &Config, output: Output) -> Ended {
+    let mut engine = start(config, output).await.map_err(Failure::usage)?;
+    let ended = tokio::select! {
+        () = signals::stop() => Ok(Exit::Ok),
+        error = engine.broke() => Err(Failure::server(error)),
+    };
+    output.talk("stopping");
+    engine.stop().await;
+    ended
+}
+
+async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
+    let role = config.server.role;
+    let listener = if role.has_api() {
+        Some(engine::listen(&config.server.listen).await?)
+    } else {
+        None
+    };
+    let address = listener
+        .as_ref()
+        .map(tokio::net::TcpListener::local_addr)
+        .transpose()?;
+    let store = store_options(config, config.database_url()?)?;
+    let system = System::new(&store);
+    seed::job_types(&system)
+        .await
+        .context("the database is not ready for this version: run `offpeak migrate`")?;
+    system.close().await;
+    let upstream = upstream(config)?;
+    let worker = worker_options(config);
+    let engine = Engine::start(Parts {
+        store,
+        role,
+        listener,
+        upstream,
+        worker,
+    })
+    .await?;
+    match address {
+        Some(address) => output.talk(&format!("offpeak listens on http://{address}")),
+        None => output.talk("offpeak's worker runs"),
+    }
+    Ok(engine)
+}
+
+/// The store's options from the configuration and a URL.
+pub fn store_options(
+    config: &Config,
+    url: &SecretString,
+) -> anyhow::Result<offpeak_store::Options> {
+    // The library's own error would quote the URL, with its password.
+    let connect =
+        url.expose_secret().parse().ok().context(
+            "DATABASE_URL is not of the form postgres://user:password@host:port/database",
+        )?;
+    let mut options = offpeak_store::Options::new(connect);
+    options.max_connections = config.database.max_connections;
+    Ok(options)
+}
+
+/// Anthropic's API with the configured key.
+pub fn upstream(config: &Config) -> anyhow::Result<Upstream> {
+    let anthropic = &config.anthropic;
+    let key = match (&anthropic.api_key, config.server.role.has_worker()) {
+        (Some(key), _) => key.clone(),
+        // The API never calls Anthropic.
+        (None, false) => SecretString::from(String::new()),
+        (None, true) => anyhow::bail!(
+            "no Anthropic key: set ANTHROPIC_API_KEY, or use `offpeak dev`, which brings a stand-in"
+        ),
+    };
+    Ok(Upstream {
+        name: "anthropic".to_owned(),
+        base_url: anthropic.base_url.clone(),
+        key,
+        standin: false,
+        creates_per_minute: anthropic.creates_per_minute,
+        max_queued_items: anthropic.max_queued_items,
+    })
+}
+
+/// How the loops behave, by the configuration.
+pub fn worker_options(config: &Config) -> offpeak_worker::Options {
+    let mut options = offpeak_worker::Options::default();
+    options.limits.max_items = config.batch.max_items;
+    options.limits.max_bytes = config.batch.max_bytes;
+    options.limits.flush_after = config.batch.flush_after;
+    options.limits.idle_after = config.batch.idle_after;
+    options.first_poll = config.batch.first_poll;
+    options.poll_every = config.batch.poll_every;
+    options
+}

@@ -1,0 +1,254 @@
+//! Bulk uploads: all or nothing, again under a key, and on after a break.
+
+use anyhow::Result;
+use bytes::Bytes;
+use futures_util::stream;
+use reqwest::Body;
+use serde_json::{Value, json};
+
+use crate::api::{Answer, Api, raw_job};
+
+const KEY: (&str, &str) = ("idempotency-key", "upload-1");
+
+fn lines(n: usize) -> String {
+    (1..=n)
+        .map(|i| raw_job(&format!("Text {i}.")) + "\n")
+        .collect()
+}
+
+async fn jobs(api: &Api) -> Result<i64> {
+    api.world.number("SELECT count(*) FROM offpeak.job").await
+}
+
+async fn ready(api: &Api) -> Result<i64> {
+    api.world.number("SELECT count(*) FROM offpeak.ready").await
+}
+
+#[tokio::test]
+async fn every_line_becomes_a_job_of_the_group() -> Result<()> {
+    let api = Api::new().await?;
+    // Chunks, blank lines, a Windows line end, and no line end at the last.
+    let body = lines(1_200) + "\n  \r\n" + &lines(1_100) + &raw_job("last");
+    let accepted = api.post("/v1/jobs/bulk?name=first", body).await?;
+    assert_eq!(accepted.status, 202, "{accepted:?}");
+    let group = accepted.at("/group");
+    assert_eq!(
+        accepted.json(),
+        json!({"group": group, "jobs": 2_301, "skipped": 0, "lines": 2_303, "replayed": false})
+    );
+
+    let shown = api.get(&format!("/v1/groups/{group}")).await?;
+    assert_eq!(
+        (shown.at("/name"), shown.at("/jobs")),
+        ("first".into(), "2301".into())
+    );
+    assert_eq!(shown.at("/counts/queued"), "2301");
+    assert_eq!(shown.at("/done"), "false");
+    assert_eq!(api.get("/v1/groups").await?.json()["data"][0], shown.json());
+
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = api
+            .get(&format!("/v1/jobs?group={group}&limit=200&cursor={cursor}"))
+            .await?;
+        for job in page.json()["data"].as_array().expect("rows") {
+            seen.push(job["id"].as_str().expect("an id").to_owned());
+        }
+        match page.json()["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 2_301);
+    assert!(seen.is_sorted_by(|a, b| a > b), "newest first, none twice");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_bad_line_in_ten_thousand_refuses_all() -> Result<()> {
+    let api = Api::new().await?;
+    let bad = raw_job("x").replace(r#""max_tokens":256"#, r#""max_tokens":256,"temperature":1"#);
+    let body = lines(4_999) + &bad + "\n" + &lines(4_999) + "{\"type\":\n";
+    let refused = api.post_with("/v1/jobs/bulk", KEY, body).await?;
+    assert_eq!(
+        refused.problem(),
+        r#"422 invalid_lines line 5000 "/params/temperature" "invalid_params""#
+    );
+    let errors = refused.json()["errors"].clone();
+    assert_eq!(
+        (errors.as_array().map(Vec::len), &errors[1]["line"]),
+        (Some(2), &json!(9_999))
+    );
+    assert_eq!(errors[1]["code"], "invalid_json");
+
+    assert_eq!(ready(&api).await?, 0);
+    assert_eq!(api.get("/v1/jobs").await?.json()["data"], json!([]));
+    assert_eq!(api.get("/v1/groups").await?.json()["data"], json!([]));
+    // What was refused has left no mark on its key.
+    let mended = api.post_with("/v1/jobs/bulk", KEY, lines(3)).await?;
+    assert_eq!((mended.status, mended.at("/jobs")), (202, "3".into()));
+    assert_eq!(ready(&api).await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn partial_keeps_the_good_lines() -> Result<()> {
+    let api = Api::new().await?;
+    let body = lines(2) + "{}\n\n" + &lines(1) + "nonsense";
+    let answer = api
+        .post_with("/v1/jobs/bulk?partial=true", KEY, body.clone())
+        .await?;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(
+        (answer.at("/jobs"), answer.at("/skipped")),
+        ("3".into(), "2".into())
+    );
+    assert_eq!(
+        (answer.at("/errors/0/line"), answer.at("/errors/1/line")),
+        ("3".into(), "6".into())
+    );
+    assert_eq!(ready(&api).await?, 3);
+    let again = api
+        .post_with("/v1/jobs/bulk?partial=true", KEY, body.clone())
+        .await?;
+    assert_eq!((again.status, again.at("/skipped")), (200, "2".into()));
+    let strict = api.post_with("/v1/jobs/bulk", KEY, body).await?;
+    assert_eq!(strict.problem(), "422 idempotency_key_reused");
+
+    let none = api.post("/v1/jobs/bulk?partial=true", "{}\n").await?;
+    assert_eq!(
+        none.problem(),
+        r#"422 invalid_lines line 1 "" "missing_field""#
+    );
+    for empty in ["", "\n \n"] {
+        assert_eq!(
+            api.post("/v1/jobs/bulk", empty).await?.problem(),
+            "422 no_jobs"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_line_has_no_key_of_its_own() -> Result<()> {
+    let api = Api::new().await?;
+    let line = raw_job("x").replacen('{', r#"{"idempotency_key":"k","#, 1);
+    let refused = api.post("/v1/jobs/bulk", line).await?;
+    assert_eq!(
+        refused.problem(),
+        r#"422 invalid_lines line 1 "/idempotency_key" "not_allowed""#
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_same_upload_again_makes_nothing_new() -> Result<()> {
+    let api = Api::new().await?;
+    let body = lines(1_500);
+    let first = api.post_with("/v1/jobs/bulk", KEY, body.clone()).await?;
+    let again = api.post_with("/v1/jobs/bulk", KEY, body.clone()).await?;
+    assert_eq!((first.status, again.status), (202, 200), "{again:?}");
+    let mut expected = first.json();
+    expected["replayed"] = Value::Bool(true);
+    assert_eq!(again.json(), expected);
+    for other in [
+        body.clone() + &lines(1),
+        lines(1_499),
+        body.replacen("Text 7.", "Text 8.", 1),
+        body.replacen("Text 1500.", "Text 1501.", 1),
+    ] {
+        let refused = api.post_with("/v1/jobs/bulk", KEY, other).await?;
+        assert_eq!(refused.problem(), "422 idempotency_key_reused");
+    }
+    let single = api.post_with("/v1/jobs", KEY, raw_job("x")).await?;
+    assert_eq!(single.problem(), "422 idempotency_key_reused");
+    assert_eq!((jobs(&api).await?, ready(&api).await?), (1_500, 1_500));
+    Ok(())
+}
+
+/// Sends the beginning of a body and breaks off.
+async fn broken_upload(api: &Api, sent: String) -> Result<()> {
+    let frames = [
+        Ok(Bytes::from(sent)),
+        Err(std::io::Error::other("the cable was pulled")),
+    ];
+    let body = Body::wrap_stream(stream::iter(frames));
+    match api.post_with("/v1/jobs/bulk", KEY, body).await {
+        Err(_) => Ok(()),
+        Ok(answer) => anyhow::bail!("a broken body was answered: {answer:?}"),
+    }
+}
+
+/// Waits until the server has staged so many jobs of a broken upload: it works
+/// on while the client has gone already.
+async fn staged(api: &Api, jobs: i64) -> Result<()> {
+    for _ in 0..10_000 {
+        let n = api
+            .world
+            .number("SELECT coalesce(max(jobs), 0) FROM offpeak.job_group")
+            .await?;
+        if n >= jobs {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+    anyhow::bail!("{jobs} jobs were never staged")
+}
+
+#[tokio::test]
+async fn a_broken_upload_goes_on_where_it_was() -> Result<()> {
+    let api = Api::new().await?;
+    let body = lines(2_500);
+    let cut = body.match_indices('\n').nth(1_700).map_or(0, |(at, _)| at) + 20;
+    broken_upload(&api, body[..cut].to_owned()).await?;
+    staged(&api, 1_000).await?;
+    assert_eq!((jobs(&api).await?, ready(&api).await?), (1_000, 0));
+    // Staged is not there: neither listed, nor found, nor canceled.
+    let id = api
+        .world
+        .texts("SELECT id::text FROM offpeak.job LIMIT 1")
+        .await?
+        .remove(0);
+    let id = offpeak_domain::id::JobId::from_uuid(id.parse()?);
+    assert_eq!(api.get("/v1/jobs").await?.json()["data"], json!([]));
+    assert_eq!(
+        api.get(&format!("/v1/jobs/{id}")).await?.problem(),
+        "404 not_found"
+    );
+    let canceled = api.post(&format!("/v1/jobs/{id}/cancel"), "").await?;
+    assert_eq!(canceled.problem(), "404 not_found");
+
+    let other = body.replacen("Text 9.", "Text 0.", 1);
+    let refused = api.post_with("/v1/jobs/bulk", KEY, other).await?;
+    assert_eq!(refused.problem(), "422 idempotency_key_reused");
+    let resumed = api.post_with("/v1/jobs/bulk", KEY, body).await?;
+    assert_eq!(
+        (resumed.status, resumed.at("/jobs")),
+        (202, "2500".into()),
+        "{resumed:?}"
+    );
+    assert_eq!((jobs(&api).await?, ready(&api).await?), (2_500, 2_500));
+    let texts = "SELECT count(DISTINCT convert_from(params, 'UTF8')) FROM offpeak.payload";
+    assert_eq!(api.world.number(texts).await?, 2_500, "every line once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_uploads_at_once_under_one_key_one_counts() -> Result<()> {
+    let api = Api::new().await?;
+    let body = lines(2_500);
+    let send = || api.post_with("/v1/jobs/bulk", KEY, body.clone());
+    let (a, b, c) = futures_util::join!(send(), send(), send());
+    let all: Vec<Answer> = vec![a?, b?, c?];
+    let statuses: Vec<u16> = all.iter().map(|answer| answer.status).collect();
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 202).count(),
+        1,
+        "{statuses:?}"
+    );
+    for answer in all.iter().filter(|answer| answer.status >= 400) {
+        assert_eq!(answer.problem(), "409 idempotency_key_in_use");
+    }
+    assert_eq!((jobs(&api).await?, ready(&api).await?), (2_500, 2_500));
+    Ok(())
+}

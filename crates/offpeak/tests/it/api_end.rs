@@ -1,0 +1,288 @@
+//! How jobs end, as programs see it: results, cancel, retry, money.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use offpeak_worker::Loop;
+use serde_json::json;
+
+use crate::api::{Api, raw_job};
+use crate::books;
+
+const CLASSIFY: &str = r#"{"type":"classify","metadata":{ "n" : 1 },
+    "input":{"text":"Permission is hereby granted.","categories":["MIT","BSD"]}}"#;
+
+/// Until its batch is at Anthropic.
+async fn send_off(api: &Api) -> Result<()> {
+    api.world.pass(Duration::from_secs(10));
+    api.world.worker.settle_down().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_goes_all_the_way() -> Result<()> {
+    let mut api = Api::new().await?;
+    let body = format!(
+        "{}\n{}\n",
+        CLASSIFY.replace('\n', " "),
+        raw_job("One fine day.")
+    );
+    let accepted = api.post("/v1/jobs/bulk?name=two", body).await?;
+    let group = format!("/v1/groups/{}", accepted.at("/group"));
+    assert!(
+        api.get(&format!("{group}/results"))
+            .await?
+            .lines()
+            .is_empty()
+    );
+    api.world.run_out().await?;
+
+    let shown = api.get(&group).await?;
+    assert_eq!(
+        (shown.at("/counts/completed"), shown.at("/done")),
+        ("2".into(), "true".into())
+    );
+    let results = api.get(&format!("{group}/results")).await?.lines();
+    assert_eq!(results.len(), 2);
+    let (classified, told) = (&results[0], &results[1]);
+    assert_eq!(classified["type"], "classify");
+    assert_eq!(classified["metadata"], json!({"n": 1}));
+    assert!(classified["json"].is_object(), "{classified}");
+    assert!(told["json"].is_null() && told["text"].is_string(), "{told}");
+    assert!(
+        told["message"]["id"]
+            .as_str()
+            .is_some_and(|id| id.contains("standin")),
+        "{told}"
+    );
+    let brief = api
+        .get(&format!("{group}/results?message=false"))
+        .await?
+        .lines();
+    assert!(brief[0]["message"].is_null() && brief[0]["text"] == classified["text"]);
+
+    let job = format!("/v1/jobs/{}", told["job"].as_str().expect("an id"));
+    assert_eq!(&api.get(&format!("{job}/result")).await?.json(), told);
+    let ended = api.get(&job).await?;
+    assert_eq!(ended.at("/state"), "completed");
+    assert!(ended.json().get("latest_by").is_none() && ended.json().get("ended_at").is_some());
+
+    // The same money, whoever is asked.
+    let usage = api.get("/v1/usage").await?;
+    assert_eq!(usage.at("/total/attempts"), "2");
+    for sum in ["cost", "cost_sync", "saved"] {
+        assert_eq!(
+            shown.at(&format!("/{sum}")),
+            usage.at(&format!("/total/{sum}")),
+            "{sum}"
+        );
+    }
+    assert_ne!(shown.at("/saved"), "0");
+    assert_eq!(
+        usage.json()["rows"].as_array().map(Vec::len),
+        Some(2),
+        "{usage:?}"
+    );
+    let batch = api.get("/v1/batches").await?;
+    assert_eq!(
+        (batch.at("/data/0/state"), batch.at("/data/0/items")),
+        ("ingested".into(), "2".into())
+    );
+    assert_eq!(batch.at("/data/0/counts/succeeded"), "2");
+    let one = api
+        .get(&format!("/v1/batches/{}", batch.at("/data/0/id")))
+        .await?;
+    assert_eq!(one.json(), batch.json()["data"][0]);
+    books::are_right(&api.world).await
+}
+
+#[tokio::test]
+async fn a_queued_job_that_is_canceled_never_runs() -> Result<()> {
+    let mut api = Api::new().await?;
+    let id = api.post("/v1/jobs", raw_job("no")).await?.at("/id");
+    let early = api.get(&format!("/v1/jobs/{id}/result")).await?;
+    assert_eq!(early.problem(), "409 job_not_ended");
+    assert_eq!(
+        api.post(&format!("/v1/jobs/{id}/retry"), "")
+            .await?
+            .problem(),
+        "409 job_not_ended"
+    );
+    let canceled = api.post(&format!("/v1/jobs/{id}/cancel"), "").await?;
+    assert_eq!(
+        (canceled.status, canceled.at("/state")),
+        (200, "canceled".into())
+    );
+    let again = api.post(&format!("/v1/jobs/{id}/cancel"), "").await?;
+    assert_eq!(again.json(), canceled.json());
+    let result = api.get(&format!("/v1/jobs/{id}/result")).await?;
+    assert_eq!(
+        (result.at("/state"), result.at("/cost")),
+        ("canceled".into(), "0".into())
+    );
+
+    api.world.run_out().await?;
+    assert_eq!(api.get("/v1/batches").await?.json()["data"], json!([]));
+    let retried = api.post(&format!("/v1/jobs/{id}/retry"), "").await?;
+    assert_eq!(
+        (retried.at("/state"), retried.at("/attempt")),
+        ("queued".into(), "2".into())
+    );
+    api.world.run_out().await?;
+    assert_eq!(
+        api.get(&format!("/v1/jobs/{id}")).await?.at("/state"),
+        "completed"
+    );
+    books::are_right(&api.world).await
+}
+
+#[tokio::test]
+async fn a_job_canceled_at_anthropic_is_paid_set_aside_and_retried_afterwards() -> Result<()> {
+    let mut api = Api::new().await?;
+    let id = api.post("/v1/jobs", raw_job("late")).await?.at("/id");
+    let other = api.post("/v1/jobs", raw_job("stays")).await?.at("/id");
+    send_off(&api).await?;
+    assert_eq!(
+        api.get(&format!("/v1/jobs/{id}")).await?.at("/state"),
+        "submitted"
+    );
+    let canceled = api.post(&format!("/v1/jobs/{id}/cancel"), "").await?;
+    assert_eq!(canceled.at("/state"), "canceled");
+    assert_eq!(api.world.counted("submitted").await?, 1);
+    assert_eq!(
+        api.post(&format!("/v1/jobs/{id}/retry"), "")
+            .await?
+            .problem(),
+        "409 job_in_flight"
+    );
+    api.world.run_out().await?;
+    for _ in 0..20 {
+        // Its batch comes back after the other job's result was all that was open.
+        api.world.pass(Duration::from_secs(30));
+        api.world.worker.settle_down().await?;
+    }
+    assert_eq!(
+        api.get(&format!("/v1/jobs/{id}")).await?.at("/state"),
+        "canceled"
+    );
+    assert_eq!(
+        api.get(&format!("/v1/jobs/{other}")).await?.at("/state"),
+        "completed"
+    );
+    books::are_right(&api.world).await?;
+
+    let retried = api.post(&format!("/v1/jobs/{id}/retry"), "").await?;
+    assert_eq!(
+        (retried.status, retried.at("/attempt")),
+        (200, "2".into()),
+        "{retried:?}"
+    );
+    api.world.run_out().await?;
+    assert_eq!(
+        api.get(&format!("/v1/jobs/{id}")).await?.at("/state"),
+        "completed"
+    );
+    books::are_right(&api.world).await
+}
+
+#[tokio::test]
+async fn a_batch_in_the_making_gives_a_canceled_job_up() -> Result<()> {
+    let mut api = Api::new().await?;
+    let id = api.post("/v1/jobs", raw_job("planned")).await?.at("/id");
+    api.world.pass(Duration::from_secs(10));
+    api.world.worker.tick(Loop::Form).await?;
+    let job = api.get(&format!("/v1/jobs/{id}")).await?;
+    assert_eq!(
+        (job.at("/state"), job.at("/detail")),
+        ("queued".into(), "sending".into())
+    );
+    api.post(&format!("/v1/jobs/{id}/cancel"), "").await?;
+    api.world.run_out().await?;
+    for _ in 0..20 {
+        api.world.pass(Duration::from_secs(30));
+        api.world.worker.settle_down().await?;
+    }
+    assert_eq!(
+        api.get(&format!("/v1/jobs/{id}")).await?.at("/state"),
+        "canceled"
+    );
+    books::are_right(&api.world).await
+}
+
+#[tokio::test]
+async fn a_completed_job_runs_again_and_both_runs_are_booked() -> Result<()> {
+    let mut api = Api::new().await?;
+    let id = api.post("/v1/jobs", CLASSIFY).await?.at("/id");
+    api.world.run_out().await?;
+    let first = api.get(&format!("/v1/jobs/{id}/result")).await?;
+    let retried = api.post(&format!("/v1/jobs/{id}/retry"), "").await?;
+    assert_eq!(retried.at("/state"), "queued");
+    assert_eq!(
+        api.get(&format!("/v1/jobs/{id}/result")).await?.problem(),
+        "409 job_not_ended"
+    );
+    api.world.run_out().await?;
+    let second = api.get(&format!("/v1/jobs/{id}/result")).await?;
+    assert_eq!(
+        (first.at("/attempt"), second.at("/attempt")),
+        ("1".into(), "2".into())
+    );
+    assert_eq!(
+        api.get("/v1/usage?by=day").await?.at("/total/attempts"),
+        "2"
+    );
+    let kept = "SELECT count(*) FROM offpeak.attempt WHERE line IS NOT NULL AND cost_pico > 0";
+    assert_eq!(api.world.number(kept).await?, 1);
+    books::are_right(&api.world).await
+}
+
+#[tokio::test]
+async fn a_group_is_canceled_and_retried_as_one() -> Result<()> {
+    let mut api = Api::new().await?;
+    let lines: String = (0..1_200)
+        .map(|i| raw_job(&format!("{i}")) + "\n")
+        .collect();
+    let group = api.post("/v1/jobs/bulk", lines).await?.at("/group");
+    let first = api
+        .get(&format!("/v1/jobs?group={group}&limit=1"))
+        .await?
+        .at("/data/0/id");
+    api.post(&format!("/v1/jobs/{first}/cancel"), "").await?;
+
+    let canceled = api.post(&format!("/v1/groups/{group}/cancel"), "").await?;
+    assert_eq!(
+        (canceled.at("/canceled"), canceled.at("/group/done")),
+        ("1199".into(), "true".into())
+    );
+    assert_eq!(canceled.at("/group/counts/canceled"), "1200");
+    let ended = api
+        .get(&format!(
+            "/v1/jobs?state=canceled,failed&group={group}&limit=200"
+        ))
+        .await?;
+    assert_eq!(ended.json()["data"].as_array().map(Vec::len), Some(200));
+    assert_eq!(
+        api.world
+            .number("SELECT count(*) FROM offpeak.ready")
+            .await?,
+        0
+    );
+
+    let retried = api.post(&format!("/v1/groups/{group}/retry"), "").await?;
+    assert_eq!(
+        (retried.at("/retried"), retried.at("/in_flight")),
+        ("1200".into(), "0".into())
+    );
+    assert_eq!(retried.at("/group/counts/queued"), "1200");
+    let again = api.post(&format!("/v1/groups/{group}/retry"), "").await?;
+    assert_eq!(again.at("/retried"), "0");
+    api.world.run_out().await?;
+    let shown = api.get(&format!("/v1/groups/{group}")).await?;
+    assert_eq!(shown.at("/counts/completed"), "1200");
+    let results = api
+        .get(&format!("/v1/groups/{group}/results"))
+        .await?
+        .lines();
+    assert_eq!(results.len(), 1_200);
+    books::are_right(&api.world).await
+}

@@ -1,0 +1,296 @@
+//! Submitting one job, and every way in which that is refused.
+
+use anyhow::Result;
+use futures_util::future::join_all;
+use offpeak_store::job;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::api::{Api, raw_job};
+
+const SUMMARIZE: &str = r#"{"type":"summarize","input":{"text":"One. Two."},"user":"ada",
+    "priority":"high","metadata":{"file": "a.txt",  "n": 1.50}}"#;
+
+#[tokio::test]
+async fn what_was_accepted_is_shown_and_listed() -> Result<()> {
+    let api = Api::new().await?;
+    let accepted = api.post("/v1/jobs", SUMMARIZE).await?;
+    assert_eq!(accepted.status, 202, "{accepted:?}");
+    let id = accepted.at("/id");
+    assert_eq!(accepted.header("location"), format!("/v1/jobs/{id}"));
+    let shown = api.get(&format!("/v1/jobs/{id}")).await?;
+    assert_eq!(shown.json(), accepted.json());
+
+    let job = shown.json();
+    for (field, value) in [
+        ("state", json!("queued")),
+        ("detail", json!("waiting")),
+        ("type", json!("summarize")),
+        ("type_version", json!(1)),
+        ("user", json!("ada")),
+        ("priority", json!("high")),
+        ("lane", json!("batch")),
+        ("attempt", json!(1)),
+        ("expected_by", json!(null)),
+    ] {
+        assert_eq!(job[field], value, "{field}");
+    }
+    assert!(
+        shown
+            .text
+            .contains(r#""metadata":{"file":"a.txt","n":1.50}"#),
+        "{}",
+        shown.text
+    );
+    assert!(
+        !shown.text.contains("One. Two."),
+        "no prompt in a job's head"
+    );
+    let listed = api
+        .get("/v1/jobs?state=queued&type=summarize&user=ada")
+        .await?;
+    assert_eq!(listed.json()["data"], json!([job]));
+    assert_eq!(
+        api.get("/v1/jobs?user=eve").await?.json()["data"],
+        json!([])
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn raw_params_go_on_byte_for_byte() -> Result<()> {
+    let api = Api::new().await?;
+    let params = r#"{ "max_tokens":16,"model" : "claude-haiku-5-5","messages":
+        [{"role":"user","content":"\u00e9 \\ \u0041"}] }"#;
+    let accepted = api
+        .post("/v1/jobs", format!(r#"{{"params":{params}}}"#))
+        .await?;
+    assert_eq!(accepted.status, 202, "{accepted:?}");
+    let mut tx = api.world.tenants.begin(api.world.tenant).await?;
+    let stored = job::params(&mut tx, accepted.at("/id").parse()?).await?;
+    assert_eq!(String::from_utf8(stored)?, params);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_makes_one_job() -> Result<()> {
+    let api = Api::new().await?;
+    let key = ("idempotency-key", "run-1");
+    let first = api.post_with("/v1/jobs", key, SUMMARIZE).await?;
+    let again = api.post_with("/v1/jobs", key, SUMMARIZE).await?;
+    assert_eq!((first.status, again.status), (202, 200));
+    assert_eq!(first.at("/id"), again.at("/id"));
+    assert_eq!(again.at("/replayed"), "true");
+    let other = api.post_with("/v1/jobs", key, raw_job("x")).await?;
+    assert_eq!(other.problem(), "422 idempotency_key_reused");
+    let bulk = api.post_with("/v1/jobs/bulk", key, raw_job("x")).await?;
+    assert_eq!(bulk.problem(), "422 idempotency_key_reused");
+
+    let mut in_body = json!({"idempotency_key": "run-2"});
+    in_body["params"] = serde_json::from_str::<serde_json::Value>(&raw_job("x"))?["params"].take();
+    let first = api.post("/v1/jobs", in_body.to_string()).await?;
+    let again = api.post("/v1/jobs", in_body.to_string()).await?;
+    assert_eq!((first.status, again.status), (202, 200), "{first:?}");
+    let both = api.post_with("/v1/jobs", key, in_body.to_string()).await?;
+    assert_eq!(
+        both.problem(),
+        r#"422 invalid_input "/idempotency_key" "conflicting_fields""#
+    );
+    assert_eq!(
+        api.world.number("SELECT count(*) FROM offpeak.job").await?,
+        2
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_makes_one_job_also_when_all_come_at_once() -> Result<()> {
+    let api = Api::new().await?;
+    let key = ("idempotency-key", "run-1");
+    let all = join_all((0..8).map(|_| api.post_with("/v1/jobs", key, SUMMARIZE))).await;
+    let mut ids = Vec::new();
+    let mut accepted = 0;
+    for answer in all {
+        let answer = answer?;
+        accepted += u32::from(answer.status == 202);
+        ids.push(answer.at("/id"));
+    }
+    ids.dedup();
+    assert_eq!((accepted, ids.len()), (1, 1));
+    assert_eq!(
+        api.world
+            .number("SELECT count(*) FROM offpeak.ready")
+            .await?,
+        1
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named_and_nothing_stored() -> Result<()> {
+    let api = Api::new().await?;
+    let params = |more: &str| {
+        format!(
+            r#"{{"params":{{"model":"claude-haiku-5-5","max_tokens":9,
+                "messages":[{{"role":"user","content":"a"}}]{more}}}}}"#
+        )
+    };
+    let typed = |input: &str| format!(r#"{{"type":"classify","input":{input}}}"#);
+    let cases = [
+        ("no JSON", "{\"type\": \"a\",}".into()),
+        ("nothing", String::new()),
+        ("an array", "[1]".into()),
+        ("neither", "{}".into()),
+        (
+            "both",
+            r#"{"type":"summarize","params":{},"input":{}}"#.into(),
+        ),
+        (
+            "unknown field",
+            r#"{"type":"summarize","deliver_within":"1h"}"#.into(),
+        ),
+        ("wrong type", r#"{"type":5,"input":{}}"#.into()),
+        (
+            "priority",
+            r#"{"type":"summarize","priority":"asap"}"#.into(),
+        ),
+        ("unknown type", r#"{"type":"translate","input":{}}"#.into()),
+        ("odd type", "{\"type\":\"a\\u0000\",\"input\":{}}".into()),
+        ("no input", r#"{"type":"summarize"}"#.into()),
+        ("schema: missing", typed(r#"{"text":"a"}"#)),
+        ("schema: type", typed(r#"{"text":"a","categories":"b"}"#)),
+        (
+            "schema: extra",
+            typed(r#"{"text":"a","categories":["b","c"],"x":1}"#),
+        ),
+        (
+            "surrogate",
+            r#"{"type":"summarize","input":{"text":"\ud800"}}"#.into(),
+        ),
+        (
+            "unknown model",
+            params(r#","x":1"#).replace("haiku-5-5", "haiku-99"),
+        ),
+        ("temperature", params(r#","temperature":0"#)),
+        ("stream", params(r#","stream":true"#)),
+        (
+            "input beside params",
+            params("").replacen('{', r#"{"input":{},"#, 1),
+        ),
+        ("user", params("").replacen('{', r#"{"user":"a\u0000","#, 1)),
+        (
+            "long user",
+            params("").replacen('{', &format!(r#"{{"user":"{}","#, "é".repeat(257)), 1),
+        ),
+        (
+            "metadata",
+            params("").replacen('{', r#"{"metadata":[1],"#, 1),
+        ),
+    ];
+    let mut seen = String::new();
+    for (what, body) in cases {
+        let answer = api.post("/v1/jobs", body).await?;
+        seen.push_str(&format!("{what}: {}\n", answer.problem()));
+    }
+    insta::assert_snapshot!(seen, @"");
+    assert_eq!(
+        api.world.number("SELECT count(*) FROM offpeak.job").await?,
+        0
+    );
+    assert_eq!(
+        api.world
+            .number("SELECT count(*) FROM offpeak.delta")
+            .await?,
+        0
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_of_the_wrong_kind_or_length_is_refused() -> Result<()> {
+    let api = Api::new().await?;
+    let kind = ("content-type", "application/x-www-form-urlencoded");
+    let form = api.post_with("/v1/jobs", kind, SUMMARIZE).await?;
+    assert_eq!(form.problem(), "415 wrong_media_type");
+    let zipped = api
+        .post_with("/v1/jobs", ("content-encoding", "gzip"), SUMMARIZE)
+        .await?;
+    assert_eq!(zipped.problem(), "415 wrong_media_type");
+    let long = raw_job(&"x".repeat(32_000_000));
+    assert_eq!(api.post("/v1/jobs", long).await?.problem(), "413 too_large");
+    let key = "k".repeat(256);
+    let key = api
+        .post_with("/v1/jobs", ("idempotency-key", &key), SUMMARIZE)
+        .await?;
+    assert_eq!(
+        key.problem(),
+        r#"400 invalid_header "idempotency-key" "invalid_value""#
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn requests_have_ids_and_paths_have_methods() -> Result<()> {
+    let api = Api::new().await?;
+    let own = api
+        .send(
+            Method::GET,
+            "/v1/jobs/x",
+            &api.key,
+            &[("x-request-id", "mine-7")],
+            "",
+        )
+        .await?;
+    assert_eq!(own.problem(), "404 not_found");
+    assert_eq!(
+        (own.header("x-request-id"), own.at("/request_id").as_str()),
+        ("mine-7", "mine-7")
+    );
+    let odd = api
+        .send(
+            Method::GET,
+            "/healthz",
+            "",
+            &[("x-request-id", "a b{}")],
+            "",
+        )
+        .await?;
+    assert_eq!(odd.status, 200);
+    assert!(odd.header("x-request-id").starts_with("req_"), "{odd:?}");
+
+    assert_eq!(api.get("/v2/jobs").await?.problem(), "404 no_route");
+    assert_eq!(api.get("/v1/nothing").await?.problem(), "404 no_route");
+    let method = api
+        .send(Method::DELETE, "/v1/jobs", &api.key, &[], "")
+        .await?;
+    assert_eq!(method.problem(), "405 method_not_allowed");
+    assert_eq!(method.header("allow"), "POST,GET,HEAD");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_list_refuses_what_it_does_not_know() -> Result<()> {
+    let api = Api::new().await?;
+    let mut seen = String::new();
+    for query in [
+        "limit=0",
+        "limit=201",
+        "state=done",
+        "stat=failed",
+        "group=x",
+        "cursor=AAAA",
+    ] {
+        let answer = api.get(&format!("/v1/jobs?{query}")).await?;
+        seen.push_str(&format!("{query}: {}\n", answer.problem()));
+    }
+    for query in [
+        "from=yesterday",
+        "by=color",
+        "from=2026-02-02&to=2026-02-01",
+    ] {
+        let answer = api.get(&format!("/v1/usage?{query}")).await?;
+        seen.push_str(&format!("{query}: {}\n", answer.problem()));
+    }
+    insta::assert_snapshot!(seen, @"");
+    Ok(())
+}
