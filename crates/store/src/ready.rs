@@ -213,21 +213,28 @@ pub async fn claim(
     Ok(Some(claimed))
 }
 
-/// Writes down how much virtual time a tenant has received on an upstream.
-pub async fn advance_share(
-    tx: &mut SystemTx,
-    tenant: TenantId,
+/// Writes down how much virtual time each waiting tenant has received on an
+/// upstream. Whoever does not wait is forgotten, and begins level with the
+/// furthest behind when it comes back.
+pub async fn set_shares(
+    system: &System,
     upstream: UpstreamId,
-    vtime: i64,
+    shares: &[(TenantId, i64)],
 ) -> Result<()> {
+    let tenants: Vec<_> = shares.iter().map(|share| share.0.as_uuid()).collect();
+    let vtimes: Vec<i64> = shares.iter().map(|share| share.1).collect();
     sqlx::query!(
-        "INSERT INTO share (tenant_id, upstream_id, vtime) VALUES ($1, $2, $3)
-             ON CONFLICT (tenant_id, upstream_id) DO UPDATE SET vtime = excluded.vtime",
-        tenant.as_uuid(),
+        "WITH gone AS (
+             DELETE FROM share WHERE upstream_id = $1 AND tenant_id <> ALL ($2::uuid[]))
+         INSERT INTO share (upstream_id, tenant_id, vtime)
+         SELECT $1, * FROM unnest($2::uuid[], $3::bigint[])
+             ON CONFLICT (tenant_id, upstream_id) DO UPDATE SET vtime = excluded.vtime
+          WHERE share.vtime <> excluded.vtime",
         upstream.as_uuid(),
-        vtime,
+        &tenants,
+        &vtimes,
     )
-    .execute(tx.conn())
+    .execute(&system.pool)
     .await?;
     Ok(())
 }

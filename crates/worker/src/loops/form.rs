@@ -39,20 +39,13 @@ impl Form {
                 .iter()
                 .filter(|bucket| bucket.upstream == upstream.id)
                 .collect();
-            if here.is_empty() {
-                continue;
-            }
             let budget = self.budget(&upstream, now).await?;
             let (facts, shares) = facts(&here);
             let plan = plan::plan(now, &facts, &shares, &self.0.options.limits, &budget);
             for close in &plan.close {
                 outcome.done += u64::from(self.store(&here, close, now).await?);
             }
-            let mut tx = self.0.system.begin().await?;
-            for (tenant, vtime) in &plan.shares {
-                ready::advance_share(&mut tx, *tenant, upstream.id, *vtime).await?;
-            }
-            tx.commit().await?;
+            ready::set_shares(&self.0.system, upstream.id, &plan.shares).await?;
             next = [next, plan.next_wake].into_iter().flatten().min();
         }
         if outcome.done > 0 {
