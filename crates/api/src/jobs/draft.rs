@@ -135,7 +135,7 @@ impl<'a> Drafting<'a> {
         let Ok(input) = serde_json::from_str::<Value>(input.get()) else {
             return Ok(Err(vec![fault(
                 "/input",
-                "invalid_json",
+                "invalid_text",
                 "cannot be read: it is nested too deeply, or holds a lone surrogate",
             )]));
         };

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use reqwest::Body;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use crate::api::{Answer, Api, raw_job};
 
@@ -77,7 +78,7 @@ async fn one_bad_line_in_ten_thousand_refuses_all() -> Result<()> {
     let errors = refused.json()["errors"].clone();
     assert_eq!(
         (errors.as_array().map(Vec::len), &errors[1]["line"]),
-        (Some(2), &json!(9_999))
+        (Some(2), &json!(10_000))
     );
     assert_eq!(errors[1]["code"], "invalid_json");
 
@@ -166,21 +167,27 @@ async fn the_same_upload_again_makes_nothing_new() -> Result<()> {
     Ok(())
 }
 
-/// Sends the beginning of a body and breaks off.
-async fn broken_upload(api: &Api, sent: String) -> Result<()> {
-    let frames = [
-        Ok(Bytes::from(sent)),
-        Err(std::io::Error::other("the cable was pulled")),
-    ];
-    let body = Body::wrap_stream(stream::iter(frames));
-    match api.post_with("/v1/jobs/bulk", KEY, body).await {
+/// Sends the beginning of a body, and breaks off when so many jobs are staged.
+async fn broken_upload(api: &Api, sent: String, jobs: i64) -> Result<()> {
+    let (cut, is_cut) = oneshot::channel::<()>();
+    let frames = stream::once(async { Ok(Bytes::from(sent)) }).chain(stream::once(async {
+        is_cut.await.ok();
+        Err(std::io::Error::other("the cable was pulled"))
+    }));
+    let upload = api.post_with("/v1/jobs/bulk", KEY, Body::wrap_stream(frames));
+    let (answer, staged) = futures_util::join!(upload, async {
+        let staged = staged(api, jobs).await;
+        cut.send(()).ok();
+        staged
+    });
+    staged?;
+    match answer {
         Err(_) => Ok(()),
         Ok(answer) => anyhow::bail!("a broken body was answered: {answer:?}"),
     }
 }
 
-/// Waits until the server has staged so many jobs of a broken upload: it works
-/// on while the client has gone already.
+/// Waits until so many jobs are staged.
 async fn staged(api: &Api, jobs: i64) -> Result<()> {
     for _ in 0..10_000 {
         let n = api
@@ -190,7 +197,6 @@ async fn staged(api: &Api, jobs: i64) -> Result<()> {
         if n >= jobs {
             return Ok(());
         }
-        tokio::task::yield_now().await;
     }
     anyhow::bail!("{jobs} jobs were never staged")
 }
@@ -200,8 +206,7 @@ async fn a_broken_upload_goes_on_where_it_was() -> Result<()> {
     let api = Api::new().await?;
     let body = lines(2_500);
     let cut = body.match_indices('\n').nth(1_700).map_or(0, |(at, _)| at) + 20;
-    broken_upload(&api, body[..cut].to_owned()).await?;
-    staged(&api, 1_000).await?;
+    broken_upload(&api, body[..cut].to_owned(), 1_000).await?;
     assert_eq!((jobs(&api).await?, ready(&api).await?), (1_000, 0));
     // Staged is not there: neither listed, nor found, nor canceled.
     let id = api

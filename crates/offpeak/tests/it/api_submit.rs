@@ -192,7 +192,30 @@ async fn what_is_wrong_is_named_and_nothing_stored() -> Result<()> {
         let answer = api.post("/v1/jobs", body).await?;
         seen.push_str(&format!("{what}: {}\n", answer.problem()));
     }
-    insta::assert_snapshot!(seen, @"");
+    insta::assert_snapshot!(seen, @r#"
+    no JSON: 400 invalid_json "" "invalid_json"
+    nothing: 400 invalid_json "" "invalid_json"
+    an array: 422 invalid_input "" "wrong_type"
+    neither: 422 invalid_input "" "missing_field"
+    both: 422 invalid_input "/params" "conflicting_fields"
+    unknown field: 422 invalid_input "/deliver_within" "unknown_field"
+    wrong type: 422 invalid_input "/type" "wrong_type"
+    priority: 422 invalid_input "/priority" "wrong_type"
+    unknown type: 422 unknown_job_type "/type" "unknown_job_type"
+    odd type: 422 unknown_job_type "/type" "unknown_job_type"
+    no input: 422 invalid_input "/input" "missing_field"
+    schema: missing: 422 invalid_input "/input/categories" "schema_violation"
+    schema: type: 422 invalid_input "/input/categories" "schema_violation"
+    schema: extra: 422 invalid_input "/input" "schema_violation"
+    surrogate: 422 invalid_input "/input" "invalid_text"
+    unknown model: 422 unknown_model "/params/model" "unknown_model"
+    temperature: 422 invalid_input "/params/temperature" "invalid_params"
+    stream: 422 invalid_input "/params/stream" "invalid_params"
+    input beside params: 422 invalid_input "/input" "conflicting_fields"
+    user: 422 invalid_input "/user" "invalid_text"
+    long user: 422 invalid_input "/user" "too_long"
+    metadata: 422 invalid_input "/metadata" "wrong_type"
+    "#);
     assert_eq!(
         api.world.number("SELECT count(*) FROM offpeak.job").await?,
         0
@@ -291,6 +314,16 @@ async fn a_list_refuses_what_it_does_not_know() -> Result<()> {
         let answer = api.get(&format!("/v1/usage?{query}")).await?;
         seen.push_str(&format!("{query}: {}\n", answer.problem()));
     }
-    insta::assert_snapshot!(seen, @"");
+    insta::assert_snapshot!(seen, @r#"
+    limit=0: 400 invalid_query "limit" "invalid_value"
+    limit=201: 400 invalid_query "limit" "invalid_value"
+    state=done: 400 invalid_query "state" "invalid_value"
+    stat=failed: 400 invalid_query "stat" "unknown_parameter"
+    group=x: 400 invalid_query "group" "invalid_value"
+    cursor=AAAA: 400 invalid_cursor "cursor" "invalid_cursor"
+    from=yesterday: 400 invalid_query "from" "invalid_value"
+    by=color: 400 invalid_query "by" "invalid_value"
+    from=2026-02-02&to=2026-02-01: 400 invalid_query "from" "invalid_value"
+    "#);
     Ok(())
 }

@@ -117,7 +117,19 @@ async fn a_job_type_that_cannot_work_is_refused() -> Result<()> {
         let answer = api.post("/v1/job-types", body.to_string()).await?;
         seen.push_str(&format!("{field} {value}: {}\n", answer.problem()));
     }
-    insta::assert_snapshot!(seen, @"");
+    insta::assert_snapshot!(seen, @r#"
+    name "Greet": 422 invalid_input "/name" "invalid_job_type"
+    model "claude-haiku-99": 422 unknown_model "/model" "unknown_model"
+    model null: 422 invalid_input "/model" "wrong_type"
+    max_tokens -1: 422 invalid_input "/max_tokens" "wrong_type"
+    max_tokens 0: 422 invalid_input "/max_tokens" "invalid_job_type"
+    template "{{ whom }}": 422 invalid_input "/template" "invalid_job_type"
+    template "{{ who ": 422 invalid_input "/template" "invalid_job_type"
+    input_schema "x": 422 invalid_input "/input_schema" "invalid_job_type"
+    input_schema {"type":"odd"}: 422 invalid_input "/input_schema" "invalid_job_type"
+    output_schema []: 422 invalid_input "/output_schema" "invalid_job_type"
+    extra 1: 422 invalid_input "/extra" "unknown_field"
+    "#);
     Ok(())
 }
 
