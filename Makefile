@@ -1,0 +1,34 @@
+# Two commands matter: `make run` and `make test`.
+
+CARGO ?= cargo
+# Given to `make run`: --exit, --yes, --limit N, --listen ADDRESS.
+ARGS ?=
+
+.PHONY: help deps build run test check sqlx openapi clean-data
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what is missing, where that is allowed
+	@scripts/deps
+
+build: deps ## build everything
+	@$(CARGO) build --workspace --locked
+
+run: build ## the main job on real documents, then stay up (ARGS=--exit to end)
+	@target/debug/offpeak demo $(ARGS)
+
+test: deps ## every test
+	@scripts/test
+
+check: deps ## before a commit: format, lints, tidy rules, fast tests
+	@scripts/test fmt lint build unit
+
+sqlx: deps ## renew the cache of checked queries, crates/store/.sqlx
+	@scripts/sqlx write
+
+openapi: build ## renew the committed document of the HTTP API
+	@target/debug/offpeak openapi > openapi.json
+
+clean-data: ## forget all that `offpeak dev` and the tests keep
+	@scripts/clean-data
