@@ -3,6 +3,7 @@
 CARGO ?= cargo
 # Given to `make run`: --exit, --yes, --limit N, --listen ADDRESS.
 ARGS ?=
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help deps build run test check sqlx openapi clean-data
 
@@ -16,7 +17,7 @@ build: deps ## build everything
 	@$(CARGO) build --workspace --locked
 
 run: build ## the main job on real documents, then stay up (ARGS=--exit to end)
-	@target/debug/offpeak demo $(ARGS)
+	@$(TARGET)/debug/offpeak demo $(ARGS)
 
 test: deps ## every test
 	@scripts/test
@@ -28,7 +29,7 @@ sqlx: deps ## renew the cache of checked queries, crates/store/.sqlx
 	@scripts/sqlx write
 
 openapi: build ## renew the committed document of the HTTP API
-	@target/debug/offpeak openapi > openapi.json
+	@$(TARGET)/debug/offpeak openapi > openapi.json
 
 clean-data: ## forget all that `offpeak dev` and the tests keep
 	@scripts/clean-data

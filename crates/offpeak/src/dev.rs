@@ -222,11 +222,13 @@ pub async fn run_standin(standin: Standin, listener: TcpListener, stop: Cancella
 /// a batch as soon as it is stored.
 fn hurry(worker: &mut offpeak_worker::Options, config: &Config) {
     let shorter = |time: &mut Duration, limit: Duration| *time = (*time).min(limit);
+    // Small enough that a try-out shows several batches.
+    worker.limits.max_items = worker.limits.max_items.min(250);
     shorter(&mut worker.limits.flush_after, Duration::from_secs(5));
     shorter(&mut worker.limits.idle_after, Duration::from_secs(1));
     shorter(&mut worker.first_poll, config.dev.turnaround_min);
     shorter(&mut worker.poll_every, Duration::from_secs(1));
-    shorter(&mut worker.send_within, Duration::from_secs(30));
+    shorter(&mut worker.send_within, Duration::from_secs(10));
     shorter(&mut worker.settle_time, Duration::from_secs(5));
     shorter(&mut worker.list_every, Duration::from_secs(1));
     shorter(&mut worker.lease, Duration::from_secs(5));
