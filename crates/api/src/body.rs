@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use offpeak_wire::FieldError;
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -117,8 +117,15 @@ pub(crate) fn parse<T: DeserializeOwned>(
         return Err(vec![fault("", "wrong_type", "must be a JSON object")]);
     }
     serde_json::from_str(text).map_err(|error| match error.classify() {
-        Category::Syntax | Category::Eof | Category::Io => vec![syntax(&error)],
         Category::Data => faults(text, fields),
+        // Some values of a wrong type are reported as if the text were broken.
+        Category::Syntax | Category::Eof | Category::Io => {
+            if serde_json::from_str::<IgnoredAny>(text).is_ok() {
+                faults(text, fields)
+            } else {
+                vec![syntax(&error)]
+            }
+        }
     })
 }
 
@@ -244,6 +251,8 @@ mod tests {
         ");
         insta::assert_snapshot!(faults(r#"{"user":"a","user":"b"}"#),
             @"/user duplicate_field: stands there twice");
+        insta::assert_snapshot!(faults(r#"{"priority":3}"#),
+            @r#"/priority wrong_type: must be "low", "normal" or "high""#);
         insta::assert_snapshot!(faults("[]"), @" wrong_type: must be a JSON object");
     }
 

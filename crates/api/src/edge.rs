@@ -1,5 +1,6 @@
 //! What stands around every route: the request's id, its span and metrics, a
-//! panic turned into a problem, and the body of every problem.
+//! panic turned into a problem, patience with a refused body, and the body of
+//! every problem.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +23,7 @@ use tracing::Instrument;
 
 use crate::State;
 use crate::error::{Code, Error};
+use crate::linger::linger;
 use crate::state::rng;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -69,6 +71,7 @@ pub(crate) fn around(routes: Router<State>, state: State) -> Router<State> {
     // Routes get the layers one by one, so that the matched path is known.
     routes
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(linger))
         .layer(from_fn_with_state(state, observe))
         .layer(from_fn(identify))
 }

@@ -24,6 +24,7 @@ mod index;
 mod job_types;
 mod jobs;
 mod json;
+mod linger;
 mod me;
 mod metrics;
 mod openapi;

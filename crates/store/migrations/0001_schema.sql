@@ -162,6 +162,8 @@ CREATE TABLE result (
     PRIMARY KEY (tenant_id, id),
     CHECK ((outcome = 'failed') = (label IS NOT NULL))
 ) PARTITION BY RANGE (id);
+-- Failed and canceled jobs are few and looked for often.
+CREATE INDEX result_troubled ON result (tenant_id, id) WHERE outcome <> 'completed';
 
 CREATE TABLE output (
     tenant_id uuid NOT NULL,

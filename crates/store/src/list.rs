@@ -1,8 +1,9 @@
 //! The list of jobs: filters, a keyset, and a bound on what one page reads.
 //!
 //! Queued and submitted jobs are found through `ready` and `inflight`, ended
-//! ones through `result`, a group's through its index; whichever is walked, a
-//! page looks at no more than [`SCAN`] jobs and then hands back where to go on.
+//! ones through `result`, failed and canceled ones through an index of their
+//! own, a group's through its index; whichever is walked, a page looks at no
+//! more than [`SCAN`] jobs and then hands back where to go on.
 
 use offpeak_domain::id::{GroupId, JobId};
 use offpeak_domain::job::State;
@@ -46,6 +47,8 @@ enum Source {
     All,
     Open,
     Ended,
+    /// Failed or canceled.
+    Troubled,
     Group(GroupId),
 }
 
@@ -81,6 +84,10 @@ pub async fn page(tx: &mut TenantTx, filter: &Filter, limit: usize) -> Result<Pa
 }
 
 fn source(filter: &Filter) -> Source {
+    let troubled = |state: &State| state.is_final() && *state != State::Completed;
+    if !filter.states.is_empty() && filter.states.iter().all(troubled) {
+        return Source::Troubled;
+    }
     if let Some(group) = filter.group {
         return Source::Group(group);
     }
@@ -100,6 +107,7 @@ fn fits(filter: &Filter, job: &Job) -> bool {
         wanted.as_deref().is_none_or(|wanted| is == Some(wanted))
     };
     (filter.states.is_empty() || filter.states.contains(&job.state))
+        && filter.group.is_none_or(|group| job.group == Some(group))
         && is(
             &filter.job_type,
             job.job_type.as_ref().map(|(name, _)| name.as_str()),
@@ -135,6 +143,18 @@ async fn heads(
             sqlx::query_scalar!(
                 "SELECT id FROM result
                   WHERE tenant_id = $1 AND id < $2
+                  ORDER BY id DESC LIMIT $3",
+                tenant,
+                before,
+                limit,
+            )
+            .fetch_all(tx.conn())
+            .await?
+        }
+        Source::Troubled => {
+            sqlx::query_scalar!(
+                "SELECT id FROM result
+                  WHERE tenant_id = $1 AND outcome <> 'completed' AND id < $2
                   ORDER BY id DESC LIMIT $3",
                 tenant,
                 before,
@@ -195,7 +215,8 @@ mod tests {
         };
         assert_eq!(of(&[]), Source::All);
         assert_eq!(of(&[State::Queued, State::Submitted]), Source::Open);
-        assert_eq!(of(&[State::Failed, State::Canceled]), Source::Ended);
+        assert_eq!(of(&[State::Failed, State::Canceled]), Source::Troubled);
+        assert_eq!(of(&[State::Failed, State::Completed]), Source::Ended);
         assert_eq!(of(&[State::Failed, State::Queued]), Source::All);
     }
 }

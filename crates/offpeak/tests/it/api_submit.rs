@@ -5,6 +5,8 @@ use futures_util::future::join_all;
 use offpeak_store::job;
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::api::{Api, raw_job};
 
@@ -249,6 +251,35 @@ async fn a_body_of_the_wrong_kind_or_length_is_refused() -> Result<()> {
         key.problem(),
         r#"400 invalid_header "idempotency-key" "invalid_value""#
     );
+    Ok(())
+}
+
+/// A client that sends all of its body before it looks at the answer.
+#[tokio::test]
+async fn a_refusal_reaches_who_is_still_sending() -> Result<()> {
+    let api = Api::new().await?;
+    let body = vec![b'x'; 40_000_000];
+    for (path, key, status) in [
+        ("/v1/jobs", "x", "401"),
+        ("/v1/jobs", api.key.as_str(), "413"),
+        ("/v1/jobs/bulk", "x", "401"),
+        ("/v1/nothing", "x", "404"),
+    ] {
+        let mut socket = TcpStream::connect(api.url.trim_start_matches("http://")).await?;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).await?;
+        socket.write_all(&body).await?;
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).await?;
+        assert_eq!(
+            String::from_utf8_lossy(&answer),
+            format!("HTTP/1.1 {status}")
+        );
+    }
     Ok(())
 }
 
