@@ -112,6 +112,8 @@ pub(crate) fn parse<T: DeserializeOwned>(
             format!("is not UTF-8 from byte {at} on"),
         )]
     })?;
+    // Some editors begin a file with it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // An array would be read as the fields in their order.
     if text.trim_start().starts_with('[') {
         return Err(vec![fault("", "wrong_type", "must be a JSON object")]);
@@ -123,20 +125,26 @@ pub(crate) fn parse<T: DeserializeOwned>(
             if serde_json::from_str::<IgnoredAny>(text).is_ok() {
                 faults(text, fields)
             } else {
-                vec![syntax(&error)]
+                vec![syntax(text, &error)]
             }
         }
     })
 }
 
-fn syntax(error: &serde_json::Error) -> FieldError {
+fn syntax(text: &str, error: &serde_json::Error) -> FieldError {
     let (line, column) = (error.line(), error.column());
     let what = error.to_string();
     let what = what.split(" at line ").next().unwrap_or_default();
+    // Within one line of a bulk body "line 1" would mislead.
+    let place = if text.contains('\n') {
+        format!("line {line}, column {column}")
+    } else {
+        format!("column {column}")
+    };
     fault(
         "",
         "invalid_json",
-        format!("is not valid JSON: {what} (line {line}, column {column})"),
+        format!("is not valid JSON: {what} ({place})"),
     )
 }
 
@@ -261,12 +269,18 @@ mod tests {
         insta::assert_snapshot!(faults("{\n \"type\": \"a\",\n}"),
             @" invalid_json: is not valid JSON: trailing comma (line 3, column 1)");
         insta::assert_snapshot!(faults(r#"{"type":"a""#),
-            @" invalid_json: is not valid JSON: EOF while parsing an object (line 1, column 11)");
+            @" invalid_json: is not valid JSON: EOF while parsing an object (column 11)");
         insta::assert_snapshot!(faults(""),
-            @" invalid_json: is not valid JSON: EOF while parsing a value (line 1, column 0)");
+            @" invalid_json: is not valid JSON: EOF while parsing a value (column 0)");
         insta::assert_snapshot!(
             parse::<JobRequest>(b"{\"user\":\"\xff\"}", FIELDS).unwrap_err()[0].message.clone(),
             @"is not UTF-8 from byte 9 on");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_fault() {
+        assert!(parse::<JobRequest>(b"\xef\xbb\xbf{}", FIELDS).is_ok());
+        assert!(parse::<JobRequest>(b"\xef\xbb\xbf[]", FIELDS).is_err());
     }
 
     #[test]

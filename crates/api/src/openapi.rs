@@ -3,7 +3,9 @@
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
+use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::{State, batches, groups, health, job_types, jobs, me, metrics, usage};
@@ -36,7 +38,7 @@ use crate::{State, batches, groups, health, job_types, jobs, me, metrics, usage}
         (name = "operation", description = "For the operator; without a key"),
     ),
     security(("api_key" = [])),
-    modifiers(&ApiKey),
+    modifiers(&ApiKey, &Pages),
 )]
 struct Document;
 
@@ -56,6 +58,26 @@ impl Modify for ApiKey {
     }
 }
 
+/// A page names the schema of its rows instead of repeating it.
+struct Pages;
+
+impl Modify for Pages {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let schemas = document
+            .components
+            .iter_mut()
+            .flat_map(|all| all.schemas.iter_mut());
+        for (name, schema) in schemas {
+            if let (Some(row), RefOr::T(Schema::Object(page))) =
+                (name.strip_prefix("Page_"), schema)
+                && let Some(RefOr::T(Schema::Array(rows))) = page.properties.get_mut("data")
+            {
+                rows.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(row).into()));
+            }
+        }
+    }
+}
+
 /// The description of every route of [`crate::router`].
 pub fn openapi() -> utoipa::openapi::OpenApi {
     Document::openapi()
@@ -68,4 +90,58 @@ pub(crate) fn routes() -> Router<State> {
 async fn handle() -> ([(header::HeaderName, &'static str); 1], String) {
     let text = openapi().to_pretty_json().unwrap_or_default();
     ([(header::CONTENT_TYPE, "application/json")], text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::openapi;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    fn references(value: &Value, all: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                all.extend(
+                    members
+                        .get("$ref")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned),
+                );
+                members.values().for_each(|value| references(value, all));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, all)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut all = BTreeSet::new();
+        references(&document, &mut all);
+        assert!(all.len() > 20, "{all:?}");
+        for reference in all {
+            let pointer = reference.trim_start_matches('#');
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn every_operation_says_what_it_does_and_how_it_fails() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let mut names = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for operation in item.as_object().unwrap().values() {
+                assert!(operation["summary"].is_string(), "{path}");
+                assert!(names.insert(operation["operationId"].to_string()), "{path}");
+                assert!(
+                    !path.starts_with("/v1/") || operation["responses"]["default"].is_object(),
+                    "{path}"
+                );
+            }
+        }
+        let page = &document["components"]["schemas"]["Page_Job"]["properties"];
+        assert_eq!(page["data"]["items"]["$ref"], "#/components/schemas/Job");
+    }
 }

@@ -11,6 +11,7 @@ pub struct Batch {
     /// Where it stands.
     pub state: BatchState,
     /// Anthropic's id of the message batch, once known.
+    #[schema(required)]
     pub upstream_batch: Option<String>,
     /// The model of all its jobs.
     pub model: String,
@@ -25,20 +26,26 @@ pub struct Batch {
     pub planned_at: OffsetDateTime,
     /// When the last call that sends it began.
     #[serde(default, with = "rfc3339::option")]
+    #[schema(required)]
     pub sent_at: Option<OffsetDateTime>,
     /// When Anthropic created it.
     #[serde(default, with = "rfc3339::option")]
+    #[schema(required)]
     pub created_at: Option<OffsetDateTime>,
     /// When Anthropic gives up on what is unfinished.
     #[serde(default, with = "rfc3339::option")]
+    #[schema(required)]
     pub expires_at: Option<OffsetDateTime>,
     /// When Anthropic had ended it.
     #[serde(default, with = "rfc3339::option")]
+    #[schema(required)]
     pub ended_at: Option<OffsetDateTime>,
     /// When the last result was stored.
     #[serde(default, with = "rfc3339::option")]
+    #[schema(required)]
     pub ingested_at: Option<OffsetDateTime>,
     /// As Anthropic reports them, which is not before the batch has ended.
+    #[schema(required)]
     pub counts: Option<ItemCounts>,
 }
 

@@ -10,6 +10,7 @@ pub struct Group {
     #[schema(example = "grp_01kap3v0qne2w8x6c1d9m5r7zt")]
     pub id: String,
     /// As given at submit.
+    #[schema(required)]
     pub name: Option<String>,
     /// When the upload began.
     #[serde(with = "rfc3339")]

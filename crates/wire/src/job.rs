@@ -49,6 +49,7 @@ pub struct Job {
     pub latest_by: Option<OffsetDateTime>,
     /// Null until the real turnaround was measured.
     #[serde(default, with = "rfc3339::option")]
+    #[schema(required)]
     pub expected_by: Option<OffsetDateTime>,
     /// Number of the current or last attempt, from 1.
     pub attempt: u32,

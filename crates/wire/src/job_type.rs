@@ -26,7 +26,7 @@ pub struct JobType {
     #[schema(value_type = Object)]
     pub input_schema: Value,
     /// JSON schema of the answer; null for free text.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Object>, required)]
     pub output_schema: Option<Value>,
     /// When this version was stored.
     #[serde(with = "time::serde::rfc3339")]

@@ -8,5 +8,6 @@ pub struct Page<T> {
     /// and still have a cursor: the search was cut off and goes on from there.
     pub data: Vec<T>,
     /// For `cursor` of the next call with the same filters; null at the end.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }

@@ -179,6 +179,21 @@ async fn no_room_for_today_is_said_before_and_at_a_submit() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_lost_database_is_a_503_that_says_when_to_come_back() -> Result<()> {
+    let api = Api::new().await?;
+    assert_eq!(api.get("/v1/me").await?.status, 200);
+    api.world.tenants.close().await;
+    let refused = api.post("/v1/jobs", crate::api::raw_job("x")).await?;
+    assert_eq!(refused.problem(), "503 unavailable");
+    assert_eq!(refused.header("retry-after"), "1");
+    let ready = api.send(Method::GET, "/readyz", "", &[], "").await?;
+    assert_eq!((ready.status, ready.at("/database")), (503, "false".into()));
+    let alive = api.send(Method::GET, "/healthz", "", &[], "").await?;
+    assert_eq!(alive.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
 async fn me_says_who_and_where_to() -> Result<()> {
     let api = Api::new().await?;
     let me = api.get("/v1/me").await?;
