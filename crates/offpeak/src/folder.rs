@@ -25,7 +25,7 @@ pub enum Error {
         holder: Option<u32>,
     },
     /// The system refused.
-    #[error("data folder {path}: {cause} (choose another with --data or OFFPEAK_DATA)")]
+    #[error("cannot use the data folder {path} (choose another with --data or OFFPEAK_DATA)")]
     Refused {
         /// The folder, or the file inside.
         path: PathBuf,

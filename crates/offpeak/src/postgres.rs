@@ -96,7 +96,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A program could not be started or a file not written.
-    #[error("{what} {path}: {cause}")]
+    #[error("{what} {path}")]
     Io {
         /// What was tried.
         what: &'static str,

@@ -28,8 +28,7 @@ pub enum Error {
     Unreachable {
         /// The server.
         url: String,
-        /// What the client library said.
-        #[source]
+        /// What the client library said; its innermost cause is shown above.
         cause: reqwest::Error,
     },
     /// The server said no.
@@ -77,9 +76,14 @@ impl Client {
     pub fn new(connection: Connection) -> Result<Self, Error> {
         // Whoever comes first installs it; all install the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("offpeak/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(10))
+            .connect_timeout(Duration::from_secs(10));
+        // A proxy of the environment's cannot reach this machine's own loopback.
+        let local = ["://127.", "://localhost", "://[::1]"]
+            .iter()
+            .any(|host| connection.url.contains(host));
+        let http = if local { builder.no_proxy() } else { builder }
             .build()
             .map_err(|cause| Error::Unreachable {
                 url: connection.url.clone(),

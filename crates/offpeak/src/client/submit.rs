@@ -72,7 +72,7 @@ pub struct Submitted {
     /// What the server said.
     pub answer: BulkAnswer,
     /// Files left out.
-    pub left_out: usize,
+    pub left_out: u64,
 }
 
 pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
@@ -184,8 +184,8 @@ async fn send(
                 match line {
                     Ok(line) => {
                         report.sent += 1;
-                        let sent = report.sent;
-                        report.progress.at(sent, all, "sent");
+                        let done = report.sent + report.left_out;
+                        report.progress.at(done, all, "sent");
                         Some(Ok::<_, std::io::Error>(line))
                     }
                     Err(reason) => {
@@ -213,7 +213,7 @@ async fn send(
 struct Report {
     progress: Progress,
     sent: u64,
-    left_out: usize,
+    left_out: u64,
 }
 
 /// What every line has in common.

@@ -220,7 +220,10 @@ async fn billed_twice(standin_url: &str) -> Result<u64, Failure> {
     struct Billed {
         custom_id: Option<String>,
     }
-    let journal = reqwest::Client::new()
+    let journal = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .map_err(Failure::server)?
         .request(Method::GET, format!("{standin_url}/_standin/journal"))
         .send()
         .await

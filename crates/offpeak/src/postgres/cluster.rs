@@ -123,14 +123,18 @@ impl Cluster {
                 "--no-instructions",
             ])
             .args(["--auth-local=trust", "--auth-host=scram-sha-256"])
-            // Durable from the first start on, whose checkpoint writes it all.
-            .arg("--no-sync");
+            .args((!self.durable).then_some("--no-sync"));
         finish("setting up PostgreSQL (initdb)", initdb, "").await?;
 
+        let fsync = if self.durable {
+            "fsync=on"
+        } else {
+            "fsync=off"
+        };
         let mut single = self.account.command(&self.programs.postgres(), &fresh);
         single.arg("--single").arg("-D").arg(&fresh).args([
             "-c",
-            "fsync=off",
+            fsync,
             "-c",
             "exit_on_error=true",
             "postgres",
@@ -141,9 +145,6 @@ impl Cluster {
             &format!("CREATE DATABASE {DATABASE} TEMPLATE template0\n"),
         )
         .await?;
-        if self.durable {
-            rustix::fs::sync();
-        }
 
         folder
             .write_private("postgres.password", &format!("{password}\n"))

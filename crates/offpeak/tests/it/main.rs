@@ -9,5 +9,7 @@ mod api_types;
 mod api_walls;
 mod books;
 mod chaos;
+mod cli;
+mod private;
 mod walls;
 mod worker;
