@@ -1,5 +1,11 @@
 //! The API as programs meet it: a world with its HTTP side on loopback.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where it cannot go on"
+)]
+
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;

@@ -189,12 +189,12 @@ async fn what_is_wrong_is_named_and_nothing_stored() -> Result<()> {
             params("").replacen('{', r#"{"metadata":[1],"#, 1),
         ),
     ];
-    let mut seen = String::new();
+    let mut seen = Vec::new();
     for (what, body) in cases {
         let answer = api.post("/v1/jobs", body).await?;
-        seen.push_str(&format!("{what}: {}\n", answer.problem()));
+        seen.push(format!("{what}: {}", answer.problem()));
     }
-    insta::assert_snapshot!(seen, @r#"
+    insta::assert_snapshot!(seen.join("\n"), @r#"
     no JSON: 400 invalid_json "" "invalid_json"
     nothing: 400 invalid_json "" "invalid_json"
     an array: 422 invalid_input "" "wrong_type"
@@ -325,7 +325,7 @@ async fn requests_have_ids_and_paths_have_methods() -> Result<()> {
 #[tokio::test]
 async fn a_list_refuses_what_it_does_not_know() -> Result<()> {
     let api = Api::new().await?;
-    let mut seen = String::new();
+    let mut seen = Vec::new();
     for query in [
         "limit=0",
         "limit=201",
@@ -335,7 +335,7 @@ async fn a_list_refuses_what_it_does_not_know() -> Result<()> {
         "cursor=AAAA",
     ] {
         let answer = api.get(&format!("/v1/jobs?{query}")).await?;
-        seen.push_str(&format!("{query}: {}\n", answer.problem()));
+        seen.push(format!("{query}: {}", answer.problem()));
     }
     for query in [
         "from=yesterday",
@@ -343,9 +343,9 @@ async fn a_list_refuses_what_it_does_not_know() -> Result<()> {
         "from=2026-02-02&to=2026-02-01",
     ] {
         let answer = api.get(&format!("/v1/usage?{query}")).await?;
-        seen.push_str(&format!("{query}: {}\n", answer.problem()));
+        seen.push(format!("{query}: {}", answer.problem()));
     }
-    insta::assert_snapshot!(seen, @r#"
+    insta::assert_snapshot!(seen.join("\n"), @r#"
     limit=0: 400 invalid_query "limit" "invalid_value"
     limit=201: 400 invalid_query "limit" "invalid_value"
     state=done: 400 invalid_query "state" "invalid_value"

@@ -98,7 +98,7 @@ async fn a_tenant_adds_versions_of_its_own() -> Result<()> {
 #[tokio::test]
 async fn a_job_type_that_cannot_work_is_refused() -> Result<()> {
     let api = Api::new().await?;
-    let mut seen = String::new();
+    let mut seen = Vec::new();
     for (field, value) in [
         ("name", json!("Greet")),
         ("model", json!("claude-haiku-99")),
@@ -115,9 +115,9 @@ async fn a_job_type_that_cannot_work_is_refused() -> Result<()> {
         let mut body = greeting();
         body[field] = value.clone();
         let answer = api.post("/v1/job-types", body.to_string()).await?;
-        seen.push_str(&format!("{field} {value}: {}\n", answer.problem()));
+        seen.push(format!("{field} {value}: {}", answer.problem()));
     }
-    insta::assert_snapshot!(seen, @r#"
+    insta::assert_snapshot!(seen.join("\n"), @r#"
     name "Greet": 422 invalid_input "/name" "invalid_job_type"
     model "claude-haiku-99": 422 unknown_model "/model" "unknown_model"
     model null: 422 invalid_input "/model" "wrong_type"

@@ -1,6 +1,8 @@
 //! The walls over HTTP: with another tenant's key, what is there answers as
 //! what never was, and nothing changes.
 
+#![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
+
 use std::collections::BTreeSet;
 
 use anyhow::Result;
