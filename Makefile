@@ -29,7 +29,7 @@ sqlx: deps ## renew the cache of checked queries, crates/store/.sqlx
 	@scripts/sqlx write
 
 openapi: build ## renew the committed document of the HTTP API
-	@$(TARGET)/debug/offpeak openapi > openapi.json
+	@$(TARGET)/debug/offpeak openapi > docs/openapi.json
 
 clean-data: ## forget all that `offpeak dev` and the tests keep
 	@scripts/clean-data

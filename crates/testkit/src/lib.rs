@@ -2,4 +2,10 @@
 //! and the rules that keep the repository tidy. Never part of the product.
 
 pub mod database;
+#[cfg(test)]
+mod tidy;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests look behind the walls with statements of their own"
+)]
 pub mod world;

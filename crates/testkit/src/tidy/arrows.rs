@@ -1,0 +1,143 @@
+//! Which of our crates may use which.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+/// Every arrow there may be. Test dependencies are no arrows.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("offpeak-domain", &[]),
+    ("offpeak-wire", &[]),
+    ("offpeak-anthropic", &[]),
+    ("offpeak-standin", &["offpeak-anthropic"]),
+    ("offpeak-store", &["offpeak-domain"]),
+    (
+        "offpeak-worker",
+        &["offpeak-domain", "offpeak-store", "offpeak-anthropic"],
+    ),
+    (
+        "offpeak-api",
+        &[
+            "offpeak-domain",
+            "offpeak-wire",
+            "offpeak-store",
+            "offpeak-anthropic",
+        ],
+    ),
+    (
+        "offpeak",
+        &[
+            "offpeak-domain",
+            "offpeak-wire",
+            "offpeak-anthropic",
+            "offpeak-standin",
+            "offpeak-store",
+            "offpeak-worker",
+            "offpeak-api",
+        ],
+    ),
+    // What tests stand on may use everything, and nothing uses it but tests.
+    (
+        "offpeak-testkit",
+        &[
+            "offpeak",
+            "offpeak-domain",
+            "offpeak-wire",
+            "offpeak-anthropic",
+            "offpeak-standin",
+            "offpeak-store",
+            "offpeak-worker",
+            "offpeak-api",
+        ],
+    ),
+];
+
+/// Who may have more of `offpeak-anthropic` than its shapes: whoever calls.
+const CALLERS: &[&str] = &["offpeak-worker", "offpeak", "offpeak-testkit"];
+
+/// Arrows that there may not be.
+fn check(metadata: &Value) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    let packages = metadata["packages"].as_array().context("no packages")?;
+    for package in packages {
+        let name = package["name"]
+            .as_str()
+            .context("a package without a name")?;
+        let Some((_, allowed)) = ALLOWED.iter().find(|(one, _)| *one == name) else {
+            wrong.push(format!(
+                "{name} is not among the crates whose arrows are known"
+            ));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let on = dependency["name"].as_str().unwrap_or_default();
+            let ours = dependency["path"].is_string();
+            if !ours || dependency["kind"] == "dev" {
+                continue;
+            }
+            if !allowed.contains(&on) {
+                wrong.push(format!("{name} may not use {on}"));
+            }
+            let client = dependency["uses_default_features"] == true
+                || dependency["features"]
+                    .as_array()
+                    .is_some_and(|features| features.iter().any(|feature| feature == "client"));
+            if on == "offpeak-anthropic" && client && !CALLERS.contains(&name) {
+                wrong.push(format!(
+                    "{name} may use the shapes of offpeak-anthropic only"
+                ));
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+/// `cargo metadata` of this workspace, without its dependencies.
+fn metadata() -> Result<Value> {
+    let answer = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
+        .current_dir(super::root()?)
+        .output()?;
+    ensure!(
+        answer.status.success(),
+        "{}",
+        String::from_utf8_lossy(&answer.stderr)
+    );
+    Ok(serde_json::from_slice(&answer.stdout)?)
+}
+
+#[test]
+fn crates_use_only_what_they_may() -> Result<()> {
+    super::none("arrows", &check(&metadata()?)?);
+    Ok(())
+}
+
+#[test]
+fn a_wrong_arrow_is_found() -> Result<()> {
+    let dependency = |name: &str, kind: Value| {
+        serde_json::json!({
+            "name": name, "kind": kind, "path": "/x", "uses_default_features": true, "features": [],
+        })
+    };
+    let metadata = serde_json::json!({ "packages": [
+        { "name": "offpeak-domain", "dependencies": [
+            dependency("offpeak-store", Value::Null), dependency("offpeak-wire", "dev".into()),
+        ] },
+        { "name": "offpeak-api", "dependencies": [dependency("offpeak-anthropic", Value::Null)] },
+    ] });
+    assert_eq!(
+        check(&metadata)?,
+        [
+            "offpeak-domain may not use offpeak-store",
+            "offpeak-api may use the shapes of offpeak-anthropic only",
+        ]
+    );
+    Ok(())
+}
