@@ -17,7 +17,6 @@ pub enum Command {
     /// Make a key; it is shown once
     Create {
         /// The tenant's name
-        #[arg(long)]
         tenant: String,
         /// What it is for
         #[arg(long, default_value = "")]
@@ -26,16 +25,14 @@ pub enum Command {
     /// List a tenant's keys
     List {
         /// The tenant's name
-        #[arg(long)]
         tenant: String,
     },
     /// Make a key useless
     Revoke {
+        /// The tenant's name
+        tenant: String,
         /// `key_…`
         id: KeyId,
-        /// The tenant's name
-        #[arg(long)]
-        tenant: String,
     },
 }
 
@@ -97,7 +94,7 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
                 )?;
             }
         }
-        Command::Revoke { id, tenant } => {
+        Command::Revoke { tenant, id } => {
             let tenant = tenant_named(&system, &tenant).await?;
             let mut tx = system.begin().await.map_err(database)?;
             let done = offpeak_store::api_key::revoke(&mut tx, tenant.id, id)

@@ -1,4 +1,4 @@
-//! `offpeak openapi`: the document that is committed as `openapi.json`.
+//! `offpeak openapi`: the document that is committed as `docs/openapi.json`.
 
 use crate::exit::{Ended, Exit};
 use crate::output::Output;

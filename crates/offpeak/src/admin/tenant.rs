@@ -41,9 +41,7 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
                 output.value(&json!({ "id": id, "name": name }))?;
             } else {
                 output.line(&id.to_string())?;
-                output.talk(&format!(
-                    "`offpeak key create --tenant {name}` makes a key for it"
-                ));
+                output.talk(&format!("`offpeak key create {name}` makes a key for it"));
             }
         }
         Command::List => {

@@ -154,7 +154,10 @@ async fn licences(
         },
     )
     .await?;
-    output.table(&["PACKAGE", "FILE", "ANSWER", "DECLARED", "AGREES"], table)?;
+    output.table(
+        &["PACKAGE", "FILE", "CATEGORY", "DECLARED", "AGREES"],
+        table,
+    )?;
     Ok((agree, compared))
 }
 

@@ -60,7 +60,7 @@ impl Cluster {
             say(&format!(
                 "setting up a private PostgreSQL {} in {}",
                 cluster.programs.major,
-                cluster.home.display()
+                near(&cluster.home).display()
             ));
             cluster.set_up(folder, rng).await?;
         }
@@ -227,6 +227,14 @@ fn socket_folder(home: &Path) -> PathBuf {
     } else {
         Path::new("/tmp").join(format!("offpeak-{}", short_name(home)))
     }
+}
+
+/// A path for a person: from the current folder, if it is below.
+pub(super) fn near(path: &Path) -> &Path {
+    std::env::current_dir()
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok())
+        .unwrap_or(path)
 }
 
 /// The major version that a cluster was set up by.

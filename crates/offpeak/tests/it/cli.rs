@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
@@ -21,20 +21,20 @@ pub(crate) fn offpeak(folder: &Path) -> Command {
 }
 
 /// A folder to work in and a served world.
-struct Desk {
-    api: Api,
+pub(crate) struct Desk {
+    pub(crate) api: Api,
     folder: tempfile::TempDir,
 }
 
 impl Desk {
-    async fn new() -> Result<Self> {
+    pub(crate) async fn new() -> Result<Self> {
         Ok(Self {
             api: Api::new().await?,
             folder: tempfile::tempdir()?,
         })
     }
 
-    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> Result<()> {
+    pub(crate) fn file(&self, name: &str, text: impl AsRef<[u8]>) -> Result<()> {
         let path = self.folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
         Ok(std::fs::write(path, text)?)
@@ -49,23 +49,23 @@ impl Desk {
         command
     }
 
-    async fn run(&self, arguments: &[&str]) -> Result<Output> {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Result<Output> {
         Ok(self.command(arguments).output().await?)
     }
 
     /// All that can be seen of a run, with what differs from run to run masked.
-    async fn shown(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) async fn shown(&self, arguments: &[&str]) -> Result<String> {
         Ok(shown(&self.run(arguments).await?, &self.api.url))
     }
 
-    async fn shown_with(&self, arguments: &[&str], stdin: &str) -> Result<String> {
+    pub(crate) async fn shown_with(&self, arguments: &[&str], stdin: &str) -> Result<String> {
         let mut child = self
             .command(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let mut pipe = child.stdin.take().expect("a pipe");
+        let mut pipe = child.stdin.take().context("a pipe")?;
         pipe.write_all(stdin.as_bytes()).await?;
         drop(pipe);
         Ok(shown(&child.wait_with_output().await?, &self.api.url))
@@ -367,110 +367,6 @@ async fn cancels_and_retries() -> Result<()> {
     --- stderr
     error: there is no job with this id (not_found, request req_ID)
     ");
-    Ok(())
-}
-
-#[tokio::test]
-async fn what_cannot_be_sent_is_a_mistake_of_the_command_line() -> Result<()> {
-    let desk = Desk::new().await?;
-    desk.file("a.txt", "text")?;
-    desk.file("only/b.bin", [0xff, 0xfe])?;
-    insta::assert_snapshot!(desk.shown(&["submit", "a.txt"]).await?, @r"
-    exit 2
-    --- stderr
-    error: say which job type the files are for: --type summarize (`offpeak types` lists them)
-    ");
-    insta::assert_snapshot!(desk.shown(&["submit", "no*.md", "--type", "summarize"]).await?, @r#"
-    exit 2
-    --- stderr
-    error: no file matches "no*.md"
-    "#);
-    insta::assert_snapshot!(desk.shown(&["submit", "only", "--type", "summarize"]).await?, @r"
-    exit 2
-    --- stderr
-    left out only/b.bin: not UTF-8 text
-    error: no file could be sent
-    ");
-    insta::assert_snapshot!(
-        desk.shown(&["submit", "a.txt", "--type", "summarize", "--set-json", "max_words=many"]).await?,
-        @r"
-    exit 2
-    --- stderr
-    error: --set-json max_words: not JSON (for text use --set): expected value at line 1 column 1
-    "
-    );
-    insta::assert_snapshot!(desk.shown(&["submit", "a.txt", "--type", "nothing"]).await?, @r"
-    exit 3
-    --- stderr
-    1 of 1: sent
-    error: 1 fault, first in line 1: /type is not the name of a job type; GET /v1/job-types lists them; nothing was stored (invalid_lines, request req_ID)
-      line 1: /type: is not the name of a job type; GET /v1/job-types lists them
-    ");
-    assert_eq!(
-        desk.api
-            .world
-            .number("SELECT count(*) FROM offpeak.job")
-            .await?,
-        0
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn ndjson_comes_by_stdin_and_its_faults_are_named() -> Result<()> {
-    let desk = Desk::new().await?;
-    let good = r#"{"type":"summarize","input":{"text":"A text."}}"#;
-    let lines = format!("{good}\n{{\"type\":\"summarize\",\"input\":{{}}}}\nnonsense\n{good}\n");
-    insta::assert_snapshot!(desk.shown_with(&["submit", "-"], &lines).await?, @r"
-    exit 3
-    --- stderr
-    error: 2 faults, first in line 2: /input/text is required; nothing was stored (invalid_lines, request req_ID)
-      line 2: /input/text: is required
-      line 3: is not valid JSON: expected ident (column 2)
-    ");
-    insta::assert_snapshot!(desk.shown_with(&["submit", "-", "--partial"], &lines).await?, @r"
-    exit 1
-    --- stdout
-    grp_ID
-    --- stderr
-    skipped line 2: /input/text is required
-    skipped line 3:  is not valid JSON: expected ident (column 2)
-    2 jobs accepted
-    follow them with `offpeak watch grp_ID`
-    ");
-    insta::assert_snapshot!(
-        desk.shown_with(&["submit", "-", "--type", "summarize"], &lines).await?, @r"
-    exit 2
-    --- stderr
-    error: a line of NDJSON is a whole job: --type, --set and --set-json go with files
-    "
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_same_key_submits_once() -> Result<()> {
-    let desk = Desk::new().await?;
-    desk.file("a.txt", "text")?;
-    let arguments = [
-        "submit",
-        "a.txt",
-        "--type",
-        "summarize",
-        "--idempotency-key",
-        "once",
-    ];
-    let first = desk.run(&arguments).await?;
-    let second = desk.run(&arguments).await?;
-    assert_eq!(first.stdout, second.stdout);
-    assert!(String::from_utf8(second.stderr)?.contains("submitted before"));
-    assert_eq!(
-        desk.api
-            .world
-            .number("SELECT count(*) FROM offpeak.job")
-            .await?,
-        1
-    );
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod api_walls;
 mod books;
 mod chaos;
 mod cli;
+mod cli_submit;
 mod private;
 mod walls;
 mod worker;
