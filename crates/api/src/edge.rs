@@ -1,9 +1,9 @@
-//! What stands around every route: the request's id, its span and metrics, a
-//! panic turned into a problem, patience with a refused body, and the body of
-//! every problem.
+//! What stands around every route: the request's id, its span, metrics and
+//! bound in time, a panic turned into a problem, patience with a refused body,
+//! and the body of every problem.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -18,6 +18,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use rand::RngExt;
+use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
@@ -27,6 +28,16 @@ use crate::linger::linger;
 use crate::state::rng;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Time from a request's head to its answer's head, at most; a slow client's
+/// 32 MB have to come in within it.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// What takes as long as its input is long, in transactions that are short.
+const UNBOUNDED: [&str; 3] = [
+    "/v1/jobs/bulk",
+    "/v1/groups/{id}/cancel",
+    "/v1/groups/{id}/retry",
+];
 
 /// Requests by route, never by path: a path holds ids.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -129,7 +140,17 @@ async fn observe(Extract(state): Extract<State>, request: Request, next: Next) -
         .and_then(|id| id.0.to_str().ok());
     let span = tracing::info_span!("request", id, method, route);
     let began = Instant::now();
-    let response = next.run(request).instrument(span.clone()).await;
+    let answer = next.run(request).instrument(span.clone());
+    // A database that is silent without closing its connections would hold the
+    // client for ever. Its transaction is rolled back, or was committed: then
+    // the same idempotency key finds what it made.
+    let response = if UNBOUNDED.contains(&route.as_str()) {
+        answer.await
+    } else {
+        timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
+            Error::new(Code::Unavailable, "the answer took too long; try again").into_response()
+        })
+    };
     let (status, took) = (response.status().as_u16(), began.elapsed());
     span.in_scope(|| {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -165,8 +186,16 @@ fn minted() -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_id, minted};
+    use super::{UNBOUNDED, is_id, minted};
     use axum::http::HeaderValue;
+
+    #[test]
+    fn the_unbounded_routes_are_routes() {
+        let document = serde_json::to_value(crate::openapi()).unwrap();
+        for route in UNBOUNDED {
+            assert!(document["paths"][route]["post"].is_object(), "{route}");
+        }
+    }
 
     #[test]
     fn ids_of_others_are_kept_when_they_are_harmless() {
