@@ -1,4 +1,7 @@
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -39,7 +42,7 @@ pub struct JobRequest {
 }
 
 /// Order of jobs within one tenant's queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// After the others.
@@ -51,9 +54,33 @@ pub enum Priority {
     High,
 }
 
+/// By hand: the derived form would also read `{"high":null}`.
+impl<'de> Deserialize<'de> for Priority {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = Cow::<'de, str>::deserialize(deserializer)?;
+        match word.as_ref() {
+            "low" => Ok(Self::Low),
+            "normal" => Ok(Self::Normal),
+            "high" => Ok(Self::High),
+            other => Err(D::Error::unknown_variant(other, &["low", "normal", "high"])),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::JobRequest;
+    use super::{JobRequest, Priority};
+
+    #[test]
+    fn a_priority_is_one_word() {
+        for priority in [Priority::Low, Priority::Normal, Priority::High] {
+            let text = serde_json::to_string(&priority).unwrap();
+            assert_eq!(serde_json::from_str::<Priority>(&text).unwrap(), priority);
+        }
+        for other in [r#"{"high":null}"#, r#""High""#, "1", "null", r#""\ud800""#] {
+            assert!(serde_json::from_str::<Priority>(other).is_err(), "{other}");
+        }
+    }
 
     #[test]
     fn what_is_not_known_is_refused_and_named() {
