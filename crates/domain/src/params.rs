@@ -85,7 +85,12 @@ pub fn check(body: &[u8]) -> Result<Checked, Vec<FieldError>> {
     let whole: &RawValue =
         serde_json::from_str(text).map_err(|error| vec![FieldError::syntax(&error)])?;
     let Ok(shape::Fields(fields)) = serde_json::from_str(whole.get()) else {
-        return Err(vec![FieldError::new("", "must be a JSON object")]);
+        let message = if whole.get().starts_with('{') {
+            "names a field with a lone surrogate"
+        } else {
+            "must be a JSON object"
+        };
+        return Err(vec![FieldError::new("", message)]);
     };
 
     let mut errors = Vec::new();
@@ -97,6 +102,11 @@ pub fn check(body: &[u8]) -> Result<Checked, Vec<FieldError>> {
         }
         if let Some((_, why)) = FORBIDDEN.iter().find(|(forbidden, _)| forbidden == name) {
             errors.push(FieldError::new(at(), *why));
+        }
+        // One such text makes a whole batch's body unreadable.
+        if shape::has_lone_surrogate(value.get()) {
+            let message = "holds a lone surrogate, half of a character: \\ud800 to \\udfff";
+            errors.push(FieldError::new(at(), message));
         }
         if name == "stream" && value.get() != "false" {
             errors.push(FieldError::new(
@@ -140,7 +150,7 @@ fn max_tokens(value: Option<&RawValue>, errors: &mut Vec<FieldError>) -> Option<
     if good.is_none() {
         errors.push(FieldError::new(
             "/max_tokens",
-            "must be an integer of at least 1",
+            "must be a whole number from 1 to 18446744073709551615",
         ));
     }
     good
@@ -187,7 +197,7 @@ fn messages(value: Option<&RawValue>, errors: &mut Vec<FieldError>) {
         let Ok(message) = serde_json::from_str::<Message<'_>>(message.get()) else {
             errors.push(FieldError::new(
                 at,
-                "must be an object with role and content",
+                "must be an object with role and content, each once",
             ));
             continue;
         };
@@ -304,7 +314,7 @@ mod tests {
         {"model":}   not valid JSON (line 1, column 10)
         {} {}        not valid JSON (line 1, column 4)
         {}           /model: must be the name of a model, of 1 to 128 bytes
-        /max_tokens: must be an integer of at least 1
+        /max_tokens: must be a whole number from 1 to 18446744073709551615
         /messages: must be an array of at least one message
         "#);
         assert!(faults(&"[".repeat(5_000_000)).contains("nested deeper"));
@@ -321,15 +331,15 @@ mod tests {
         ];
         insta::assert_snapshot!(bodies.map(faults).join("\n\n"), @r#"
         /model: must be the name of a model, of 1 to 128 bytes
-        /max_tokens: must be an integer of at least 1
+        /max_tokens: must be a whole number from 1 to 18446744073709551615
         /messages: must be an array of at least one message
 
         /model: must be the name of a model, of 1 to 128 bytes
-        /max_tokens: must be an integer of at least 1
+        /max_tokens: must be a whole number from 1 to 18446744073709551615
         /messages: must be an array of at least one message
 
-        /max_tokens: must be an integer of at least 1
-        /messages/0: must be an object with role and content
+        /max_tokens: must be a whole number from 1 to 18446744073709551615
+        /messages/0: must be an object with role and content, each once
         /messages/1/role: must be "user", "assistant" or "system"
         /messages/2/content: must be a string or an array of blocks
         /messages/3/role: must be "user", "assistant" or "system"
@@ -370,6 +380,15 @@ mod tests {
         /messages/0/content/3/content/0/citations: text in a user message cannot have citations since API version 2026-10-21
         /messages/1/content/1: a document cannot stand in an assistant message since API version 2026-10-21
         ");
+    }
+
+    #[test]
+    fn half_a_character_is_refused_where_it_stands() {
+        let extra = r#","system":"\ud83d\ude00","stop_sequences":["\ude00"]"#;
+        insta::assert_snapshot!(faults(&with(extra)),
+            @r"/stop_sequences: holds a lone surrogate, half of a character: \ud800 to \udfff");
+        insta::assert_snapshot!(faults(&with(r#","\ud800":1"#)),
+            @"names a field with a lone surrogate");
     }
 
     #[test]

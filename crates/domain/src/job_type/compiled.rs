@@ -61,7 +61,7 @@ impl Compiled {
             );
         }
         let input = schema::compile(&job_type.input_schema)
-            .map_err(|message| fault("/input_schema", message));
+            .map_err(|error| fault(&format!("/input_schema{}", error.pointer), error.message));
         let known = |name: &str| properties.iter().any(|(property, _)| property == name);
 
         let template =
@@ -80,8 +80,8 @@ impl Compiled {
                     "must be the schema of an object".to_owned(),
                 );
             }
-            if let Err(message) = schema::compile(&placeholder::without(output_schema)) {
-                fault("/output_schema", message);
+            if let Err(error) = schema::compile(&placeholder::without(output_schema)) {
+                fault(&format!("/output_schema{}", error.pointer), error.message);
             }
             for pointer in placeholder::pointers(output_schema) {
                 if !placeholder::property(pointer).is_some_and(|name| known(&name)) {

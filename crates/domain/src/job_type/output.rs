@@ -102,5 +102,6 @@ impl OutputChecker {
 
 fn compile(schema: &str) -> Result<Validator, String> {
     let schema = serde_json::from_str(schema).map_err(|_| "is nested too deeply".to_owned())?;
-    schema::compile(&schema)
+    // Where it is wrong would quote the schema's own names.
+    schema::compile(&schema).map_err(|error| error.message)
 }

@@ -25,18 +25,21 @@ const NOT_FOLLOWED: [&str; 5] = [
     "$recursiveRef",
 ];
 
-/// Compiles a schema, or says in one sentence why not.
+/// Compiles a schema, or says in one sentence where and why not.
 ///
 /// References must be local and must not lead back to where they stand: a
 /// validator would follow such a loop until its stack ends, and the models'
 /// structured outputs know no recursion either. Nor may they fan out so far
 /// that to follow them all would take for ever. Patterns run in linear time.
-pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
-    refuse_endless(schema)?;
+pub(super) fn compile(schema: &Value) -> Result<Validator, FieldError> {
+    refuse_endless(schema).map_err(|message| FieldError::new("", message))?;
     jsonschema::options()
         .with_pattern_options(PatternOptions::regex())
         .build(schema)
-        .map_err(|error| format!("is not a valid JSON Schema: {}", error.masked()))
+        .map_err(|error| {
+            let message = format!("is not a valid JSON Schema: {}", error.masked());
+            FieldError::new(error.instance_path().to_string(), message)
+        })
 }
 
 /// What is wrong with `instance`, at most twenty faults. The messages speak of

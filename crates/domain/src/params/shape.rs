@@ -64,9 +64,56 @@ pub(super) fn depth(text: &str) -> usize {
     deepest
 }
 
+/// Whether some escape of valid JSON text is half of a surrogate pair without
+/// its other half.
+pub(super) fn has_lone_surrogate(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        rest = &rest[at..];
+        let used = match unit(rest) {
+            None => 2, // another escape
+            Some(0xd800..=0xdbff) => match rest.get(6..).and_then(unit) {
+                Some(0xdc00..=0xdfff) => 12,
+                _ => return true,
+            },
+            Some(0xdc00..=0xdfff) => return true,
+            Some(_) => 6,
+        };
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    false
+}
+
+/// The UTF-16 unit of the `\uXXXX` that `text` begins with.
+fn unit(text: &[u8]) -> Option<u16> {
+    let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::depth;
+    use super::{depth, has_lone_surrogate};
+
+    #[test]
+    fn half_a_pair_is_found() {
+        for good in [
+            r#""""#,
+            r#""a\\ud800""#,
+            r#""\uD83D\uDE00\n""#,
+            r#""\u00e9""#,
+        ] {
+            assert!(!has_lone_surrogate(good), "{good}");
+        }
+        for bad in [
+            r#""\ud800""#,
+            r#""\uDFFF""#,
+            r#""\ud800\ud800""#,
+            r#""\ud800\n""#,
+            r#"["\\\udc00"]"#,
+        ] {
+            assert!(has_lone_surrogate(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn depth_ignores_strings() {
