@@ -14,6 +14,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::error::{Code, Error, Result, fault};
+use crate::json;
 
 /// Bytes of one job's body or line, at most.
 pub(crate) const MAX_BYTES: usize = 32_000_000;
@@ -55,9 +56,8 @@ pub(crate) fn expect_media_type(
     expected: &str,
     fits: impl Fn(&str) -> bool,
 ) -> Result<()> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && encoding != "identity"
-    {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Error::new(
             Code::WrongMediaType,
             "send the body uncompressed",
@@ -73,14 +73,25 @@ pub(crate) fn expect_media_type(
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    if fits(&essence) {
-        Ok(())
-    } else {
-        Err(Error::new(
+    if !fits(&essence) {
+        return Err(Error::new(
             Code::WrongMediaType,
             format!("send `content-type: {expected}`"),
-        ))
+        ));
     }
+    let other_charset = given.split(';').skip(1).any(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim().trim_matches('"').to_ascii_lowercase();
+        name.trim().eq_ignore_ascii_case("charset")
+            && !["utf-8", "utf8", "us-ascii"].contains(&value.as_str())
+    });
+    if other_charset {
+        return Err(Error::new(
+            Code::WrongMediaType,
+            "send the body in UTF-8, the only charset of JSON",
+        ));
+    }
+    Ok(())
 }
 
 /// What a body's field must be, to say it when it is something else.
@@ -132,9 +143,16 @@ pub(crate) fn parse<T: DeserializeOwned>(
 }
 
 fn syntax(text: &str, error: &serde_json::Error) -> FieldError {
+    if text.trim_ascii().is_empty() {
+        return fault("", "invalid_json", "is empty; it must be a JSON object");
+    }
     let (line, column) = (error.line(), error.column());
     let what = error.to_string();
-    let what = what.split(" at line ").next().unwrap_or_default();
+    let what = if error.is_eof() {
+        "it ends too early"
+    } else {
+        what.split(" at line ").next().unwrap_or_default()
+    };
     // Within one line of a bulk body "line 1" would mislead.
     let place = if text.contains('\n') {
         format!("line {line}, column {column}")
@@ -150,7 +168,12 @@ fn syntax(text: &str, error: &serde_json::Error) -> FieldError {
 
 fn faults(text: &str, fields: &[Field]) -> Vec<FieldError> {
     let Ok(Members(members)) = serde_json::from_str(text) else {
-        return vec![fault("", "wrong_type", "must be a JSON object")];
+        // An object is here only when one of its names is no text.
+        return vec![if text.trim_start().starts_with('{') {
+            fault("", "invalid_text", "names a field with a lone surrogate")
+        } else {
+            fault("", "wrong_type", "must be a JSON object")
+        }];
     };
     let names = || {
         fields
@@ -173,10 +196,12 @@ fn faults(text: &str, fields: &[Field]) -> Vec<FieldError> {
                 format!("is not known; the fields are {}", names()),
             )),
             Some(field) if !(field.fits)(value.get()) => {
-                faults.push(fault(
-                    at,
-                    "wrong_type",
-                    format!("must be {}", field.expected),
+                faults.push(json::read(value.get()).err().map_or_else(
+                    || {
+                        let message = format!("must be {}", field.expected);
+                        fault(at.clone(), "wrong_type", message)
+                    },
+                    |unreadable| unreadable.under(&at),
                 ));
             }
             Some(_) => {}
@@ -195,8 +220,18 @@ fn faults(text: &str, fields: &[Field]) -> Vec<FieldError> {
     faults
 }
 
+/// Refuses a body in which some object, however deep, has a name twice.
+pub(crate) fn expect_unique(bytes: &[u8]) -> std::result::Result<(), Vec<FieldError>> {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match json::read(text) {
+        Ok(_) => Ok(()),
+        Err(unreadable) => Err(vec![unreadable.under("")]),
+    }
+}
+
 /// JSON pointer to a member, cut where a client's name for it is endless.
-fn pointer(name: &str) -> String {
+pub(crate) fn pointer(name: &str) -> String {
     let name: String = name.chars().take(64).collect();
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
@@ -269,9 +304,9 @@ mod tests {
         insta::assert_snapshot!(faults("{\n \"type\": \"a\",\n}"),
             @" invalid_json: is not valid JSON: trailing comma (line 3, column 1)");
         insta::assert_snapshot!(faults(r#"{"type":"a""#),
-            @" invalid_json: is not valid JSON: EOF while parsing an object (column 11)");
+            @" invalid_json: is not valid JSON: it ends too early (column 11)");
         insta::assert_snapshot!(faults(""),
-            @" invalid_json: is not valid JSON: EOF while parsing a value (column 0)");
+            @" invalid_json: is empty; it must be a JSON object");
         insta::assert_snapshot!(
             parse::<JobRequest>(b"{\"user\":\"\xff\"}", FIELDS).unwrap_err()[0].message.clone(),
             @"is not UTF-8 from byte 9 on");
@@ -294,6 +329,8 @@ mod tests {
         };
         assert!(check("application/json; charset=utf-8").is_ok());
         assert!(check("Application/JSON").is_ok());
+        assert!(check("application/json; v=1; CharSet=\"UTF-8\"").is_ok());
+        assert!(check("application/json; charset=iso-8859-1").is_err());
         assert!(check("application/x-www-form-urlencoded").is_err());
         assert!(expect_media_type(&HeaderMap::new(), "", |_| false).is_ok());
     }

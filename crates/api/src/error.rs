@@ -121,14 +121,13 @@ impl Error {
         .find(|code| !faults.is_empty() && only(*code))
         .unwrap_or(Code::InvalidInput);
         let detail = match faults.as_slice() {
-            [one] if one.field.is_empty() => format!("the body {}", one.message),
-            [one] => format!("{}: {}", one.field, one.message),
-            many => format!("{} fields are wrong", many.len()),
+            [] => "breaks a rule".to_owned(),
+            [one] => said(one),
+            [first, ..] => format!("{} faults, the first: {}", faults.len(), said(first)),
         };
         Self::new(code, detail).with(faults)
     }
 
-    #[cfg(test)]
     pub(crate) fn code(&self) -> Code {
         self.code
     }
@@ -149,6 +148,15 @@ impl Error {
             errors: self.faults.clone(),
             error_count: self.fault_count,
         }
+    }
+}
+
+/// A fault in one sentence.
+fn said(fault: &FieldError) -> String {
+    if fault.field.is_empty() {
+        format!("the body {}", fault.message)
+    } else {
+        format!("{}: {}", fault.field, fault.message)
     }
 }
 

@@ -24,10 +24,37 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let unreadable = || {
+            let detail = "the query string is not UTF-8 when its percent signs are decoded";
+            Error::new(Code::InvalidQuery, detail)
+        };
+        if !is_text(parts.uri.query().unwrap_or_default()) {
+            return Err(unreadable());
+        }
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|_| Error::new(Code::InvalidQuery, "the query string cannot be read"))?;
+            .map_err(|_| unreadable())?;
         Ok(Self::from(pairs.0))
     }
+}
+
+/// Whether percent-encoded bytes are UTF-8. The decoder would put U+FFFD where
+/// they are not, and a label would be stored that nobody sent.
+fn is_text(query: &str) -> bool {
+    let mut bytes = Vec::with_capacity(query.len());
+    let mut rest = query.as_bytes();
+    while let [first, after @ ..] = rest {
+        let pair = after.first_chunk::<2>().filter(|_| *first == b'%');
+        let decoded = pair
+            .and_then(|pair| std::str::from_utf8(pair).ok())
+            .and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        bytes.push(decoded.unwrap_or(*first));
+        rest = if decoded.is_some() {
+            &after[2..]
+        } else {
+            after
+        };
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 impl From<Vec<(String, String)>> for Query {
@@ -41,7 +68,8 @@ impl From<Vec<(String, String)>> for Query {
 }
 
 impl Query {
-    /// The text of a parameter; empty counts as not given.
+    /// The text of a parameter; empty counts as not given. PostgreSQL has no
+    /// U+0000: nothing that was ever stored could be found by it.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
         let mut values = Vec::new();
@@ -56,7 +84,13 @@ impl Query {
             self.faults
                 .push(fault(name, "duplicate", "is given more than once"));
         }
-        values.pop().filter(|value| !value.is_empty())
+        let value = values.pop().filter(|value| !value.is_empty())?;
+        if value.contains('\0') {
+            let message = "must not contain the character U+0000";
+            self.faults.push(fault(name, "invalid_text", message));
+            return None;
+        }
+        Some(value)
     }
 
     /// A parameter that `parse` understands; otherwise `expected` says what it
@@ -127,7 +161,10 @@ impl Query {
         match self.faults.as_slice() {
             [] => Ok(()),
             [first, ..] => {
-                let detail = format!("{} {}", first.field, first.message);
+                let mut detail = format!("{} {}", first.field, first.message);
+                if self.faults.len() > 1 {
+                    detail = format!("{} faults, the first: {detail}", self.faults.len());
+                }
                 Err(Error::new(Code::InvalidQuery, detail).with(self.faults))
             }
         }
@@ -136,7 +173,7 @@ impl Query {
 
 #[cfg(test)]
 mod tests {
-    use super::Query;
+    use super::{Query, is_text};
 
     fn query(pairs: &[(&str, &str)]) -> Query {
         let pairs: Vec<_> = pairs
@@ -170,6 +207,16 @@ mod tests {
                 ("stat", "unknown_parameter")
             ]
         );
+    }
+
+    #[test]
+    fn percent_signs_hide_no_broken_text() {
+        for good in ["", "a=%C3%A9&b=%", "a=%zz", "a=%2", "é=%00"] {
+            assert!(is_text(good), "{good}");
+        }
+        for bad in ["a=%ff", "a=%C3&b=%A9", "a=%ED%A0%80", "a=%c0%80"] {
+            assert!(!is_text(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub(crate) fn routes() -> Router<State> {
     ),
 )]
 pub(crate) async fn handle(caller: Caller, mut query: Query) -> Result<axum::Json<UsageReport>> {
-    let day = |text: &str| Date::parse(text, DAY).ok();
+    // PostgreSQL knows fewer years than the parser.
+    let day = |text: &str| Date::parse(text, DAY).ok().filter(|day| day.year() > 0);
     let from = query.parsed("from", "a day, as in 2026-11-01", day);
     let to = query.parsed("to", "a day, as in 2026-11-01", day);
     let mut by = query.words("by", "day, model, type, user", |word| match word {
@@ -60,7 +61,7 @@ pub(crate) async fn handle(caller: Caller, mut query: Query) -> Result<axum::Jso
     let to = to.unwrap_or(as_of.date());
     let from = from.unwrap_or_else(|| to.saturating_sub(Duration::days(29)));
     if from > to || (to - from).whole_days() >= MAX_DAYS {
-        let message = format!("must not be after `to`, nor {MAX_DAYS} days before it");
+        let message = format!("must not be after `to`, and a report is of at most {MAX_DAYS} days");
         query.refuse(fault("from", "invalid_value", message));
     }
     query.end()?;

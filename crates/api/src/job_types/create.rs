@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::view;
 use crate::State;
-use crate::body::{Field, Json, parse, reads_as};
+use crate::body::{Field, Json, expect_unique, parse, reads_as};
 use crate::caller::Caller;
 use crate::error::{Code, Error, Result, fault};
 use crate::jobs::unknown_model;
@@ -38,7 +38,7 @@ const FIELDS: &[Field] = &[
     },
     Field {
         name: "max_tokens",
-        expected: "a whole number from 1",
+        expected: "a whole number from 1 to 300000",
         required: true,
         fits: reads_as::<u32>,
     },
@@ -93,6 +93,7 @@ pub(crate) async fn handle(
         return Err(Error::new(Code::TooLarge, detail));
     }
     let request: JobTypeRequest = parse(&body, FIELDS).map_err(Error::input)?;
+    expect_unique(&body).map_err(Error::input)?;
     let mut definition = definition(request);
     check(&state, &definition)?;
 

@@ -3,7 +3,7 @@ use offpeak_wire::{JobType, Problem};
 
 use super::view;
 use crate::caller::Caller;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::query::Query;
 use crate::segment::Segment;
 
@@ -29,7 +29,10 @@ pub(crate) async fn handle(
         text.parse().ok().filter(|version| *version > 0)
     });
     query.end()?;
-    let none = || Error::not_found("job type");
+    let none = || {
+        let detail = "there is no job type with this name, or none of this version";
+        Error::new(Code::NotFound, detail)
+    };
     if name.contains('\0') {
         return Err(none());
     }

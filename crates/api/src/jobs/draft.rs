@@ -13,7 +13,7 @@ use crate::State;
 use crate::body::MAX_BYTES;
 use crate::caller::Caller;
 use crate::error::{Result, fault};
-use crate::json::compact;
+use crate::json::{self, compact};
 use crate::text::{self, MAX_LABEL};
 
 /// Bytes of `metadata`, at most, white space aside.
@@ -132,12 +132,9 @@ impl<'a> Drafting<'a> {
         let Some(input) = input else {
             return Ok(Err(vec![fault("/input", "missing_field", "is missing")]));
         };
-        let Ok(input) = serde_json::from_str::<Value>(input.get()) else {
-            return Ok(Err(vec![fault(
-                "/input",
-                "invalid_text",
-                "cannot be read: it is nested too deeply, or holds a lone surrogate",
-            )]));
+        let input = match json::read(input.get()) {
+            Ok(input) => input,
+            Err(unreadable) => return Ok(Err(vec![unreadable.under("/input")])),
         };
         if let Err(broken) = compiled.check_input(&input) {
             let faults = broken.into_iter().map(|broken| {
@@ -265,7 +262,7 @@ fn metadata(raw: &RawValue) -> std::result::Result<String, FieldError> {
         let message = format!("must be at most {MAX_METADATA} bytes");
         return Err(fault("/metadata", "too_long", message));
     }
-    match serde_json::from_str::<Value>(&text) {
+    match json::read(&text) {
         Ok(value @ Value::Object(_)) if !holds_nul(&value) => Ok(text),
         Ok(Value::Object(_)) => Err(fault(
             "/metadata",
@@ -273,11 +270,7 @@ fn metadata(raw: &RawValue) -> std::result::Result<String, FieldError> {
             "must not contain the character U+0000",
         )),
         Ok(_) => Err(fault("/metadata", "wrong_type", "must be an object")),
-        Err(_) => Err(fault(
-            "/metadata",
-            "invalid_text",
-            "cannot be read: it is nested too deeply, or holds a lone surrogate",
-        )),
+        Err(unreadable) => Err(unreadable.under("/metadata")),
     }
 }
 
@@ -319,6 +312,7 @@ mod tests {
         assert_eq!(code(r#"{"a":["\u0000"]}"#), "invalid_text");
         assert_eq!(code(r#"{"\u0000":1}"#), "invalid_text");
         assert_eq!(code(r#"{"a":"\ud800"}"#), "invalid_text");
+        assert_eq!(code(r#"{"a":{"b":1,"b":2}}"#), "duplicate_field");
         assert_eq!(
             code(&format!(r#"{{"a":"{}"}}"#, "x".repeat(17_000))),
             "too_long"

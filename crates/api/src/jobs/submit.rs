@@ -12,6 +12,7 @@ use super::{FIELDS, idempotency_key, view};
 use crate::body::{Json, parse};
 use crate::caller::Caller;
 use crate::error::{Error, Result, fault};
+use crate::query::Query;
 use crate::state::rng;
 use crate::text::{self, MAX_KEY};
 use crate::{State, error};
@@ -38,8 +39,10 @@ pub(crate) async fn handle(
     Extract(state): Extract<State>,
     caller: Caller,
     headers: HeaderMap,
+    query: Query,
     Json(body): Json,
 ) -> Result<Response> {
+    query.end()?;
     let header_key = idempotency_key(&headers)?;
     let request: JobRequest = parse(&body, FIELDS).map_err(Error::input)?;
     let key = one_key(header_key, request.idempotency_key.clone())?;

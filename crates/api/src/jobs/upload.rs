@@ -110,8 +110,18 @@ impl<'a> Upload<'a> {
     /// Takes every line, and says what became of them: the answer, and whether
     /// it repeats an earlier one.
     pub(super) async fn run(mut self, mut lines: Lines) -> Result<BulkAnswer> {
-        while let Some(line) = lines.next().await? {
-            self.take(line, lines.at()).await?;
+        loop {
+            match lines.next().await {
+                Ok(Some(line)) => self.take(line, lines.at()).await?,
+                Ok(None) => break,
+                Err(error) => {
+                    // A key may go on with the same body, unless that is too long.
+                    if self.options.key.is_none() || error.code() == Code::TooLarge {
+                        self.drop_staged().await?;
+                    }
+                    return Err(error);
+                }
+            }
         }
         let at = lines.at();
         if at.number < self.earlier.lines {
@@ -242,15 +252,21 @@ impl<'a> Upload<'a> {
         Ok(id)
     }
 
-    /// Drops what was staged, which nobody has seen, and says why.
-    async fn refuse(self, jobs: u64) -> Result<Error> {
-        if let Some(group) = self.group {
-            let mut tx = self.caller.begin().await?;
-            if !group::drop(&mut tx, group, &self.staged).await? {
-                return Err(Store::KeyBusy.into());
-            }
-            tx.commit().await?;
+    /// Drops what was staged, which nobody has seen: it is tidied away later.
+    async fn drop_staged(&self) -> Result<()> {
+        let Some(group) = self.group.filter(|_| !self.finished) else {
+            return Ok(());
+        };
+        let mut tx = self.caller.begin().await?;
+        if !group::drop(&mut tx, group, &self.staged).await? {
+            return Err(Store::KeyBusy.into());
         }
+        Ok(tx.commit().await?)
+    }
+
+    /// Drops what was staged, and says why.
+    async fn refuse(self, jobs: u64) -> Result<Error> {
+        self.drop_staged().await?;
         let (code, detail) = match self.faults.first() {
             None => (
                 Code::NoJobs,
