@@ -209,7 +209,7 @@ async fn what_is_wrong_is_named_and_nothing_stored() -> Result<()> {
     schema: missing: 422 invalid_input "/input/categories" "schema_violation"
     schema: type: 422 invalid_input "/input/categories" "schema_violation"
     schema: extra: 422 invalid_input "/input" "schema_violation"
-    surrogate: 422 invalid_input "/input" "invalid_text"
+    surrogate: 422 invalid_input "/input/text" "invalid_text"
     unknown model: 422 unknown_model "/params/model" "unknown_model"
     temperature: 422 invalid_input "/params/temperature" "invalid_params"
     stream: 422 invalid_input "/params/stream" "invalid_params"

@@ -7,6 +7,7 @@ mod api_end;
 mod api_submit;
 mod api_types;
 mod api_walls;
+mod bad_input;
 mod books;
 mod chaos;
 mod cli;
