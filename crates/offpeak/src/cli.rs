@@ -9,19 +9,22 @@ use crate::exit::{EXIT_CODES, Ended, Exit, Failure};
 use crate::output::Output;
 use crate::{admin, client, demo, dev, log, serve, signals};
 
+/// Options that every command takes.
+const EVERYWHERE: &str = "With every command";
+
 /// Half-price Claude jobs: hand in patient work over HTTP, get it done in
 /// Anthropic's message batches.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
     /// The configuration file (default: ./offpeak.toml, if there is one)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The data folder of `offpeak dev` (default: .offpeak)
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Print JSON for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     #[command(subcommand)]
     command: Command,
@@ -88,7 +91,7 @@ async fn run_dev(config: &Config, environment: &Environment, output: Output) -> 
     let say = move |line: &str| output.talk(line);
     let starting = dev::Dev::start(config, environment, &say);
     let mut dev = tokio::select! {
-        started = starting => started.map_err(Failure::usage)?,
+        started = starting => started.map_err(Failure::start)?,
         () = signals::stop() => return Ok(Exit::Interrupted),
     };
     greet(&dev, config, output)?;

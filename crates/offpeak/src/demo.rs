@@ -50,7 +50,7 @@ pub async fn run(
     }
     let say = move |line: &str| output.talk(line);
     let mut dev = tokio::select! {
-        started = Dev::start(&config, environment, &say) => started.map_err(Failure::usage)?,
+        started = Dev::start(&config, environment, &say) => started.map_err(Failure::start)?,
         () = signals::stop() => return Ok(Exit::Interrupted),
     };
     let target = dev.target.clone();

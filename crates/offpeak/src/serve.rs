@@ -12,7 +12,7 @@ use crate::{seed, signals};
 
 /// Runs until SIGTERM or Ctrl-C, then stops in order.
 pub async fn run(config: &Config, output: Output) -> Ended {
-    let mut engine = start(config, output).await.map_err(Failure::usage)?;
+    let mut engine = start(config, output).await.map_err(Failure::start)?;
     let ended = tokio::select! {
         () = signals::stop() => Ok(Exit::Ok),
         error = engine.broke() => Err(Failure::server(error)),
@@ -35,6 +35,10 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
         .transpose()?;
     let store = store_options(config, config.database_url()?)?;
     let system = System::new(&store);
+    system
+        .now()
+        .await
+        .context("the database does not answer: check DATABASE_URL")?;
     seed::job_types(&system)
         .await
         .context("the database is not ready for this version: run `offpeak migrate`")?;
@@ -62,10 +66,10 @@ pub fn store_options(
     url: &SecretString,
 ) -> anyhow::Result<offpeak_store::Options> {
     // The library's own error would quote the URL, with its password.
-    let connect =
-        url.expose_secret().parse().ok().context(
-            "DATABASE_URL is not of the form postgres://user:password@host:port/database",
-        )?;
+    let connect = Some(url.expose_secret())
+        .filter(|text| text.starts_with("postgres://") || text.starts_with("postgresql://"))
+        .and_then(|text| text.parse().ok())
+        .context("DATABASE_URL is not of the form postgres://user:password@host:port/database")?;
     let mut options = offpeak_store::Options::new(connect);
     options.max_connections = config.database.max_connections;
     Ok(options)
