@@ -86,6 +86,12 @@ impl Error {
         }
     }
 
+    /// Whether the database refused the very values: they will never fit.
+    pub fn is_about_data(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(db))
+            if db.code().is_some_and(|code| code.starts_with("22") || code.starts_with("54")))
+    }
+
     /// Whether the cause is that the server's disk is full.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(db)) if db.code().as_deref() == Some("53100"))

@@ -12,5 +12,7 @@ mod chaos;
 mod cli;
 mod cli_submit;
 mod private;
+mod queue;
+mod rescue;
 mod walls;
 mod worker;
