@@ -89,10 +89,9 @@ pub async fn run(cli: Cli, environment: Environment) -> Ended {
 
 async fn run_dev(config: &Config, environment: &Environment, output: Output) -> Ended {
     let say = move |line: &str| output.talk(line);
-    let starting = dev::Dev::start(config, environment, &say);
-    let mut dev = tokio::select! {
-        started = starting => started.map_err(Failure::start)?,
-        () = signals::stop() => return Ok(Exit::Interrupted),
+    let started = dev::Dev::start_unless_stopped(config, environment, &say).await?;
+    let Some(mut dev) = started else {
+        return Ok(Exit::Interrupted);
     };
     greet(&dev, config, output)?;
     let ended = tokio::select! {
