@@ -73,6 +73,10 @@ impl Failure {
                 text.push_str(&next);
             }
             last = next;
+            // It says what it stands on itself.
+            if cause.is::<offpeak_store::Error>() {
+                break;
+            }
         }
         text
     }
