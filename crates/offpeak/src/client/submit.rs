@@ -84,7 +84,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
     let submitted = tokio::select! {
         submitted = sending => submitted,
         _ = tokio::signal::ctrl_c() => {
-            output.talk(&format!("stopped; nothing was submitted. {}", resume(&key)));
+            output.talk(&format!("stopped before the server had taken it all. {}", resume(&key)));
             return Ok(Exit::Interrupted);
         }
     };
