@@ -24,10 +24,15 @@ pub async fn run(config: &Config, output: Output) -> Ended {
 
 async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
     let role = config.server.role;
-    let listener = if role.has_api() {
-        Some(engine::listen(&config.server.listen).await?)
-    } else {
-        None
+    let listener = match engine::listen(&config.server.listen).await {
+        Ok(listener) => Some(listener),
+        // Beside an API on the same machine the address is that one's, and work
+        // goes on without anybody looking at it.
+        Err(error) if !role.has_api() => {
+            output.talk(&format!("no /metrics and /healthz here: {error:#}"));
+            None
+        }
+        Err(error) => return Err(error),
     };
     let address = listener
         .as_ref()
@@ -54,7 +59,12 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
     })
     .await?;
     match address {
-        Some(address) => output.talk(&format!("offpeak listens on http://{address}")),
+        Some(address) if role.has_api() => {
+            output.talk(&format!("offpeak listens on http://{address}"));
+        }
+        Some(address) => output.talk(&format!(
+            "offpeak's worker runs; /metrics and /healthz are on http://{address}"
+        )),
         None => output.talk("offpeak's worker runs"),
     }
     Ok(engine)
