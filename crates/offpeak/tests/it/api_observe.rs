@@ -1,5 +1,6 @@
 //! What a process says about itself when it answers no clients.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
+use tokio::process::Child;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::offpeak;
@@ -57,9 +59,8 @@ async fn health_and_metrics_stand_alone() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_worker_shows_its_own_metrics() -> Result<()> {
-    let world = World::new().await?;
+/// A worker on this address, and the line in which it says that it runs.
+async fn worker(world: &World, folder: &Path, listen: &str) -> Result<(Child, String)> {
     let database = world.root.connect_options();
     let socket = database.get_socket().context("a socket")?;
     let url = format!(
@@ -69,27 +70,31 @@ async fn a_worker_shows_its_own_metrics() -> Result<()> {
         database.get_database().context("a database")?,
         socket.display().to_string().replace('/', "%2F")
     );
-    let folder = tempfile::tempdir()?;
-    let mut worker = offpeak(folder.path())
-        .args(["serve", "--role", "worker", "--listen", "127.0.0.1:0"])
+    let mut worker = offpeak(folder)
+        .args(["serve", "--role", "worker", "--listen", listen])
         .env("DATABASE_URL", url)
         .env("ANTHROPIC_API_KEY", "sk-ant-standin")
         .env("ANTHROPIC_BASE_URL", &world.standin_url)
-        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
     let mut lines = BufReader::new(worker.stderr.take().context("a pipe")?).lines();
     let mut said = String::new();
-    let url = loop {
-        let line = lines
-            .next_line()
-            .await?
-            .with_context(|| format!("it ended: {said}"))?;
-        if let Some((_, address)) = line.split_once("are on ") {
-            break address.to_owned();
-        }
+    loop {
+        let line = lines.next_line().await?;
+        let line = line.with_context(|| format!("it ended: {said}"))?;
         said.push_str(&line);
-    };
+        if line.contains("worker runs") {
+            return Ok((worker, said));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_worker_shows_its_own_metrics() -> Result<()> {
+    let world = World::new().await?;
+    let folder = tempfile::tempdir()?;
+    let (mut worker, said) = worker(&world, folder.path(), "127.0.0.1:0").await?;
+    let (_, url) = said.split_once("are on ").context("an address")?;
     assert!(get(&format!("{url}/healthz")).await?.1.contains("ok"));
     let (status, metrics) = get(&format!("{url}/metrics")).await?;
     assert!(
@@ -97,6 +102,21 @@ async fn a_worker_shows_its_own_metrics() -> Result<()> {
         "{metrics}"
     );
     assert_eq!(get(&format!("{url}/v1/jobs")).await?.0, 404);
-    worker.kill().await?;
-    Ok(())
+    Ok(worker.kill().await?)
+}
+
+#[tokio::test]
+async fn a_worker_runs_beside_whoever_has_its_address() -> Result<()> {
+    let world = World::new().await?;
+    let folder = tempfile::tempdir()?;
+    let taken = TcpListener::bind("127.0.0.1:0").await?;
+    let address = taken.local_addr()?.to_string();
+    let (mut worker, said) = worker(&world, folder.path(), &address).await?;
+    assert!(
+        said.contains(&format!(
+            "no /metrics and /healthz here: {address} is taken"
+        )),
+        "{said}"
+    );
+    Ok(worker.kill().await?)
 }
