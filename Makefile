@@ -5,7 +5,7 @@ CARGO ?= cargo
 ARGS ?=
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help deps build run test check sqlx openapi clean-data
+.PHONY: help deps build run test lint check sqlx openapi clean-data
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ run: build ## the main job on real documents, then stay up (ARGS=--exit to end)
 
 test: deps ## every test
 	@scripts/test
+
+lint: deps ## format and lints
+	@scripts/test fmt lint
 
 check: deps ## before a commit: format, lints, tidy rules, fast tests
 	@scripts/test fmt lint build unit

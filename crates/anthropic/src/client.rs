@@ -1,6 +1,7 @@
 //! The calls.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -108,6 +109,12 @@ impl Client {
                 .retry(reqwest::retry::never())
                 .referer(false)
                 .http1_only();
+            // A server on this machine is never behind a proxy.
+            let builder = if is_loopback(&base) {
+                builder.no_proxy()
+            } else {
+                builder
+            };
             if base.scheme() == "http" {
                 // No TLS, so a machine without certificates is fine.
                 builder.tls_certs_only([])
@@ -344,6 +351,12 @@ fn parse_base(text: &str) -> Result<Url, Error> {
     url.set_query(None);
     url.set_fragment(None);
     Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn headers(key: SecretString, user_agent: &str) -> Result<HeaderMap, Error> {

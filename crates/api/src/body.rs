@@ -31,17 +31,29 @@ impl<S: Send + Sync> FromRequest<S> for Json {
             given == "application/json"
                 || (given.starts_with("application/") && given.ends_with("+json"))
         })?;
+        // Nobody has to send 32 MB to hear that they are too many.
+        let announced = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > MAX_BYTES as u64) {
+            return Err(too_long());
+        }
         read(request.into_body()).await.map(Self)
     }
+}
+
+fn too_long() -> Error {
+    Error::new(
+        Code::TooLarge,
+        format!("the body is longer than {MAX_BYTES} bytes"),
+    )
 }
 
 async fn read(body: Body) -> Result<Bytes> {
     match Limited::new(body, MAX_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Error::new(
-            Code::TooLarge,
-            format!("the body is longer than {MAX_BYTES} bytes"),
-        )),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
         Err(_) => Err(Error::new(
             Code::BodyBroken,
             "the body ended before it was complete",

@@ -87,6 +87,14 @@ pub(crate) fn around(routes: Router<State>, state: State) -> Router<State> {
         .layer(from_fn(identify))
 }
 
+/// The same for routes that are not worth counting.
+pub(crate) fn around_few<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    routes
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(linger))
+        .layer(from_fn(identify))
+}
+
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     // What a panic says may quote a request; where it happened stands on stderr.
     drop(panic);

@@ -57,6 +57,7 @@ codes! {
     NoRoute = "no_route", NOT_FOUND, "There is no such path";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not know this method";
     JobNotEnded = "job_not_ended", CONFLICT, "The job has not ended";
+    AlreadyCompleted = "already_completed", CONFLICT, "The job has completed";
     JobInFlight = "job_in_flight", CONFLICT, "An attempt of the job is still at Anthropic";
     KeyInUse = "idempotency_key_in_use", CONFLICT, "The idempotency key is in use at this moment";
     VersionTaken = "version_taken", CONFLICT, "Somebody else has just stored this version";

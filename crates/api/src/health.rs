@@ -4,9 +4,9 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use offpeak_wire::{Health, Ready};
 
-use crate::State;
+use crate::state::Observed;
 
-pub(crate) fn routes() -> Router<State> {
+pub(crate) fn routes() -> Router<Observed> {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -32,8 +32,10 @@ pub(crate) async fn healthz() -> axum::Json<Health> {
         (status = 503, description = "No", body = Ready),
     ),
 )]
-pub(crate) async fn readyz(Extract(state): Extract<State>) -> (StatusCode, axum::Json<Ready>) {
-    let days = state.tenants.partition_days().await;
+pub(crate) async fn readyz(
+    Extract(observed): Extract<Observed>,
+) -> (StatusCode, axum::Json<Ready>) {
+    let days = observed.tenants.partition_days().await;
     let ready = matches!(days, Ok(1..));
     let status = if ready {
         StatusCode::OK

@@ -34,7 +34,11 @@ mod state;
 mod text;
 mod usage;
 
+use std::sync::{Arc, Mutex};
+
 use axum::Router;
+use offpeak_store::Tenants;
+use prometheus_client::registry::Registry;
 
 pub use hint::Hint;
 pub use openapi::openapi;
@@ -51,11 +55,23 @@ pub fn router(state: State) -> Router {
         .merge(me::routes());
     let routes = Router::new()
         .nest("/v1", v1)
-        .merge(health::routes())
-        .merge(metrics::routes())
+        .merge(observe_routes().with_state(state.observed.clone()))
         .merge(openapi::routes())
         .merge(index::routes())
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method);
     edge::around(routes, state.clone()).with_state(state)
+}
+
+/// Health and metrics alone, for a process that does not answer clients:
+/// `/healthz`, `/readyz` and `/metrics`, with request ids and problems.
+pub fn observe_router(tenants: Tenants, registry: Arc<Mutex<Registry>>) -> Router {
+    let routes = observe_routes()
+        .fallback(error::no_route)
+        .method_not_allowed_fallback(error::no_method);
+    edge::around_few(routes).with_state(state::Observed { tenants, registry })
+}
+
+fn observe_routes() -> Router<state::Observed> {
+    health::routes().merge(metrics::routes())
 }

@@ -2,8 +2,10 @@
 //!
 //! Most clients send their whole body before they look at the answer. Closing
 //! the connection under one that is still sending resets it, and the reason of
-//! the refusal is lost. So what is left of a refused body is read and thrown
-//! away, within bounds of length and time.
+//! the refusal is lost. So the answer goes out at once, and beside it what is
+//! left of a refused body is read and thrown away, within bounds of length and
+//! time. If the process dies here, a client that is still sending sees its
+//! connection close instead of the refusal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,8 +59,9 @@ pub(crate) async fn linger(request: Request, next: Next) -> Response {
     // Who asked before sending waits for the answer and has sent nothing.
     let waits = asks && !shared.touched.load(Ordering::Relaxed);
     if response.status().as_u16() >= 400 && !waits {
-        let mut frames = std::pin::pin!(shared.frames());
-        let rest = async {
+        // The connection reads on for as long as somebody wants the body.
+        let rest = async move {
+            let mut frames = std::pin::pin!(shared.frames());
             let mut left = MAX_BYTES;
             while let Some(Ok(frame)) = frames.next().await {
                 left = left.saturating_sub(frame.len());
@@ -67,8 +70,7 @@ pub(crate) async fn linger(request: Request, next: Next) -> Response {
                 }
             }
         };
-        // Out of time: the answer goes out all the same.
-        timeout(MAX_TIME, rest).await.ok();
+        tokio::spawn(timeout(MAX_TIME, rest));
     }
     response
 }

@@ -7,10 +7,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 
-use crate::State;
 use crate::error::{Error, Result};
+use crate::state::Observed;
 
-pub(crate) fn routes() -> Router<State> {
+pub(crate) fn routes() -> Router<Observed> {
     Router::new().route("/metrics", get(handle))
 }
 
@@ -19,11 +19,11 @@ pub(crate) fn routes() -> Router<State> {
     get, path = "/metrics", tag = "operation", operation_id = "metrics", security(()),
     responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")),
 )]
-pub(crate) async fn handle(Extract(state): Extract<State>) -> Result<Response> {
+pub(crate) async fn handle(Extract(observed): Extract<Observed>) -> Result<Response> {
     let mut text = String::new();
     encode(
         &mut text,
-        &state
+        &observed
             .registry
             .lock()
             .unwrap_or_else(PoisonError::into_inner),

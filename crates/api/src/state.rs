@@ -15,11 +15,18 @@ use crate::job_types::Catalog;
 pub struct State {
     pub(crate) tenants: Tenants,
     pub(crate) prices: Arc<Prices>,
-    pub(crate) registry: Arc<Mutex<Registry>>,
+    pub(crate) observed: Observed,
     pub(crate) hint: Hint,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) requests: Requests,
+}
+
+/// What health and metrics need: also there in a process without the API.
+#[derive(Clone)]
+pub(crate) struct Observed {
+    pub(crate) tenants: Tenants,
+    pub(crate) registry: Arc<Mutex<Registry>>,
 }
 
 /// Where jobs go.
@@ -51,9 +58,9 @@ impl State {
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
         Self {
-            tenants,
+            tenants: tenants.clone(),
             prices,
-            registry,
+            observed: Observed { tenants, registry },
             hint,
             upstream: Arc::new(upstream),
             catalog: Arc::default(),

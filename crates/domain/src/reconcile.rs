@@ -65,8 +65,9 @@ pub enum Verdict {
 ///
 /// `alike` counts the other uncertain sends to the same workspace with as many
 /// items and an overlapping window: with one of those about, a match proves
-/// nothing. `settle` is how long after the deadline a batch could still become
-/// visible.
+/// nothing. `settle` is how long a stored batch could stay out of the list.
+///
+/// All times are on one clock: the caller moves Anthropic's onto its own.
 pub fn reconcile(
     send: &Uncertain,
     candidates: &[Candidate],
@@ -94,10 +95,12 @@ pub fn reconcile(
 }
 
 impl Listings {
-    /// Enough of them, none before the sender had given up, and the last so
-    /// long after it that a stored batch would have become visible.
+    /// Enough of them, none before the sender had given up, and spread over the
+    /// time in which a stored batch would have become visible. Spread, and not
+    /// only late: after a suspended machine wakes, every deadline is long past
+    /// and proves nothing.
     fn prove_absence(self, send: &Uncertain, settle: Duration) -> bool {
-        self.count >= LISTINGS && self.first > send.deadline && self.last >= send.deadline + settle
+        self.count >= LISTINGS && self.first > send.deadline && self.last >= self.first + settle
     }
 }
 
@@ -189,9 +192,18 @@ mod tests {
             Verdict::Wait,
             "first before the sender gave up"
         );
-        assert_eq!(after(listings(3, 6, 19)), Verdict::Wait, "last too early");
-        assert_eq!(after(listings(3, 6, 20)), Verdict::Refute);
-        let twin = reconcile(&SEND, &[], 1, Some(listings(3, 6, 20)), SETTLE);
+        assert_eq!(
+            after(listings(3, 6, 20)),
+            Verdict::Wait,
+            "too close together"
+        );
+        assert_eq!(
+            after(listings(3, 60, 61)),
+            Verdict::Wait,
+            "late, but all at once"
+        );
+        assert_eq!(after(listings(3, 6, 21)), Verdict::Refute);
+        let twin = reconcile(&SEND, &[], 1, Some(listings(3, 6, 21)), SETTLE);
         assert_eq!(
             twin,
             Verdict::Refute,
@@ -214,7 +226,7 @@ mod tests {
             ),
             alike in 0_usize..2,
             count in 0_u32..5,
-            last in 0_i64..40,
+            last in 6_i64..40,
         ) {
             let seen = listings(count, 6, last);
             let suspects = candidates
@@ -226,7 +238,7 @@ mod tests {
                     prop_assert!(!candidates[index].known && candidates[index].total == 500);
                     prop_assert_eq!(alike, 0);
                 }
-                Verdict::Refute => prop_assert!(suspects == 0 && count >= 3 && last >= 20),
+                Verdict::Refute => prop_assert!(suspects == 0 && count >= 3 && last >= 21),
                 Verdict::Wait => {}
             }
         }

@@ -34,7 +34,7 @@ pub enum Command {
     Doctor,
     /// Run the stand-in of Anthropic's API alone
     Standin(standin::Args),
-    /// Print the `OpenAPI` document of the HTTP API
+    /// Print the OpenAPI document of the HTTP API
     Openapi,
 }
 

@@ -9,19 +9,22 @@ use crate::exit::{EXIT_CODES, Ended, Exit, Failure};
 use crate::output::Output;
 use crate::{admin, client, demo, dev, log, serve, signals};
 
+/// Options that every command takes.
+const EVERYWHERE: &str = "With every command";
+
 /// Half-price Claude jobs: hand in patient work over HTTP, get it done in
 /// Anthropic's message batches.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
     /// The configuration file (default: ./offpeak.toml, if there is one)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The data folder of `offpeak dev` (default: .offpeak)
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Print JSON for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     #[command(subcommand)]
     command: Command,
@@ -86,10 +89,9 @@ pub async fn run(cli: Cli, environment: Environment) -> Ended {
 
 async fn run_dev(config: &Config, environment: &Environment, output: Output) -> Ended {
     let say = move |line: &str| output.talk(line);
-    let starting = dev::Dev::start(config, environment, &say);
-    let mut dev = tokio::select! {
-        started = starting => started.map_err(Failure::usage)?,
-        () = signals::stop() => return Ok(Exit::Interrupted),
+    let started = dev::Dev::start_unless_stopped(config, environment, &say).await?;
+    let Some(mut dev) = started else {
+        return Ok(Exit::Interrupted);
     };
     greet(&dev, config, output)?;
     let ended = tokio::select! {

@@ -23,6 +23,14 @@ pub const DEFAULT: &str = include_str!("config.default.toml");
 /// The file in the current directory that is read when there is one.
 const FILE: &str = "offpeak.toml";
 
+/// Variables of ours that are not named after a setting.
+const OURS: [&str; 4] = [
+    "OFFPEAK_CONFIG",
+    "OFFPEAK_DATA",
+    "OFFPEAK_KEY",
+    "OFFPEAK_URL",
+];
+
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Config {
@@ -235,12 +243,15 @@ fn from_environment(table: &mut Table, environment: &Environment) -> anyhow::Res
             *slot = Value::String(text);
         }
     }
+    // A misspelt setting that is silently ignored costs an afternoon.
+    let mut known = OURS.map(str::to_owned).to_vec();
     for (section, settings) in table.iter_mut() {
         let Value::Table(settings) = settings else {
             continue;
         };
         for (name, slot) in settings.iter_mut() {
             let variable = format!("OFFPEAK_{section}_{name}").to_uppercase();
+            known.push(variable.clone());
             let Some(text) = environment.text(&variable)? else {
                 continue;
             };
@@ -253,7 +264,14 @@ fn from_environment(table: &mut Table, environment: &Environment) -> anyhow::Res
             };
         }
     }
-    Ok(())
+    match environment
+        .names("OFFPEAK_")
+        .iter()
+        .find(|name| !known.contains(name))
+    {
+        Some(name) => bail!("there is no setting for the environment variable {name}"),
+        None => Ok(()),
+    }
 }
 
 fn secret<'de, D>(deserializer: D) -> Result<Option<SecretString>, D::Error>
@@ -321,6 +339,7 @@ mod tests {
         insta::assert_snapshot!(wrong("[server]\nport = 1", &[]), @"own.toml: there is no setting port in [server]");
         insta::assert_snapshot!(wrong("[batch]\nmax_items = \"many\"", &[]), @"own.toml: batch.max_items must be integer, not string");
         insta::assert_snapshot!(wrong("", &[("OFFPEAK_BATCH_MAX_ITEMS", "many")]), @"OFFPEAK_BATCH_MAX_ITEMS must be a whole number: invalid digit found in string");
+        insta::assert_snapshot!(wrong("", &[("OFFPEAK_BATCH_MAX_ITEM", "5")]), @"there is no setting for the environment variable OFFPEAK_BATCH_MAX_ITEM");
         insta::assert_snapshot!(wrong("", &[("OFFPEAK_BATCH_IDLE_AFTER", "5 lightyears")]), @r#"
         configuration: "5 lightyears" is no length of time: write 500ms, 5s, 2m or 1h
         in `batch.idle_after`

@@ -49,9 +49,9 @@ pub async fn run(
         config.server.listen.clone_from(listen);
     }
     let say = move |line: &str| output.talk(line);
-    let mut dev = tokio::select! {
-        started = Dev::start(&config, environment, &say) => started.map_err(Failure::usage)?,
-        () = signals::stop() => return Ok(Exit::Interrupted),
+    let started = Dev::start_unless_stopped(&config, environment, &say).await?;
+    let Some(mut dev) = started else {
+        return Ok(Exit::Interrupted);
     };
     let target = dev.target.clone();
     let ended = tokio::select! {

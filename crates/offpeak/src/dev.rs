@@ -5,6 +5,7 @@
 //! disk, and the next start goes on with every job.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{TARGET_FILE, Target};
 use crate::config::{Config, Environment, Role};
 use crate::engine::{self, Engine, Parts, Upstream};
+use crate::exit::Failure;
 use crate::folder::Folder;
 use crate::postgres::{self, Postgres};
-use crate::{entropy, seed, serve};
+use crate::{entropy, seed, serve, signals};
 
 /// Between two looks of the stand-in at batches that nobody asks for.
 const STANDIN_TICK: Duration = Duration::from_millis(500);
@@ -49,6 +51,26 @@ pub fn data_folder(config: &Config) -> PathBuf {
 }
 
 impl Dev {
+    /// Starts it all, or undoes it when told to stop meanwhile: then `None`.
+    pub async fn start_unless_stopped(
+        config: &Config,
+        environment: &Environment,
+        say: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Option<Self>, Failure> {
+        let mut starting = pin!(Self::start(config, environment, say));
+        tokio::select! {
+            started = &mut starting => started.map(Some).map_err(Failure::start),
+            () = signals::stop() => {
+                say("stopping as soon as all is up; a second Ctrl-C ends it at once");
+                // Cut short it would leave a server behind.
+                if let Ok(dev) = starting.await {
+                    dev.stop().await.map_err(Failure::server)?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
     /// Starts it all. `say` gets lines for the person.
     pub async fn start(
         config: &Config,
@@ -132,7 +154,18 @@ impl Dev {
 
     /// Waits until something ends that should not.
     pub async fn broke(&mut self) -> anyhow::Error {
-        self.engine.broke().await
+        let database = async {
+            match &mut self.postgres {
+                Some(postgres) => postgres.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            error = self.engine.broke() => error,
+            () = database => anyhow::anyhow!(
+                "PostgreSQL ended; its log is postgres.log in the data folder"
+            ),
+        }
     }
 
     /// Stops everything, in order.

@@ -121,18 +121,22 @@ impl Engine {
         let hint = offpeak_api::Hint::default();
         let hints = tokio::spawn(hint.clone().forward(tenants.clone(), stop_worker.clone()));
         let stop = stop_api.clone();
-        let api = if let Some(listener) = listener.filter(|_| role.has_api()) {
-            let router = offpeak_api::router(offpeak_api::State::new(
-                tenants.clone(),
-                Arc::new(prices),
-                registry,
-                hint,
-                offpeak_api::Upstream {
-                    id: upstream::OWN,
-                    name: chosen.name,
-                    standin: chosen.standin,
-                },
-            ));
+        let api = if let Some(listener) = listener {
+            let router = if role.has_api() {
+                offpeak_api::router(offpeak_api::State::new(
+                    tenants.clone(),
+                    Arc::new(prices),
+                    registry,
+                    hint,
+                    offpeak_api::Upstream {
+                        id: upstream::OWN,
+                        name: chosen.name,
+                        standin: chosen.standin,
+                    },
+                ))
+            } else {
+                offpeak_api::observe_router(tenants.clone(), registry)
+            };
             tokio::spawn(async move {
                 axum::serve(listener, router)
                     .with_graceful_shutdown(stop.cancelled_owned())

@@ -48,6 +48,39 @@ impl Failure {
         }
     }
 
+    /// A start that did not come off: the database's fault, or a setting's.
+    pub fn start(error: anyhow::Error) -> Self {
+        let database = error
+            .chain()
+            .any(<dyn std::error::Error>::is::<offpeak_store::Error>);
+        Self {
+            exit: if database { Exit::Server } else { Exit::Usage },
+            error,
+        }
+    }
+
+    /// The error with its causes, on one line. What a message already holds of
+    /// its cause is not said twice.
+    pub fn message(&self) -> String {
+        let mut text = String::new();
+        let mut last = String::new();
+        for cause in self.error.chain() {
+            let next = cause.to_string();
+            if !last.contains(&next) {
+                if !text.is_empty() {
+                    text.push_str(": ");
+                }
+                text.push_str(&next);
+            }
+            last = next;
+            // It says what it stands on itself.
+            if cause.is::<offpeak_store::Error>() {
+                break;
+            }
+        }
+        text
+    }
+
     /// Whether whoever read our output has gone, which is no failure of ours.
     pub fn is_broken_pipe(&self) -> bool {
         self.error.chain().any(|cause| {
@@ -70,3 +103,19 @@ impl From<io::Error> for Failure {
 
 /// What a command gives back.
 pub type Ended = Result<Exit, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = anyhow::anyhow!("no route")
+            .context("database: no route")
+            .context("cannot start");
+        assert_eq!(
+            Failure::usage(cause).message(),
+            "cannot start: database: no route"
+        );
+    }
+}

@@ -8,7 +8,7 @@ use crate::config::{Log, LogFormat};
 
 /// Begins to log. `quieter` keeps a terminal with a progress bar readable.
 pub fn begin(log: &Log, quieter: bool) -> anyhow::Result<()> {
-    let level = if quieter && log.level == "info" {
+    let level = if quieter && log.level.starts_with("info") {
         "warn"
     } else {
         &log.level

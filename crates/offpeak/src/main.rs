@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(failure) if failure.is_broken_pipe() => Exit::Ok,
         Err(failure) => {
-            Output { json: false }.talk(&format!("error: {:#}", failure.error));
+            Output { json: false }.talk(&format!("error: {}", failure.message()));
             failure.exit
         }
     };

@@ -100,6 +100,15 @@ pub fn word(value: &impl Serialize) -> String {
     }
 }
 
+/// `1 job`, `1,234 jobs`.
+pub fn jobs(number: u64) -> String {
+    format!(
+        "{} job{}",
+        count(number),
+        if number == 1 { "" } else { "s" }
+    )
+}
+
 /// A number with its thousands apart.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();

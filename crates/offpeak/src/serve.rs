@@ -12,7 +12,7 @@ use crate::{seed, signals};
 
 /// Runs until SIGTERM or Ctrl-C, then stops in order.
 pub async fn run(config: &Config, output: Output) -> Ended {
-    let mut engine = start(config, output).await.map_err(Failure::usage)?;
+    let mut engine = start(config, output).await.map_err(Failure::start)?;
     let ended = tokio::select! {
         () = signals::stop() => Ok(Exit::Ok),
         error = engine.broke() => Err(Failure::server(error)),
@@ -24,10 +24,15 @@ pub async fn run(config: &Config, output: Output) -> Ended {
 
 async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
     let role = config.server.role;
-    let listener = if role.has_api() {
-        Some(engine::listen(&config.server.listen).await?)
-    } else {
-        None
+    let listener = match engine::listen(&config.server.listen).await {
+        Ok(listener) => Some(listener),
+        // Beside an API on the same machine the address is that one's, and work
+        // goes on without anybody looking at it.
+        Err(error) if !role.has_api() => {
+            output.talk(&format!("no /metrics and /healthz here: {error:#}"));
+            None
+        }
+        Err(error) => return Err(error),
     };
     let address = listener
         .as_ref()
@@ -35,6 +40,10 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
         .transpose()?;
     let store = store_options(config, config.database_url()?)?;
     let system = System::new(&store);
+    system
+        .now()
+        .await
+        .context("the database does not answer: check DATABASE_URL")?;
     seed::job_types(&system)
         .await
         .context("the database is not ready for this version: run `offpeak migrate`")?;
@@ -50,7 +59,12 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
     })
     .await?;
     match address {
-        Some(address) => output.talk(&format!("offpeak listens on http://{address}")),
+        Some(address) if role.has_api() => {
+            output.talk(&format!("offpeak listens on http://{address}"));
+        }
+        Some(address) => output.talk(&format!(
+            "offpeak's worker runs; /metrics and /healthz are on http://{address}"
+        )),
         None => output.talk("offpeak's worker runs"),
     }
     Ok(engine)
@@ -62,10 +76,10 @@ pub fn store_options(
     url: &SecretString,
 ) -> anyhow::Result<offpeak_store::Options> {
     // The library's own error would quote the URL, with its password.
-    let connect =
-        url.expose_secret().parse().ok().context(
-            "DATABASE_URL is not of the form postgres://user:password@host:port/database",
-        )?;
+    let connect = Some(url.expose_secret())
+        .filter(|text| text.starts_with("postgres://") || text.starts_with("postgresql://"))
+        .and_then(|text| text.parse().ok())
+        .context("DATABASE_URL is not of the form postgres://user:password@host:port/database")?;
     let mut options = offpeak_store::Options::new(connect);
     options.max_connections = config.database.max_connections;
     Ok(options)

@@ -42,7 +42,8 @@ CREATE TABLE upstream (
     -- Why nothing is sent, in words for the operator; null while it is active.
     paused_reason      text,
     paused_until       timestamptz,
-    CHECK (paused_until IS NULL OR paused_reason IS NOT NULL)
+    -- When one more try is made.
+    CHECK ((paused_until IS NULL) = (paused_reason IS NULL))
 );
 
 CREATE TABLE lease (
@@ -211,7 +212,6 @@ CREATE TABLE ready (
     priority   smallint NOT NULL,
     -- Since when it may be claimed: the submit, or the end of a backoff.
     not_before timestamptz NOT NULL,
-    deadline   timestamptz,
     bytes      integer NOT NULL,
     -- The number that the next attempt will have, from 1.
     attempt    integer NOT NULL,
@@ -223,7 +223,6 @@ CREATE TABLE ready (
 );
 -- The claim walks this and nothing else, so its cost depends on what it takes.
 CREATE INDEX ready_claim ON ready (tenant_id, bucket_id, priority DESC, not_before, id);
-CREATE INDEX ready_deadline ON ready (tenant_id, bucket_id, deadline) WHERE deadline IS NOT NULL;
 
 CREATE TABLE batch (
     tenant_id         uuid NOT NULL,
@@ -253,6 +252,7 @@ CREATE TABLE batch (
     -- Complete listings that did not show it, for an uncertain send.
     listings          integer NOT NULL DEFAULT 0,
     first_listing_at  timestamptz,
+    last_listing_at   timestamptz,
     upstream_batch_id text,
     -- False while an adopted batch has not shown a result line of ours.
     verified          boolean NOT NULL DEFAULT true,
@@ -261,9 +261,11 @@ CREATE TABLE batch (
     next_poll_at      timestamptz,
     ended_at          timestamptz,
     ingested_at       timestamptz,
-    -- Processes that read its results say so here, until when.
+    -- The process that reads its results, and until when nobody else does.
+    ingester          uuid,
     ingest_until      timestamptz,
-    ingest_reads      integer NOT NULL DEFAULT 0,
+    -- Downloads that were read to their orderly end and still left jobs out.
+    short_reads       integer NOT NULL DEFAULT 0,
     succeeded         integer,
     errored           integer,
     canceled          integer,
@@ -286,6 +288,11 @@ CREATE INDEX batch_open ON batch (upstream_id, state)
     WHERE state NOT IN ('ingested', 'refuted', 'rejected');
 CREATE INDEX batch_unfreed ON batch (planned_at)
     WHERE state IN ('refuted', 'rejected') AND freed_at IS NULL;
+-- A listing asks which of a thousand message batches are known.
+CREATE INDEX batch_upstream ON batch (upstream_id, upstream_batch_id)
+    WHERE upstream_batch_id IS NOT NULL;
+-- A result line names its batch without its tenant.
+CREATE INDEX batch_id ON batch (id);
 CREATE INDEX batch_sent ON batch (upstream_id, sent_at) WHERE sent_at IS NOT NULL;
 
 CREATE TABLE inflight (
@@ -417,6 +424,12 @@ BEGIN
     RETURN made;
 END $$;
 REVOKE ALL ON FUNCTION ensure_partitions(integer) FROM PUBLIC;
+
+-- Nobody plans by what stands in these; without this the sampling below would
+-- read the big values.
+ALTER TABLE payload ALTER COLUMN params SET STATISTICS 0;
+ALTER TABLE output ALTER COLUMN line SET STATISTICS 0;
+ALTER TABLE attempt ALTER COLUMN line SET STATISTICS 0;
 
 -- Partitioned parents are never analysed by autovacuum, and plans over many
 -- partitions go wrong without.

@@ -42,6 +42,9 @@ impl Options {
             ),
             ("idle_in_transaction_session_timeout", "30s"),
             ("lock_timeout", "10s"),
+            // A plan for any parameters prunes no partition and, on tables that
+            // turn over all the time, prefers a walk to a thousand probes.
+            ("plan_cache_mode", "force_custom_plan"),
         ]);
         PgPoolOptions::new()
             .max_connections(self.max_connections)

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::lease::interval;
-use crate::{Error, Result, System, delta};
+use crate::{Error, Result, System, delta, uncertain};
 
 /// A batch by its full key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +31,8 @@ pub struct Sendable {
     pub upstream: UpstreamId,
     /// Creates of it that were answered by "not stored".
     pub sends: u32,
+    /// When it was looked for.
+    pub as_of: OffsetDateTime,
 }
 
 /// The oldest batches that may be sent at `now` through upstreams that are not paused.
@@ -54,6 +56,7 @@ pub async fn sendable(system: &System, now: OffsetDateTime, limit: i64) -> Resul
             key: key(row.tenant_id, row.id),
             upstream: UpstreamId::from_uuid(row.upstream_id),
             sends: u32::try_from(row.sends).unwrap_or(0),
+            as_of: now,
         })
         .collect())
 }
@@ -67,29 +70,42 @@ pub struct Sending {
     pub body_bytes: u64,
 }
 
+/// How a send begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Begin<'a> {
+    /// When.
+    pub now: OffsetDateTime,
+    /// The longest that it may last.
+    pub within: Duration,
+    /// The process that sends.
+    pub sender: Uuid,
+    /// The lease by which it is seen to be alive.
+    pub sender_lease: &'a str,
+    /// The API version that it speaks.
+    pub api_version: &'a str,
+    /// What each job adds to the body beside its params.
+    pub item_overhead: u64,
+}
+
 /// Commits the intent to send: from here on bytes may leave. Jobs that were
 /// canceled meanwhile leave the batch before, so that nobody pays for them.
 ///
 /// Nothing comes back when another process took it, when the sender's own lease
-/// `sender_lease` has run out, or when no job is left in it: then nothing may
+/// has run out, or when no job is left in it: then nothing may
 /// be sent.
-pub async fn begin_send(
-    system: &System,
-    key: Key,
-    sender: Uuid,
-    sender_lease: &str,
-    within: Duration,
-    api_version: &str,
-    item_overhead: u64,
-) -> Result<Option<Sending>> {
+pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<Option<Sending>> {
     let mut tx = system.begin().await?;
     let taken = sqlx::query!(
         "UPDATE batch
             SET state = 'sending',
                 sender = $3,
-                sent_at = clock_timestamp(),
-                send_deadline = clock_timestamp() + $4::interval,
+                sent_at = $7,
+                send_deadline = $7::timestamptz + $4::interval,
                 api_version = $5,
+                -- What was listed for an earlier send proves nothing about this one.
+                listings = 0,
+                first_listing_at = NULL,
+                last_listing_at = NULL,
                 last_error = NULL
           WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
             AND EXISTS (SELECT FROM lease
@@ -97,10 +113,11 @@ pub async fn begin_send(
          RETURNING items, body_bytes",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
-        sender,
-        interval(within),
-        api_version,
-        sender_lease,
+        begin.sender,
+        interval(begin.within),
+        begin.api_version,
+        begin.sender_lease,
+        begin.now,
     )
     .fetch_optional(tx.conn())
     .await?;
@@ -117,7 +134,7 @@ pub async fn begin_send(
     .fetch_one(tx.conn())
     .await?;
     let left = i64::from(taken.items) - canceled.items;
-    let overhead = i64::try_from(item_overhead).unwrap_or(0);
+    let overhead = i64::try_from(begin.item_overhead).unwrap_or(0);
     let body_bytes = taken.body_bytes - canceled.bytes - canceled.items * overhead;
     if left == 0 {
         sqlx::query!(
@@ -146,6 +163,27 @@ pub async fn begin_send(
         items: u32::try_from(left).unwrap_or(0),
         body_bytes: u64::try_from(body_bytes).unwrap_or(0),
     }))
+}
+
+/// Whether `sender` may still hand over the last bytes of a batch: nobody has
+/// declared its send uncertain, and its time is not over.
+pub async fn still_sending(
+    system: &System,
+    key: Key,
+    sender: Uuid,
+    now: OffsetDateTime,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM batch
+                           WHERE tenant_id = $1 AND id = $2 AND state = 'sending'
+                             AND sender = $3 AND send_deadline > $4) AS "still!""#,
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        sender,
+        now,
+    )
+    .fetch_one(&system.pool)
+    .await?)
 }
 
 /// One job of a batch, as the body needs it.
@@ -232,8 +270,40 @@ pub struct Stored<'a> {
 /// Writes down that Anthropic holds it: `sending` or `uncertain` become
 /// `in_progress`, and its jobs count as submitted. Running it again with the
 /// same id changes nothing.
+///
+/// One message batch belongs to one batch. Who was told its id by the create's
+/// own answer, or by a result line, has it for certain, and takes it from a
+/// batch that had only recognised it; a mere recognition takes nothing.
 pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()> {
     let mut tx = system.begin().await?;
+    // Of two that write down the same id, the second sees what the first did.
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0)) AS locked",
+        stored.upstream_batch_id
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    let holder = sqlx::query!(
+        "SELECT h.tenant_id, h.id, h.verified
+           FROM batch h
+           JOIN batch b ON b.upstream_id = h.upstream_id
+          WHERE b.tenant_id = $1 AND b.id = $2 AND h.upstream_batch_id = $3",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        stored.upstream_batch_id,
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    if let Some(holder) = holder {
+        let held_by = self::key(holder.tenant_id, holder.id);
+        if held_by == key {
+            return Ok(());
+        }
+        if holder.verified || !stored.verified {
+            return Err(Error::Moved(key.batch));
+        }
+        uncertain::give_up_adoption(tx.conn(), held_by).await?;
+    }
     let done = sqlx::query!(
         "UPDATE batch
             SET state = 'in_progress',
@@ -257,20 +327,7 @@ pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()
     .execute(tx.conn())
     .await?;
     if done.rows_affected() == 0 {
-        let same = sqlx::query_scalar!(
-            r#"SELECT upstream_batch_id = $3 AS "same!" FROM batch
-                WHERE tenant_id = $1 AND id = $2 AND upstream_batch_id IS NOT NULL"#,
-            key.tenant.as_uuid(),
-            key.batch.as_uuid(),
-            stored.upstream_batch_id,
-        )
-        .fetch_optional(tx.conn())
-        .await?;
-        return if same == Some(true) {
-            Ok(())
-        } else {
-            Err(Error::Moved(key.batch))
-        };
+        return Err(Error::Moved(key.batch));
     }
     delta::move_batch(
         tx.conn(),
@@ -329,14 +386,15 @@ pub async fn create_unknown(system: &System, key: Key, why: &str) -> Result<()> 
 
 /// Declares uncertain what was being sent by a process whose lease has run
 /// out, or for longer than a send may last. Returns how many.
-pub async fn abandon_sends(system: &System) -> Result<u64> {
+pub async fn abandon_sends(system: &System, now: OffsetDateTime) -> Result<u64> {
     let done = sqlx::query!(
         "UPDATE batch b
             SET state = 'uncertain', sender = NULL, last_error = 'the sending process went away'
           WHERE b.state = 'sending'
-            AND (b.send_deadline < clock_timestamp()
+            AND (b.send_deadline < $1
                  OR NOT EXISTS (SELECT FROM lease l
-                                 WHERE l.holder = b.sender AND l.expires_at > clock_timestamp()))"
+                                 WHERE l.holder = b.sender AND l.expires_at > clock_timestamp()))",
+        now,
     )
     .execute(&system.pool)
     .await?;

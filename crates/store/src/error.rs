@@ -65,7 +65,8 @@ impl From<sqlx::Error> for Error {
 
 impl Error {
     /// Whether the same call may succeed by itself later: connection lost,
-    /// server restarting, out of slots, statement timeout, deadlock.
+    /// server restarting, standby, closed to connections, out of slots, I/O
+    /// error, statement timeout, deadlock.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Database(error) => match error {
@@ -74,16 +75,23 @@ impl Error {
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed => true,
                 sqlx::Error::Database(db) => db.code().is_some_and(|code| {
-                    ["08", "53", "57"]
+                    ["08", "53", "57", "58"]
                         .iter()
                         .any(|class| code.starts_with(class))
-                        || ["40001", "40P01", "55P03"].contains(&code.as_ref())
+                        || ["25006", "3D000", "40001", "40P01", "55000", "55P03"]
+                            .contains(&code.as_ref())
                 }),
                 _ => false,
             },
             Self::NoPartition => true,
             _ => false,
         }
+    }
+
+    /// Whether the database refused the very values: they will never fit.
+    pub fn is_about_data(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(db))
+            if db.code().is_some_and(|code| code.starts_with("22") || code.starts_with("54")))
     }
 
     /// Whether the cause is that the server's disk is full.

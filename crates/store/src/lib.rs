@@ -37,6 +37,7 @@ pub mod retry;
 pub mod settle;
 pub mod tenant;
 pub mod tend;
+pub mod uncertain;
 pub mod upstream;
 pub mod usage;
 

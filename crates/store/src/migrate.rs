@@ -40,6 +40,8 @@ pub async fn migrate(connect: &PgConnectOptions) -> Result<Migrated> {
             ("search_path", "offpeak"),
             ("timezone", "UTC"),
             ("lock_timeout", "10s"),
+            // "already exists, skipping" is no news.
+            ("client_min_messages", "warning"),
         ]);
     let mut owner = owner.connect().await?;
     let before = applied(&mut owner).await?;

@@ -19,16 +19,14 @@ pub struct Waiting {
     pub upstream: UpstreamId,
     /// Model of all of them.
     pub model: String,
-    /// How many, those in backoff included.
+    /// How many may go now.
     pub items: u64,
-    /// Sum of the lengths of their params.
+    /// Sum of the lengths of their params; with others in backoff, an estimate.
     pub bytes: u64,
     /// When the first one that may go now became ready.
     pub oldest: OffsetDateTime,
     /// When the last one that may go now became ready.
     pub newest: OffsetDateTime,
-    /// The nearest deadline among them.
-    pub deadline: Option<OffsetDateTime>,
     /// At most so many in a batch, after a batch with them was refused.
     pub max_items: Option<u32>,
     /// The tenant's weight.
@@ -51,11 +49,8 @@ pub async fn waiting(system: &System, now: OffsetDateTime) -> Result<Vec<Waiting
                 GROUP BY tenant_id, key
                HAVING sum(n) > 0)
            SELECT s.tenant_id AS "tenant_id!", s.key AS "key!", b.upstream_id, b.model,
-                  s.n::bigint AS "n!", s.bytes::bigint AS "bytes!",
+                  s.n::bigint AS "n!", s.bytes::bigint AS "bytes!", later.n AS "later!",
                   head.oldest AS "oldest!", head.newest AS "newest!", head.max_items,
-                  (SELECT deadline FROM ready
-                    WHERE tenant_id = s.tenant_id AND bucket_id = s.key AND deadline IS NOT NULL
-                    ORDER BY deadline LIMIT 1) AS deadline,
                   t.weight, share.vtime AS "vtime?"
              FROM sums s
              JOIN bucket b ON b.tenant_id = s.tenant_id AND b.id = s.key
@@ -78,8 +73,19 @@ pub async fn waiting(system: &System, now: OffsetDateTime) -> Result<Vec<Waiting
                           WHERE tenant_id = s.tenant_id AND bucket_id = s.key
                             AND priority = p.priority AND not_before <= $1
                           ORDER BY not_before DESC, id DESC LIMIT 1) AS last) AS head
+            CROSS JOIN LATERAL (
+                  -- Those in backoff stand at the end of the same index, and are few.
+                  SELECT coalesce(sum(n), 0)::bigint AS n
+                    FROM (VALUES (-1::smallint), (0::smallint), (1::smallint)) AS p (priority)
+                   CROSS JOIN LATERAL (
+                         SELECT count(*) AS n
+                           FROM (SELECT FROM ready
+                                  WHERE tenant_id = s.tenant_id AND bucket_id = s.key
+                                    AND priority = p.priority AND not_before > $1
+                                  LIMIT 100000) AS waiting) AS counted) AS later
             WHERE head.oldest IS NOT NULL
-            ORDER BY s.tenant_id, s.key
+            -- The longest wait first, so that nobody is cut off for ever.
+            ORDER BY head.oldest, s.tenant_id, s.key
             LIMIT 20000"#,
         now,
     )
@@ -92,16 +98,21 @@ pub async fn waiting(system: &System, now: OffsetDateTime) -> Result<Vec<Waiting
             bucket: BucketId::from_uuid(row.key),
             upstream: UpstreamId::from_uuid(row.upstream_id),
             model: row.model,
-            items: u64::try_from(row.n).unwrap_or(0),
-            bytes: u64::try_from(row.bytes).unwrap_or(0),
+            items: u64::try_from(row.n - row.later).unwrap_or(0).max(1),
+            bytes: share_of(row.bytes, row.n - row.later, row.n),
             oldest: row.oldest,
             newest: row.newest,
-            deadline: row.deadline,
             max_items: row.max_items.and_then(|cap| u32::try_from(cap).ok()),
             weight: u32::try_from(row.weight).unwrap_or(1),
             vtime: row.vtime,
         })
         .collect())
+}
+
+/// The part of `bytes` that falls on `some` of `all` jobs.
+fn share_of(bytes: i64, some: i64, all: i64) -> u64 {
+    let share = i128::from(bytes) * i128::from(some.max(0)) / i128::from(all.max(1));
+    u64::try_from(share).unwrap_or(0)
 }
 
 /// What a batch is to be made of.

@@ -10,19 +10,6 @@ use crate::batch::{Key, key};
 use crate::settle::{Chunk, Effect, Measured, Next};
 use crate::{Result, System};
 
-/// Proven never to have been stored: `uncertain` becomes `refuted`.
-pub async fn refute(system: &System, key: Key) -> Result<()> {
-    sqlx::query!(
-        "UPDATE batch SET state = 'refuted'
-          WHERE tenant_id = $1 AND id = $2 AND state = 'uncertain'",
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
-    )
-    .execute(&system.pool)
-    .await?;
-    Ok(())
-}
-
 /// Refused as a whole: `sending` (or a send declared uncertain) becomes `rejected`.
 pub async fn reject(system: &System, key: Key, why: &str) -> Result<()> {
     sqlx::query!(
@@ -91,6 +78,6 @@ pub async fn free_some(system: &System, now: OffsetDateTime, limit: i64) -> Resu
             billed: false,
         })
         .collect();
-    chunk.commit(now, &effects).await?;
+    chunk.commit(now, now.date(), &effects).await?;
     Ok(count.max(1))
 }

@@ -28,6 +28,8 @@ pub struct Ended {
     pub model: String,
     /// Batch that brought it; none when it ended without having been sent.
     pub batch: Option<BatchId>,
+    /// What the upstream calls that batch; none when it never took it.
+    pub upstream_batch: Option<String>,
     /// Number of the attempt that ended it.
     pub attempt: u32,
     /// The rest of how it ended.
@@ -112,9 +114,11 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
                   r.model, r.batch_id, r.attempt, r.label, r.message, r.stop_reason, r.ended_at,
                   r.input_tokens, r.output_tokens, r.cache_write_tokens, r.cache_read_tokens,
                   r.cost_pico, r.sync_pico, j.structured,
+                  b.upstream_batch_id AS "upstream_batch?",
                   o.line AS "line?"
              FROM result r
              JOIN job j ON j.tenant_id = r.tenant_id AND j.id = r.id
+             LEFT JOIN batch b ON b.tenant_id = r.tenant_id AND b.id = r.batch_id
              LEFT JOIN output o ON o.tenant_id = r.tenant_id AND o.id = r.id
             WHERE r.tenant_id = $1 AND r.id = ANY ($2)
             ORDER BY r.id"#,
@@ -135,6 +139,7 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
                 metadata: row.metadata,
                 model: row.model,
                 batch: row.batch_id.map(BatchId::from_uuid),
+                upstream_batch: row.upstream_batch,
                 attempt: u32::try_from(row.attempt).unwrap_or(0),
                 end: End {
                     label: row.label,

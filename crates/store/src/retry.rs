@@ -11,6 +11,9 @@ use crate::delta::{self, Change};
 use crate::job::known;
 use crate::{Result, TenantTx};
 
+/// How the jobs ended that have no answer to lose.
+pub const TROUBLED: &[Outcome] = &[Outcome::Failed, Outcome::Canceled];
+
 /// What a retry did.
 #[derive(Clone, Debug, Default)]
 pub struct Retried {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use offpeak_domain::id::{BucketId, GroupId, JobId};
 use offpeak_domain::job::{Failure, Outcome, State};
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::batch::Key;
@@ -202,15 +202,43 @@ impl Chunk {
         Ok(())
     }
 
+    /// How many of these lines, whose jobs are not in flight any more, differ
+    /// from the line of this batch that gave the job its result.
+    pub async fn conflicts(&mut self, replays: &[(JobId, Vec<u8>)]) -> Result<u64> {
+        if replays.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<Uuid> = replays.iter().map(|(job, _)| job.as_uuid()).collect();
+        let hashes: Vec<&[u8]> = replays.iter().map(|(_, hash)| hash.as_slice()).collect();
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!"
+                 FROM unnest($3::uuid[], $4::bytea[]) AS line (id, hash)
+                 JOIN result r ON r.tenant_id = $1 AND r.id = line.id
+                WHERE r.batch_id = $2 AND r.line_hash <> line.hash AND r.id = ANY ($3)"#,
+            self.key.tenant.as_uuid(),
+            self.key.batch.as_uuid(),
+            &ids,
+            &hashes as _,
+        )
+        .fetch_one(self.tx.conn())
+        .await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// Writes the effects and commits: results, outputs, attempts, ready rows,
-    /// ledger and counts, each as one set.
-    pub async fn commit(mut self, now: OffsetDateTime, effects: &[Effect]) -> Result<()> {
+    /// ledger (under `day`, whose prices count) and counts, each as one set.
+    pub async fn commit(
+        mut self,
+        now: OffsetDateTime,
+        day: Date,
+        effects: &[Effect],
+    ) -> Result<()> {
         let (key, from) = (self.key, self.from);
         let conn = self.tx.conn();
         write::results(conn, key, now, effects).await?;
         write::attempts(conn, key, now, effects).await?;
         write::ready(conn, key, now, effects).await?;
-        write::ledger(conn, key, now, effects).await?;
+        write::ledger(conn, key, now, day, effects).await?;
         delta::append(
             conn,
             key.tenant,

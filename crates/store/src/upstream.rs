@@ -23,8 +23,8 @@ pub struct Upstream {
     pub paused_reason: Option<String>,
 }
 
-/// Writes down the deployment's own upstream. A changed base URL, which means
-/// another credential, ends its pause.
+/// Writes down the deployment's own upstream. A process that starts may bring
+/// another credential, so its start ends a pause.
 pub async fn register(
     system: &System,
     name: &str,
@@ -77,13 +77,13 @@ pub async fn all(system: &System, now: OffsetDateTime) -> Result<Vec<Upstream>> 
         .collect())
 }
 
-/// Stops sending, with the reason that the operator reads; until a time, or
-/// until somebody restarts the server with a credential that works.
+/// Stops sending, with the reason that the operator reads. At `until` one more
+/// try shows whether somebody has acted.
 pub async fn pause(
     system: &System,
     id: UpstreamId,
     reason: &str,
-    until: Option<OffsetDateTime>,
+    until: OffsetDateTime,
 ) -> Result<()> {
     sqlx::query!(
         "UPDATE upstream SET paused_reason = $2, paused_until = $3 WHERE id = $1",

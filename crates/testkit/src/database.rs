@@ -4,6 +4,7 @@
 //! stopped when this process ends, however it ends: a small helper holds the
 //! other end of a pipe and stops the server when the pipe closes.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -140,6 +141,8 @@ fn stop_with_us(pid: u32) -> Result<()> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
+        // Ctrl-C is for the tests: the helper has to outlive them.
+        .process_group(0)
         .spawn()?;
     // Dropping the handle would close the pipe; it is to stay open to the end.
     std::mem::forget(helper);

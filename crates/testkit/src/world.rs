@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use offpeak_anthropic::{Client, Config};
-use offpeak_domain::id::{GroupId, JobId, Minter, TenantId};
+use offpeak_domain::id::{BatchId, GroupId, JobId, Minter, TenantId};
 use offpeak_domain::price::Prices;
 use offpeak_standin::{Manual, Standin};
 use offpeak_store::job::{Entry, NewJob};
-use offpeak_store::{Options, System, Tenants, upstream};
+use offpeak_store::{Options, System, Tenants, batch, upstream};
 use offpeak_worker::{Clock, Upstream, Worker};
 use prometheus_client::registry::Registry;
 use rand::SeedableRng;
@@ -60,6 +60,7 @@ impl World {
     pub async fn with(options: offpeak_worker::Options) -> Result<Self> {
         let connect = database::fresh().await?;
         let root = pool(&connect);
+        watch(&root).await?;
         let store = Options::new(connect);
         let (system, tenants) = (System::new(&store), Tenants::new(&store));
         let mut rng = StdRng::seed_from_u64(7);
@@ -125,6 +126,11 @@ impl World {
         ))
     }
 
+    /// Puts the worker's clock ahead of the stand-in's.
+    pub fn set_ahead(&self, time: Duration) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) += time;
+    }
+
     /// Lets time pass, for worker and stand-in alike.
     pub fn pass(&self, time: Duration) {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) += time;
@@ -182,6 +188,55 @@ impl World {
             self.open_jobs().await?,
             self.texts(batches).await?
         )
+    }
+
+    /// Ids of the message batches that the stand-in lists, newest first.
+    pub async fn listed(&self) -> Result<Vec<String>> {
+        let page = client(&self.standin_url)?
+            .batches(1000, None, None)
+            .await?
+            .value;
+        Ok(page.data.into_iter().map(|batch| batch.id).collect())
+    }
+
+    /// Writes down that the batch at this place, in the order of their making,
+    /// is this message batch; as recognised, or as told for certain.
+    pub async fn stored(&self, place: i64, upstream_batch_id: &str, certain: bool) -> Result<()> {
+        let (tenant, batch): (uuid::Uuid, uuid::Uuid) =
+            sqlx::query_as("SELECT tenant_id, id FROM offpeak.batch ORDER BY id LIMIT 1 OFFSET $1")
+                .bind(place)
+                .fetch_one(&self.root)
+                .await?;
+        let key = batch::Key {
+            tenant: TenantId::from_uuid(tenant),
+            batch: BatchId::from_uuid(batch),
+        };
+        let seen = client(&self.standin_url)?.batch(upstream_batch_id).await?;
+        let stored = batch::Stored {
+            upstream_batch_id,
+            created_at: seen.created_at,
+            expires_at: seen.expires_at,
+            next_poll_at: seen.created_at,
+            verified: certain,
+            body_hash: None,
+        };
+        Ok(batch::stored(&self.system, key, &stored).await?)
+    }
+
+    /// How often a job stands in the ledger.
+    pub async fn booked(&self, job: JobId) -> Result<i64> {
+        Ok(
+            sqlx::query_scalar("SELECT count(*) FROM offpeak.ledger WHERE id = $1")
+                .bind(job.as_uuid())
+                .fetch_one(&self.root)
+                .await?,
+        )
+    }
+
+    /// Every change of a batch's state that the worker has made, as `from to`.
+    pub async fn transitions(&self) -> Result<Vec<String>> {
+        self.texts("SELECT DISTINCT was || ' ' || is_now FROM public.batch_transition ORDER BY 1")
+            .await
     }
 
     /// Jobs without a result.
@@ -328,6 +383,25 @@ pub fn params(text: &str) -> Vec<u8> {
     })
     .to_string()
     .into_bytes()
+}
+
+/// Notes every change of a batch's state that the product makes.
+async fn watch(root: &PgPool) -> Result<()> {
+    sqlx::raw_sql(
+        "CREATE TABLE public.batch_transition (was text NOT NULL, is_now text NOT NULL);
+         CREATE FUNCTION public.note_transition() RETURNS trigger
+             LANGUAGE plpgsql SECURITY DEFINER AS $$
+         BEGIN
+             INSERT INTO public.batch_transition VALUES (OLD.state, NEW.state);
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER note_transition AFTER UPDATE ON offpeak.batch FOR EACH ROW
+             WHEN (OLD.state <> NEW.state AND current_user = 'offpeak_worker')
+             EXECUTE FUNCTION public.note_transition();",
+    )
+    .execute(root)
+    .await?;
+    Ok(())
 }
 
 fn pool(connect: &PgConnectOptions) -> PgPool {

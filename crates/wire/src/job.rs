@@ -62,7 +62,7 @@ pub struct Job {
     pub label: Option<String>,
     /// Why it failed, in one sentence without prompt or result text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+    pub reason: Option<String>,
     /// As Anthropic reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<String>,
@@ -76,11 +76,14 @@ pub struct Job {
     /// Tokens of the attempt that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<TokenUsage>,
-    /// What that attempt cost, in dollars, exact.
+    /// What that attempt cost, in dollars, exact. Attempts before it are not in
+    /// it: a job that was retried may have cost more. The sums of groups and of
+    /// `GET /v1/usage` count every attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "0.0008125")]
     pub cost: Option<String>,
-    /// What the same usage would have cost synchronously, in dollars, exact.
+    /// What the usage of that attempt would have cost synchronously, in dollars,
+    /// exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "0.001625")]
     pub cost_sync: Option<String>,

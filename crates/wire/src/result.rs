@@ -29,6 +29,10 @@ pub struct JobResult {
     pub metadata: Option<Box<RawValue>>,
     /// The model asked for.
     pub model: String,
+    /// True when the local stand-in answered: the answer is made up and nothing
+    /// was billed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standin: bool,
     /// Why it failed: one of a closed list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -39,15 +43,18 @@ pub struct JobResult {
     /// cut off or breaks its schema, so that nothing paid for is hidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// `text` parsed, when structured output was asked for and it parses.
+    /// `text` as JSON, when the job asked for structured output and it parses:
+    /// every token as it came, white space between them aside. Also there when
+    /// it breaks its schema; then `state` is `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub json: Option<Box<RawValue>>,
+    #[schema(value_type = Option<Value>)]
+    pub output: Option<Box<RawValue>>,
     /// Anthropic's message as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub message: Option<Box<RawValue>>,
-    /// Anthropic's error as it came, when the request itself failed there.
+    /// Anthropic's error as it came, when the request itself failed there; one
+    /// beyond 8,192 bytes is cut down to its types and the start of its message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub error: Option<Box<RawValue>>,
@@ -62,10 +69,13 @@ pub struct JobResult {
     /// When it ended.
     #[serde(with = "rfc3339")]
     pub ended_at: OffsetDateTime,
-    /// Tokens.
+    /// Tokens of the attempt that ended it.
     pub usage: TokenUsage,
-    /// What it cost, in dollars, exact.
+    /// What that attempt cost, in dollars, exact. Attempts before it are not in
+    /// it: a job that was retried may have cost more. The sums of groups and of
+    /// `GET /v1/usage` count every attempt.
     pub cost: String,
-    /// What the same usage would have cost synchronously, in dollars, exact.
+    /// What the usage of that attempt would have cost synchronously, in dollars,
+    /// exact.
     pub cost_sync: String,
 }

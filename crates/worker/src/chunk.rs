@@ -8,51 +8,76 @@ use offpeak_anthropic::shape::{ResultKind, ResultLine};
 use offpeak_domain::id::{BatchId, CustomId, JobId};
 use offpeak_domain::job::{Failure, Outcome};
 use offpeak_domain::job_type::OutputChecker;
+use offpeak_domain::price::Usage;
 use offpeak_domain::settle::{self, Settlement, Standing};
 use offpeak_store::settle::{Effect, Measured, Next, Released};
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
+use time::Date;
 
-use crate::Result;
-use crate::price::{measured, usage};
+use crate::price::{measured, usage, without_price};
 use crate::worker::Setting;
 
 /// One line of ours.
+#[derive(Clone)]
 pub(crate) struct Ours {
     job: JobId,
     bytes: Bytes,
-    /// Longer than a line may be: only its head is here.
-    oversized: bool,
+    /// Not to be read: only its head is here, or the database refused it.
+    unreadable: bool,
 }
 
 /// Whose line it is.
 pub(crate) enum Sorted {
     /// It names a job of this batch.
     Ours(Ours),
-    /// It names something else, or nothing.
+    /// It names something else.
     Foreign,
+    /// It names nothing.
+    Unreadable,
 }
 
 /// Tells whether a line names a job of this batch.
 pub(crate) fn sort(line: Line, batch: BatchId) -> Sorted {
-    let (bytes, oversized) = match line {
+    let (bytes, unreadable) = match line {
         Line::Whole { bytes, .. } => (bytes, false),
         Line::Oversized { head, .. } => (head, true),
     };
-    match custom_id(&bytes) {
-        Some(id) if id.batch == batch => Sorted::Ours(Ours {
+    match whose(&bytes) {
+        Whose::Ours(id) if id.batch == batch => Sorted::Ours(Ours {
             job: id.job,
             bytes,
-            oversized,
+            unreadable,
         }),
-        _ => Sorted::Foreign,
+        Whose::Ours(_) | Whose::Foreign => Sorted::Foreign,
+        Whose::Unreadable => Sorted::Unreadable,
     }
 }
 
-/// The custom id of a line, also of one that is broken further on: the value of
-/// the first `"custom_id"` in it. Ours consist of characters that JSON never
-/// escapes.
-pub(crate) fn custom_id(line: &[u8]) -> Option<CustomId> {
+/// What the `custom_id` of a line says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A job and a batch, in our form.
+    Ours(CustomId),
+    /// Something else.
+    Foreign,
+    /// There is none to be read.
+    Unreadable,
+}
+
+/// Reads the custom id of a line, also of one that is broken further on: the
+/// value of the first `"custom_id"` in it. Ours consist of characters that JSON
+/// never escapes.
+pub(crate) fn whose(line: &[u8]) -> Whose {
+    let Some(value) = custom_id(line) else {
+        return Whose::Unreadable;
+    };
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .map_or(Whose::Foreign, Whose::Ours)
+}
+
+fn custom_id(line: &[u8]) -> Option<&[u8]> {
     const NAME: &[u8] = b"\"custom_id\"";
     let at = line.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
     let rest = line
@@ -60,8 +85,9 @@ pub(crate) fn custom_id(line: &[u8]) -> Option<CustomId> {
         .trim_ascii_start()
         .strip_prefix(b":")?
         .trim_ascii_start();
-    let value = rest.strip_prefix(b"\"")?.get(..CustomId::LEN)?;
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let value = rest.strip_prefix(b"\"")?;
+    let end = value.iter().position(|byte| *byte == b'"')?;
+    value.get(..end)
 }
 
 /// The lines of one transaction.
@@ -89,42 +115,75 @@ impl Lines {
         self.lines.iter().map(|line| line.job).collect()
     }
 
+    /// The two halves, or itself again when it is a single line.
+    pub(crate) fn halves(mut self) -> std::result::Result<(Self, Self), Self> {
+        if self.lines.len() < 2 {
+            return Err(self);
+        }
+        let second = self.lines.split_off(self.lines.len() / 2);
+        Ok((
+            Self {
+                lines: self.lines,
+                bytes: 0,
+            },
+            Self {
+                lines: second,
+                bytes: 0,
+            },
+        ))
+    }
+
+    /// The same lines, not to be read any more.
+    pub(crate) fn into_unreadable(mut self) -> Self {
+        for line in &mut self.lines {
+            line.unreadable = true;
+        }
+        self
+    }
+
+    /// The hashes of those lines whose job is not among the released: replays.
+    pub(crate) fn hashes_but(&self, released: &HashMap<JobId, Released>) -> Vec<(JobId, Vec<u8>)> {
+        self.lines
+            .iter()
+            .filter(|line| !released.contains_key(&line.job))
+            .map(|line| (line.job, hash(&line.bytes)))
+            .collect()
+    }
+
     /// One effect for each job that was taken out of flight; the other lines are
     /// replays. A second line of the same job finds it gone.
     pub(crate) fn effects(
-        self,
+        &self,
         setting: &Setting,
-        now: OffsetDateTime,
+        day: Date,
         released: &mut HashMap<JobId, Released>,
         params: &HashMap<JobId, Vec<u8>>,
-    ) -> Result<Vec<Effect>> {
+    ) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(released.len());
         // Jobs of one type share a schema: compiled once a chunk.
         let mut checker = OutputChecker::new();
-        for line in self.lines {
+        for line in &self.lines {
             let Some(row) = released.remove(&line.job) else {
                 continue;
             };
             let params = params.get(&line.job).map(Vec::as_slice);
-            let said = if line.oversized {
+            let said = if line.unreadable {
                 Said::unreadable()
             } else {
                 read(&line.bytes, params, &mut checker)
             };
-            effects.push(effect(setting, now, &line, row, said)?);
+            effects.push(effect(setting, day, line, row, said));
         }
-        Ok(effects)
+        effects
     }
 }
 
+fn hash(line: &[u8]) -> Vec<u8> {
+    Sha256::digest(line).to_vec()
+}
+
 /// What one line does to its job.
-fn effect(
-    setting: &Setting,
-    now: OffsetDateTime,
-    line: &Ours,
-    released: Released,
-    said: Said,
-) -> Result<Effect> {
+fn effect(setting: &Setting, day: Date, line: &Ours, released: Released, said: Said) -> Effect {
     let standing = Standing {
         tries: released.tries,
         canceled_by_user: released.canceled,
@@ -136,26 +195,37 @@ fn effect(
         setting.unit_random(),
     );
     let (measured, billed) = match settle::billed_usage(&said.line) {
-        Some(usage) => {
-            let model = said.model.as_deref().unwrap_or(released.asked_model());
-            // A price that is missing must not lose a result: the model asked
-            // for was known at submit, and what it answers with costs the same.
-            let money = measured(&setting.prices, usage, model, now.date()).or_else(|_| {
-                measured(&setting.prices, usage, released.asked_model(), now.date())
-            })?;
-            (money, true)
-        }
+        Some(usage) => (price(setting, usage, &said, &released, day), true),
         None => (Measured::default(), false),
     };
-    Ok(Effect {
+    Effect {
         next: next(settlement, &said),
         released,
-        line_hash: Some(Sha256::digest(&line.bytes).to_vec()),
+        line_hash: Some(hash(&line.bytes)),
         line: Some(line.bytes.to_vec()),
         model: said.model,
         measured,
         billed,
-    })
+    }
+}
+
+/// Prices what was used. A result is never held back for want of a price: the
+/// model asked for was known at submit and stands in for one that is not; with
+/// neither, the tokens are booked without money, loudly.
+fn price(
+    setting: &Setting,
+    usage: &Usage,
+    said: &Said,
+    released: &Released,
+    day: Date,
+) -> Measured {
+    let answered = said.model.as_deref().unwrap_or(released.asked_model());
+    measured(&setting.prices, usage, answered, day)
+        .or_else(|_| measured(&setting.prices, usage, released.asked_model(), day))
+        .unwrap_or_else(|error| {
+            tracing::error!(job = %released.job, %error, "booked without a price");
+            without_price(usage)
+        })
 }
 
 /// A line as the rules read it, with what the row holds beside.
@@ -183,7 +253,10 @@ fn read(bytes: &[u8], params: Option<&[u8]>, checker: &mut OutputChecker) -> Sai
     };
     match &parsed.result {
         ResultKind::Succeeded(message) => {
-            let stop_reason = message.stop_reason.as_ref().map(ToString::to_string);
+            let stop_reason = message
+                .stop_reason
+                .as_ref()
+                .map(|reason| word(&reason.to_string()));
             let schema_ok = params
                 .and_then(|params| checker.check(params, &message.text().unwrap_or_default()))
                 .map(|fits| fits.is_ok());
@@ -194,13 +267,13 @@ fn read(bytes: &[u8], params: Option<&[u8]>, checker: &mut OutputChecker) -> Sai
                     schema_ok,
                     empty_content: message.content_empty,
                 },
-                model: Some(message.model.clone()),
+                model: Some(word(&message.model)),
                 stop_reason,
                 error_type: None,
             }
         }
         ResultKind::Errored(error) => {
-            let error_type = error.error_type.to_string();
+            let error_type = word(&error.error_type.to_string());
             Said {
                 line: settle::Line::Errored {
                     error_type: error_type.clone(),
@@ -219,6 +292,12 @@ fn read(bytes: &[u8], params: Option<&[u8]>, checker: &mut OutputChecker) -> Sai
         },
         ResultKind::Other(_) => Said::unreadable(),
     }
+}
+
+/// A word of Anthropic's as a column holds it: PostgreSQL's text has no NUL, and
+/// a name has an end.
+fn word(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(200).collect()
 }
 
 fn next(settlement: Settlement, said: &Said) -> Next {
@@ -278,7 +357,7 @@ pub(crate) fn without_line(released: Released) -> Option<Effect> {
 
 #[cfg(test)]
 mod tests {
-    use super::custom_id;
+    use super::{Whose, whose};
     use offpeak_domain::id::{BatchId, CustomId, JobId};
     use uuid::Uuid;
 
@@ -293,16 +372,19 @@ mod tests {
             format!(r#"{{ "custom_id" : "{id}", "result": {{"type":"succ"#),
             format!(r#"{{"result":{{"type":"expired"}},"custom_id":"{id}"}}"#),
         ] {
-            assert_eq!(custom_id(line.as_bytes()), Some(id), "{line}");
+            assert_eq!(whose(line.as_bytes()), Whose::Ours(id), "{line}");
+        }
+        for line in [r#"{"custom_id":"j-01"}"#, "{\"custom_id\":\"\u{fffd}\"}"] {
+            assert_eq!(whose(line.as_bytes()), Whose::Foreign, "{line}");
         }
         for line in [
             "",
             "{}",
-            r#"{"custom_id":"j-01"}"#,
             r#"{"custom_id":7}"#,
+            r#"{"custom_id":"o1_01"#,
             "\u{fffd}",
         ] {
-            assert_eq!(custom_id(line.as_bytes()), None, "{line}");
+            assert_eq!(whose(line.as_bytes()), Whose::Unreadable, "{line}");
         }
     }
 }

@@ -24,6 +24,8 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// How long a stopping process waits for a create that is under way.
 const SEND_GRACE: Duration = Duration::from_secs(25);
+/// How long it tries to say that it is gone.
+const RESIGN: Duration = Duration::from_secs(5);
 
 /// One bell for each loop.
 #[derive(Default)]
@@ -58,16 +60,21 @@ pub(crate) async fn run(worker: &Worker, stop: CancellationToken) {
         Arc::clone(&bells),
         stop.clone(),
     ));
-    tasks.spawn(stay_alive(Arc::clone(&worker.setting), stop.clone()));
+    // Outlives the loops: a send that is let finish needs its process alive.
+    let alive = tokio::spawn(stay_alive(Arc::clone(&worker.setting)));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "a loop broke: stopping");
             stop.cancel();
         }
     }
+    alive.abort();
     let setting = &worker.setting;
-    if let Err(error) = lease::resign(&setting.system, setting.process).await {
-        tracing::warn!(%error, "leases not resigned: others wait for them to run out");
+    let resigned = lease::resign(&setting.system, setting.process);
+    match tokio::time::timeout(RESIGN, resigned).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "leases not resigned: they run out by themselves"),
+        Err(_) => tracing::warn!("leases not resigned in time: they run out by themselves"),
     }
 }
 
@@ -223,16 +230,17 @@ async fn listen(system: offpeak_store::System, bells: Arc<Bells>, stop: Cancella
 }
 
 /// Renews the lease by which others see that this process lives, also while a
-/// long send is under way, and until the last loop has stopped sending.
-async fn stay_alive(setting: Arc<crate::worker::Setting>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if let Err(error) = setting.is_alive().await {
-            tracing::warn!(%error, "could not renew this process's lease");
+/// long send is under way, until it is aborted. A renewal that hangs is given
+/// up for the next one.
+async fn stay_alive(setting: Arc<crate::worker::Setting>) {
+    let third = setting.options.lease / 3;
+    loop {
+        match tokio::time::timeout(third, setting.is_alive()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "could not renew this process's lease"),
+            Err(_) => tracing::warn!("renewing this process's lease took too long"),
         }
-        tokio::select! {
-            () = sleep(setting.options.lease / 3) => {}
-            () = stop.cancelled() => return,
-        }
+        sleep(third).await;
     }
 }
 

@@ -22,6 +22,21 @@ pub(crate) fn usage(reported: &shape::Usage) -> Usage {
     }
 }
 
+/// What was used, at no price.
+pub(crate) fn without_price(usage: &Usage) -> Measured {
+    let int = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    Measured {
+        input_tokens: int(usage.input),
+        output_tokens: int(usage.output),
+        cache_write_5m: int(usage.cache_write_5m),
+        cache_write_1h: int(usage.cache_write_1h),
+        cache_read: int(usage.cache_read),
+        web_searches: int(usage.web_searches),
+        cost_pico: 0,
+        sync_pico: 0,
+    }
+}
+
 /// What was used, what it cost in a batch, and what it would have cost at once.
 pub(crate) fn measured(
     prices: &Prices,
@@ -29,7 +44,6 @@ pub(crate) fn measured(
     model: &str,
     day: Date,
 ) -> Result<Measured, UnknownModel> {
-    let int = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let pico = |lane| -> Result<i64, UnknownModel> {
         Ok(prices
             .cost(usage, model, day, lane)?
@@ -37,13 +51,8 @@ pub(crate) fn measured(
             .unwrap_or(i64::MAX))
     };
     Ok(Measured {
-        input_tokens: int(usage.input),
-        output_tokens: int(usage.output),
-        cache_write_5m: int(usage.cache_write_5m),
-        cache_write_1h: int(usage.cache_write_1h),
-        cache_read: int(usage.cache_read),
-        web_searches: int(usage.web_searches),
         cost_pico: pico(Lane::Batch)?,
         sync_pico: pico(Lane::Direct)?,
+        ..without_price(usage)
     })
 }

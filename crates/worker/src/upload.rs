@@ -13,17 +13,18 @@ use futures_util::{Stream, stream};
 use offpeak_domain::id::{CustomId, JobId};
 use offpeak_domain::plan::body::{self as form, COMMA, ITEM_CLOSE, ITEM_OPEN, ITEM_PARAMS};
 use offpeak_store::batch::{self, Item, Key};
-use offpeak_store::{Error, System};
 use sha2::{Digest, Sha256};
+
+use crate::Result;
+use crate::worker::Setting;
 
 /// Narrow rows that are read at once.
 const PAGE: i64 = 1000;
 
 /// Where the upload has come to.
 struct Upload {
-    system: System,
+    setting: Arc<Setting>,
     key: Key,
-    chunk_bytes: u64,
     /// The last job that a page named.
     after: Option<JobId>,
     items: VecDeque<Item>,
@@ -65,18 +66,13 @@ impl BodyHash {
 /// Exactly `{"requests":[{"custom_id":"…","params":…},…]}`, in the order of the
 /// job ids; `domain::plan::body_len` knows its length.
 pub(crate) fn body(
-    system: System,
+    setting: Arc<Setting>,
     key: Key,
-    chunk_bytes: u64,
-) -> (
-    impl Stream<Item = Result<Bytes, Error>> + Send + 'static,
-    BodyHash,
-) {
+) -> (impl Stream<Item = Result<Bytes>> + Send + 'static, BodyHash) {
     let hash = BodyHash::default();
     let upload = Upload {
-        system,
+        setting,
         key,
-        chunk_bytes,
         after: None,
         items: VecDeque::new(),
         last_page: false,
@@ -94,7 +90,7 @@ pub(crate) fn body(
 }
 
 impl Upload {
-    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
         match self.place {
             Place::Head => {
                 self.place = Place::First;
@@ -108,10 +104,17 @@ impl Upload {
         }
         let jobs = self.take_jobs();
         if jobs.is_empty() {
+            // The last moment to stop: a machine that slept, or a process that
+            // was held up, may have been given up by the others meanwhile.
+            let now = self.setting.clock.now().await?;
+            let (system, process) = (&self.setting.system, self.setting.process);
+            if !batch::still_sending(system, self.key, process, now).await? {
+                return Err(offpeak_store::Error::Moved(self.key.batch).into());
+            }
             self.place = Place::End;
             return Ok(Some(Bytes::from_static(form::CLOSE.as_bytes())));
         }
-        let params = batch::params(&self.system, self.key.tenant, &jobs).await?;
+        let params = batch::params(&self.setting.system, self.key.tenant, &jobs).await?;
         let bytes: u64 = params.iter().map(|(_, params)| params.len() as u64).sum();
         let length = form::body_len(params.len() as u64, bytes);
         let mut chunk = BytesMut::with_capacity(usize::try_from(length).unwrap_or(0));
@@ -133,8 +136,8 @@ impl Upload {
         Ok(Some(chunk.freeze()))
     }
 
-    async fn read_page(&mut self) -> Result<(), Error> {
-        let page = batch::items_after(&self.system, self.key, self.after, PAGE).await?;
+    async fn read_page(&mut self) -> Result<()> {
+        let page = batch::items_after(&self.setting.system, self.key, self.after, PAGE).await?;
         self.last_page = i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE;
         self.after = page.last().map(|item| item.job).or(self.after);
         self.items = page.into();
@@ -147,7 +150,7 @@ impl Upload {
         let mut bytes = 0;
         while let Some(item) = self.items.front() {
             bytes += item.bytes;
-            if bytes > self.chunk_bytes && !jobs.is_empty() {
+            if bytes > self.setting.options.upload_chunk && !jobs.is_empty() {
                 break;
             }
             jobs.push(item.job);

@@ -169,8 +169,9 @@ impl Worker {
         }
     }
 
-    /// Runs all loops until told to stop, then lets each finish its tick and
-    /// resigns every lease.
+    /// Runs all loops until told to stop. A create under way is given some time
+    /// to finish, every other tick is dropped where it is, which is as safe as a
+    /// crash; then every lease is resigned.
     pub async fn run(&self, stop: CancellationToken) {
         driver::run(self, stop).await;
     }

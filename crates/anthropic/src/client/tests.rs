@@ -320,3 +320,18 @@ async fn a_base_url_keeps_its_prefix_and_an_id_stays_one_segment() {
     }
     assert!(!format!("{:?}", Config::new("http://x", "sk-ant-secret".into())).contains("secret"));
 }
+
+#[test]
+fn a_server_on_this_machine_is_told_by_its_host() {
+    for (url, here) in [
+        ("http://127.0.0.1:8080", true),
+        ("http://127.8.8.8", true),
+        ("http://localhost:1", true),
+        ("http://[::1]:9", true),
+        ("https://api.anthropic.com", false),
+        ("http://10.0.0.1", false),
+        ("http://localhost.example", false),
+    ] {
+        assert_eq!(super::is_loopback(&url.parse().unwrap()), here, "{url}");
+    }
+}

@@ -28,7 +28,7 @@ const STEP_BYTES: u64 = 4_000_000;
     get, path = "/v1/groups/{id}/results", tag = "groups", operation_id = "get_group_results",
     params(
         ("id" = String, Path, description = "`grp_…`"),
-        ("message" = Option<bool>, Query, description = "False leaves out Anthropic's messages and errors as they came"),
+        ("message" = Option<bool>, Query, description = "False leaves out Anthropic's messages as they came"),
     ),
     responses(
         (status = 200, description = "One result a line", body = JobResult, content_type = "application/x-ndjson"),

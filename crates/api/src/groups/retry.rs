@@ -1,5 +1,4 @@
 use axum::extract::State as Extract;
-use offpeak_domain::job::Outcome;
 use offpeak_store::{group, retry};
 use offpeak_wire::{Problem, Retried};
 
@@ -11,6 +10,9 @@ use crate::query::Query;
 use crate::segment::Segment;
 
 /// Run the failed and canceled jobs of a group once more
+///
+/// Completed jobs are left as they are; one of them runs again by
+/// `POST /v1/jobs/{id}/retry?completed=true`.
 ///
 /// A large group is retried in steps; when the call breaks off, the same call
 /// again goes on.
@@ -38,7 +40,7 @@ pub(crate) async fn handle(
             group::progress(&mut tx, id).await?;
         }
         let jobs = group::jobs_after(&mut tx, id, after, CHUNK).await?;
-        let done = retry::jobs(&mut tx, &jobs, &[Outcome::Failed, Outcome::Canceled]).await?;
+        let done = retry::jobs(&mut tx, &jobs, retry::TROUBLED).await?;
         tx.commit().await?;
         if !done.retried.is_empty() {
             state.hint.ready();

@@ -4,7 +4,7 @@ use offpeak_domain::job::{Outcome, State};
 use offpeak_store::job;
 use offpeak_store::result::{self, Ended};
 use offpeak_wire::{JobResult, Problem};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::get::parse_id;
@@ -14,6 +14,9 @@ use crate::error::{Code, Error, Result};
 use crate::json::{compact, raw};
 use crate::query::Query;
 use crate::segment::Segment;
+
+/// Bytes of an error of Anthropic's that are shown as they came, at most.
+const MAX_ERROR: usize = 8_192;
 
 /// What a job answered
 ///
@@ -56,7 +59,7 @@ fn not_ended(state: State) -> Error {
 /// A stored result as a client sees it, with Anthropic's message or without.
 pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
     let answer = ended.line.as_deref().map(Answer::read).unwrap_or_default();
-    let json = answer
+    let output = answer
         .text
         .as_deref()
         .filter(|_| ended.structured)
@@ -74,13 +77,14 @@ pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
         user: ended.user,
         metadata: ended.metadata.and_then(raw),
         model: ended.model,
+        standin: answer.standin || ended.upstream_batch.is_some_and(|id| is_standin(&id)),
         usage: view::usage(&ended.end),
         label: ended.end.label,
         reason: ended.end.message,
         text: answer.text,
-        json,
+        output,
         message: answer.message.filter(|_| with_message),
-        error: answer.error.filter(|_| with_message),
+        error: answer.error,
         stop_reason: ended.end.stop_reason,
         attempt: ended.attempt,
         batch: ended.batch.map(|batch| batch.to_string()),
@@ -90,6 +94,12 @@ pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
     }
 }
 
+/// Whether an id of a message or message batch was made by the stand-in. Ids
+/// stay with what they name, whatever this process sends its jobs to now.
+fn is_standin(id: &str) -> bool {
+    id.starts_with("msg_standin_") || id.starts_with("msgbatch_standin_")
+}
+
 /// What a result line holds for a client. Parts that cannot be read are
 /// absent; the line itself stays as it is.
 #[derive(Debug, Default)]
@@ -97,6 +107,7 @@ struct Answer {
     message: Option<Box<RawValue>>,
     error: Option<Box<RawValue>>,
     text: Option<String>,
+    standin: bool,
 }
 
 impl Answer {
@@ -116,6 +127,8 @@ impl Answer {
         #[derive(Deserialize)]
         struct Message<'a> {
             #[serde(borrow)]
+            id: Option<Cow<'a, str>>,
+            #[serde(borrow)]
             content: Vec<Block<'a>>,
         }
         #[derive(Deserialize)]
@@ -128,27 +141,68 @@ impl Answer {
         let Ok(Line { result }) = serde_json::from_slice::<Line<'_>>(line) else {
             return Self::default();
         };
-        let text = result
+        let message = result
             .message
-            .and_then(|message| serde_json::from_str::<Message<'_>>(message.get()).ok())
-            .map(|message| {
-                let blocks = message
-                    .content
-                    .into_iter()
-                    .filter(|block| block.r#type == "text");
-                blocks.filter_map(|block| block.text).collect()
-            });
+            .and_then(|message| serde_json::from_str::<Message<'_>>(message.get()).ok());
+        let standin = message
+            .as_ref()
+            .and_then(|message| message.id.as_deref())
+            .is_some_and(is_standin);
+        let text = message.map(|message| {
+            let blocks = message
+                .content
+                .into_iter()
+                .filter(|block| block.r#type == "text");
+            blocks.filter_map(|block| block.text).collect()
+        });
         Self {
             message: result.message.map(RawValue::to_owned),
-            error: result.error.map(RawValue::to_owned),
+            error: result.error.and_then(bounded),
             text,
+            standin,
         }
     }
 }
 
+/// Anthropic's error, cut down when it is longer than a line should be.
+fn bounded(error: &RawValue) -> Option<Box<RawValue>> {
+    #[derive(Deserialize, Serialize)]
+    struct Outer {
+        r#type: Option<String>,
+        error: Inner,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<String>,
+    }
+    #[derive(Deserialize, Serialize)]
+    struct Inner {
+        r#type: Option<String>,
+        message: String,
+    }
+    if error.get().len() <= MAX_ERROR {
+        return Some(error.to_owned());
+    }
+    let mut error: Outer = serde_json::from_str(error.get()).ok()?;
+    let cut = |text: &mut String, chars: usize| {
+        if let Some((at, _)) = text.char_indices().nth(chars) {
+            text.truncate(at);
+            text.push('…');
+        }
+    };
+    cut(&mut error.error.message, MAX_ERROR / 8);
+    let words = [
+        &mut error.r#type,
+        &mut error.error.r#type,
+        &mut error.request_id,
+    ];
+    for word in words.into_iter().flatten() {
+        cut(word, 100);
+    }
+    serde_json::value::to_raw_value(&error).ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Answer;
+    use super::{Answer, MAX_ERROR};
 
     #[test]
     fn text_blocks_are_joined_and_the_message_stays_as_it_came() {
@@ -171,6 +225,31 @@ mod tests {
         let answer = Answer::read(line);
         assert_eq!(answer.error.unwrap().get(), r#"{"type":"error"}"#);
         assert!(answer.text.is_none() && answer.message.is_none());
+    }
+
+    #[test]
+    fn an_endless_error_is_cut() {
+        let message = "é".repeat(MAX_ERROR);
+        let line = format!(
+            r#"{{"result":{{"error":{{"type":"error","error":{{"type":"invalid_request_error","message":"{message}"}},"request_id":"req_1"}}}}}}"#
+        );
+        let error = Answer::read(line.as_bytes()).error.unwrap();
+        assert!(error.get().len() < MAX_ERROR);
+        let error: serde_json::Value = serde_json::from_str(error.get()).unwrap();
+        assert_eq!(error["error"]["type"], "invalid_request_error");
+        assert!(error["error"]["message"].as_str().unwrap().ends_with("é…"));
+        assert_eq!(error["request_id"], "req_1");
+        let nothing_known = format!(r#"{{"result":{{"error":"{message}"}}}}"#);
+        assert!(Answer::read(nothing_known.as_bytes()).error.is_none());
+    }
+
+    #[test]
+    fn the_stand_in_signs_its_messages() {
+        let by = |id: &str| {
+            let line = format!(r#"{{"result":{{"message":{{"id":"{id}","content":[]}}}}}}"#);
+            Answer::read(line.as_bytes()).standin
+        };
+        assert!(by("msg_standin_01") && !by("msg_01standin_"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use axum::extract::State as Extract;
-use offpeak_domain::job::Outcome;
+use offpeak_domain::job::{Outcome, State as JobState};
 use offpeak_store::{Error as Store, job, retry};
 use offpeak_wire::{Job, Problem};
 
@@ -7,7 +7,7 @@ use super::get::parse_id;
 use super::view;
 use crate::State;
 use crate::caller::Caller;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::query::Query;
 use crate::segment::Segment;
 
@@ -15,13 +15,20 @@ use crate::segment::Segment;
 ///
 /// Only a job that has ended can be retried. Its result is set aside and the
 /// job is queued again, with the same prompt.
+///
+/// A completed job is retried only with `completed=true`: the new attempt is
+/// paid for as well, and the answer so far is no longer shown, whatever becomes
+/// of the new attempt.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/retry", tag = "jobs", operation_id = "retry_job",
-    params(("id" = String, Path, description = "`job_…`")),
+    params(
+        ("id" = String, Path, description = "`job_…`"),
+        ("completed" = Option<bool>, Query, description = "True retries a completed job too"),
+    ),
     responses(
         (status = 200, description = "The job, queued again", body = Job),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It has not ended, or is still at Anthropic", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has not ended, has completed, or is still at Anthropic", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -29,24 +36,41 @@ pub(crate) async fn handle(
     Extract(state): Extract<State>,
     caller: Caller,
     Segment(id): Segment,
-    query: Query,
+    mut query: Query,
 ) -> Result<axum::Json<Job>> {
+    let completed_too = query.flag("completed", false);
     query.end()?;
     let id = parse_id(&id)?;
     let mut tx = caller.begin().await?;
+    // A staged one is not there.
     job::get(&mut tx, id).await?;
-    let retried = retry::jobs(&mut tx, &[id], Outcome::ALL).await?;
+    let outcomes = if completed_too {
+        Outcome::ALL
+    } else {
+        retry::TROUBLED
+    };
+    let retried = retry::jobs(&mut tx, &[id], outcomes).await?;
+    // After the attempt: it may have ended since it was looked for.
+    let found = job::get(&mut tx, id).await?;
     if retried.retried.is_empty() {
-        let why = if retried.in_flight.is_empty() {
-            Store::NotEnded(id)
+        return Err(if !retried.in_flight.is_empty() {
+            Store::StillInFlight(id).into()
+        } else if found.state == JobState::Completed {
+            already_completed()
         } else {
-            Store::StillInFlight(id)
-        };
-        return Err(why.into());
+            Store::NotEnded(id).into()
+        });
     }
-    let now = tx.now();
-    let shown = view::job(job::get(&mut tx, id).await?, now);
+    let shown = view::job(found, tx.now());
     tx.commit().await?;
     state.hint.ready();
     Ok(axum::Json(shown))
+}
+
+fn already_completed() -> Error {
+    Error::new(
+        Code::AlreadyCompleted,
+        "the job has an answer that is paid for; to run it once more, pay again and lose this \
+         answer, retry it with `?completed=true`",
+    )
 }

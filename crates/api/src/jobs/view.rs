@@ -20,7 +20,7 @@ pub(crate) fn job(job: Job, now: OffsetDateTime) -> wire::Job {
     let latest_by = job
         .expires_at
         .or_else(|| open.then(|| (created_at + FLUSH).max(now) + TURNAROUND));
-    let (label, message, stop_reason, ended_at, usage, cost, cost_sync) = match job.end {
+    let (label, reason, stop_reason, ended_at, usage, cost, cost_sync) = match job.end {
         None => (None, None, None, None, None, None, None),
         Some(end) => (
             end.label.clone(),
@@ -58,7 +58,7 @@ pub(crate) fn job(job: Job, now: OffsetDateTime) -> wire::Job {
         attempt: job.attempt,
         batch: job.batch.map(|batch| batch.to_string()),
         label,
-        message,
+        reason,
         stop_reason,
         ended_at,
         usage,

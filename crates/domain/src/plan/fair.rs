@@ -41,7 +41,6 @@ pub(super) struct Turns {
 #[derive(Debug)]
 struct Standing {
     weight: i64,
-    stored: i64,
     vtime: i64,
 }
 
@@ -90,8 +89,8 @@ impl Turns {
         self.waiting.insert(tenant);
     }
 
-    /// The virtual times to store, as far as they changed: relative to the
-    /// furthest behind of those who wait, and all zero when nobody does.
+    /// The virtual times to store, of every tenant that was given: relative to
+    /// the furthest behind of those who wait, and all zero when nobody does.
     pub(super) fn finish(self) -> Vec<(TenantId, i64)> {
         let behind = self
             .waiting
@@ -101,8 +100,7 @@ impl Turns {
             .unwrap_or(i64::MAX);
         self.tenants
             .into_iter()
-            .map(|(tenant, s)| (tenant, s.stored, s.vtime.saturating_sub(behind).max(0)))
-            .filter_map(|(tenant, stored, vtime)| (stored != vtime).then_some((tenant, vtime)))
+            .map(|(tenant, standing)| (tenant, standing.vtime.saturating_sub(behind).max(0)))
             .collect()
     }
 }
@@ -112,7 +110,6 @@ impl Standing {
         let weight = i64::from(share.weight.max(1));
         Self {
             weight,
-            stored: share.vtime,
             vtime: share.vtime.max(0),
         }
     }

@@ -4,7 +4,7 @@ use offpeak_wire::{Canceled, Job};
 
 use super::http::{Client, escape};
 use crate::exit::{Ended, Exit};
-use crate::output::{Output, count};
+use crate::output::{Output, jobs};
 
 /// Arguments of `cancel`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
             if output.json {
                 output.value(&done)?;
             } else {
-                output.line(&format!("{id}: {} jobs canceled", count(done.canceled)))?;
+                output.line(&format!("{id}: {} canceled", jobs(done.canceled)))?;
             }
         } else {
             let job: Job = client

@@ -89,8 +89,8 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
 /// One job on one line.
 pub(super) fn one_line(job: &Job) -> String {
     let mut text = format!("{}: {}", job.id, state(job));
-    if let Some(message) = &job.message {
-        let _ = write!(text, " ({message})");
+    if let Some(reason) = &job.reason {
+        let _ = write!(text, " ({reason})");
     }
     if let Some(cost) = &job.cost {
         let _ = write!(text, ", {}", money(cost));
@@ -113,7 +113,7 @@ fn show(job: &Job, output: Output) -> std::io::Result<()> {
     }
     let mut rows: Vec<(&str, String)> = vec![("job", job.id.clone()), ("state", state(job))];
     let mut put = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
-    put("reason", job.message.clone());
+    put("reason", job.reason.clone());
     put(
         "type",
         job.r#type.as_ref().map(|name| match job.type_version {

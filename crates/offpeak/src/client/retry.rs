@@ -4,7 +4,7 @@ use offpeak_wire::{Job, Retried};
 
 use super::http::{Client, escape};
 use crate::exit::{Ended, Exit};
-use crate::output::{Output, count};
+use crate::output::{Output, jobs};
 
 /// Arguments of `retry`.
 #[derive(Debug, clap::Args)]
@@ -23,12 +23,12 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
             if output.json {
                 output.value(&done)?;
             } else {
-                output.line(&format!("{id}: {} jobs queued again", count(done.retried)))?;
+                output.line(&format!("{id}: {} queued again", jobs(done.retried)))?;
             }
             if done.in_flight > 0 {
                 output.talk(&format!(
-                    "{} jobs are still at Anthropic and stay as they are",
-                    count(done.in_flight)
+                    "still at Anthropic, left as they are: {}",
+                    jobs(done.in_flight)
                 ));
             }
         } else {

@@ -19,7 +19,7 @@ use super::input;
 use super::progress::Progress;
 use crate::entropy;
 use crate::exit::{Ended, Exit, Failure};
-use crate::output::{Output, count};
+use crate::output::Output;
 
 /// The server takes lines of 32 MB, and a text grows a little as JSON.
 const LONGEST_FILE: u64 = 24_000_000;
@@ -84,7 +84,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
     let submitted = tokio::select! {
         submitted = sending => submitted,
         _ = tokio::signal::ctrl_c() => {
-            output.talk(&format!("stopped; nothing was submitted. {}", resume(&key)));
+            output.talk(&format!("stopped before the server had taken it all. {}", resume(&key)));
             return Ok(Exit::Interrupted);
         }
     };
@@ -119,7 +119,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
     } else {
         ""
     };
-    output.talk(&format!("{} jobs accepted{again}", count(*jobs)));
+    output.talk(&format!("{} accepted{again}", crate::output::jobs(*jobs)));
     let left_out = submitted.left_out > 0 || *skipped > 0;
     if output.json {
         if !args.watch {

@@ -36,6 +36,16 @@ impl Environment {
         }
     }
 
+    /// Names that begin with `prefix`.
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        self.0
+            .keys()
+            .filter_map(|name| name.to_str())
+            .filter(|name| name.starts_with(prefix))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// A variable as a path.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.raw(name)

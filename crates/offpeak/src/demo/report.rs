@@ -193,7 +193,7 @@ fn category(result: &JobResult) -> Option<String> {
     if result.state != JobState::Completed {
         return None;
     }
-    let answer: Answer = serde_json::from_str(result.json.as_ref()?.get()).ok()?;
+    let answer: Answer = serde_json::from_str(result.output.as_ref()?.get()).ok()?;
     Some(answer.category)
 }
 

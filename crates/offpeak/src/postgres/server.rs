@@ -130,6 +130,15 @@ impl Postgres {
         &self.cluster.path
     }
 
+    /// Waits until it has ended, which it does not by itself. One that was
+    /// adopted is not watched.
+    pub async fn ended(&mut self) {
+        match &mut self.child {
+            Some(child) => drop(child.wait().await),
+            None => std::future::pending().await,
+        }
+    }
+
     /// Stops it: open transactions are rolled back, and it is gone on return.
     pub async fn stop(mut self) -> Result<(), Error> {
         let pid = pidfile::to_pid(self.file.pid);

@@ -47,8 +47,11 @@ async fn a_group_goes_all_the_way() -> Result<()> {
     let (classified, told) = (&results[0], &results[1]);
     assert_eq!(classified["type"], "classify");
     assert_eq!(classified["metadata"], json!({"n": 1}));
-    assert!(classified["json"].is_object(), "{classified}");
-    assert!(told["json"].is_null() && told["text"].is_string(), "{told}");
+    assert!(classified["output"].is_object(), "{classified}");
+    assert!(
+        told["output"].is_null() && told["text"].is_string(),
+        "{told}"
+    );
     assert!(
         told["message"]["id"]
             .as_str()
@@ -60,6 +63,12 @@ async fn a_group_goes_all_the_way() -> Result<()> {
         .await?
         .lines();
     assert!(brief[0]["message"].is_null() && brief[0]["text"] == classified["text"]);
+    assert!(
+        results
+            .iter()
+            .chain(&brief)
+            .all(|one| one["standin"] == true)
+    );
 
     let job = format!("/v1/jobs/{}", told["job"].as_str().expect("an id"));
     assert_eq!(&api.get(&format!("{job}/result")).await?.json(), told);
@@ -210,12 +219,19 @@ async fn a_batch_in_the_making_gives_a_canceled_job_up() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_completed_job_runs_again_and_both_runs_are_booked() -> Result<()> {
+async fn a_completed_job_runs_again_on_demand_and_both_runs_are_booked() -> Result<()> {
     let mut api = Api::new().await?;
     let id = api.post("/v1/jobs", CLASSIFY).await?.at("/id");
     api.world.run_out().await?;
     let first = api.get(&format!("/v1/jobs/{id}/result")).await?;
-    let retried = api.post(&format!("/v1/jobs/{id}/retry"), "").await?;
+    let refused = api.post(&format!("/v1/jobs/{id}/retry"), "").await?;
+    assert_eq!(refused.problem(), "409 already_completed");
+    assert!(refused.at("/detail").contains("?completed=true"));
+    let kept = api.get(&format!("/v1/jobs/{id}/result")).await?;
+    assert_eq!(kept.json(), first.json());
+    let retried = api
+        .post(&format!("/v1/jobs/{id}/retry?completed=true"), "")
+        .await?;
     assert_eq!(retried.at("/state"), "queued");
     assert_eq!(
         api.get(&format!("/v1/jobs/{id}/result")).await?.problem(),
@@ -234,6 +250,80 @@ async fn a_completed_job_runs_again_and_both_runs_are_booked() -> Result<()> {
     let kept = "SELECT count(*) FROM offpeak.attempt WHERE line IS NOT NULL AND cost_pico > 0";
     assert_eq!(api.world.number(kept).await?, 1);
     books::are_right(&api.world).await
+}
+
+#[tokio::test]
+async fn a_failed_job_says_why_in_the_same_words_everywhere() -> Result<()> {
+    let mut api = Api::new().await?;
+    let body = format!("{}\n{}\n", raw_job("bad"), raw_job("good"));
+    let accepted = api.post("/v1/jobs/bulk", body).await?;
+    let group = format!("/v1/groups/{}", accepted.at("/group"));
+    // Anthropic's own check finds what ours would have refused.
+    api.world
+        .meddle(
+            r#"UPDATE offpeak.payload
+                  SET params = convert_to(replace(convert_from(params, 'UTF8'),
+                                                  '"max_tokens":256', '"max_tokens":-56'), 'UTF8')
+                WHERE convert_from(params, 'UTF8') LIKE '%"bad"%'"#,
+        )
+        .await?;
+    api.world.run_out().await?;
+
+    let lines = api
+        .get(&format!("{group}/results?message=false"))
+        .await?
+        .lines();
+    let failed = &lines[0];
+    assert_eq!(
+        (&failed["state"], &failed["label"], &failed["standin"]),
+        (&json!("failed"), &json!("invalid_request"), &json!(true))
+    );
+    assert_eq!(failed["error"]["error"]["type"], "invalid_request_error");
+    let cause = failed["error"]["error"]["message"].as_str();
+    assert!(
+        cause.is_some_and(|cause| cause.contains("max_tokens")),
+        "{failed}"
+    );
+    assert!(failed.get("text").is_none() && failed.get("output").is_none());
+
+    let id = failed["job"].as_str().expect("an id");
+    let result = api.get(&format!("/v1/jobs/{id}/result")).await?;
+    assert_eq!(&result.json(), failed);
+    let job = api.get(&format!("/v1/jobs/{id}")).await?.json();
+    assert!(job.get("message").is_none());
+    for word in ["reason", "label"] {
+        assert!(job[word].is_string() && job[word] == failed[word], "{job}");
+    }
+
+    // The good one has an answer to lose.
+    let retried = api.post(&format!("{group}/retry"), "").await?;
+    assert_eq!(retried.at("/retried"), "1");
+    assert_eq!(retried.at("/group/counts/completed"), "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_result_says_who_answered_whatever_the_jobs_go_to_now() -> Result<()> {
+    let mut api = Api::new().await?;
+    let id = api.post("/v1/jobs", raw_job("whose?")).await?.at("/id");
+    api.world.run_out().await?;
+    let path = format!("/v1/jobs/{id}/result");
+    assert_eq!(api.get(&path).await?.at("/standin"), "true");
+    api.world
+        .meddle(
+            "UPDATE offpeak.output
+                SET line = convert_to(replace(convert_from(line, 'UTF8'), '_standin_', '_'), 'UTF8')",
+        )
+        .await?;
+    assert_eq!(api.get(&path).await?.at("/standin"), "true");
+    api.world
+        .meddle(
+            "UPDATE offpeak.batch
+                SET upstream_batch_id = replace(upstream_batch_id, '_standin_', '_')",
+        )
+        .await?;
+    assert!(api.get(&path).await?.json().get("standin").is_none());
+    Ok(())
 }
 
 #[tokio::test]

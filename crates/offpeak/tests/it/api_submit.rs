@@ -1,5 +1,7 @@
 //! Submitting one job, and every way in which that is refused.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use futures_util::future::join_all;
 use offpeak_store::job;
@@ -280,6 +282,25 @@ async fn a_refusal_reaches_who_is_still_sending() -> Result<()> {
             format!("HTTP/1.1 {status}")
         );
     }
+    Ok(())
+}
+
+/// A client that waits for the answer to what it announced.
+#[tokio::test]
+async fn a_body_that_is_announced_too_long_is_refused_unsent() -> Result<()> {
+    let api = Api::new().await?;
+    let mut socket = TcpStream::connect(api.url.trim_start_matches("http://")).await?;
+    let head = format!(
+        "POST /v1/jobs HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-length: 32000001\r\n\r\n",
+        api.key
+    );
+    socket.write_all(head.as_bytes()).await?;
+    let mut answer = [0; 12];
+    let read = socket.read_exact(&mut answer);
+    // Without the check the server waits for the body until the test gives up.
+    tokio::time::timeout(Duration::from_secs(10), read).await??;
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 413");
     Ok(())
 }
 

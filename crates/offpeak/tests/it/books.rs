@@ -3,20 +3,60 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
+use offpeak_domain::batch::{Event, State};
+use offpeak_domain::id::{CustomId, JobId};
+use offpeak_domain::job::Lane;
+use offpeak_domain::price::{Prices, Usage};
 use offpeak_testkit::world::World;
 
 /// What must hold at the end of every story, whatever happened in it.
 pub(crate) async fn are_right(world: &World) -> Result<()> {
     world.standin.settle_due().await;
     let journal = world.standin.journal()?;
-    let mut billed: HashMap<Option<&str>, u32> = HashMap::new();
+    // By job, not by attempt: an attempt's id holds its batch, so that a job
+    // which was paid for in two batches would look like two payments in order.
+    let mut billed: HashMap<JobId, i64> = HashMap::new();
     for item in &journal {
-        *billed.entry(item.custom_id.as_deref()).or_default() += 1;
+        let id: CustomId = item.custom_id.as_deref().unwrap_or_default().parse()?;
+        *billed.entry(id.job).or_default() += 1;
     }
-    assert!(
-        billed.values().all(|times| *times == 1),
-        "an attempt was billed twice: {billed:?}"
+    for (job, times) in billed {
+        let booked = world.booked(job).await?;
+        assert_eq!(
+            times, booked,
+            "{job} was billed {times} times and booked {booked} times"
+        );
+    }
+    let prices = Prices::shipped()?;
+    let mut cost = 0;
+    for item in &journal {
+        let usage = Usage {
+            input: item.usage.input_tokens,
+            output: item.usage.output_tokens,
+            ..Usage::default()
+        };
+        cost += prices
+            .cost(&usage, &item.model, item.at.date(), Lane::Batch)?
+            .0;
+    }
+    let booked = world.number("SELECT coalesce(sum(cost_pico), 0)::bigint FROM offpeak.ledger");
+    assert_eq!(i128::from(booked.await?), cost, "every pico-dollar");
+    let counted = world.number(
+        "SELECT coalesce(sum(cost_pico), 0)::bigint
+           FROM (SELECT scope, cost_pico FROM offpeak.tally
+                  UNION ALL SELECT scope, cost_pico FROM offpeak.delta) AS t
+          WHERE scope = 'tenant'",
     );
+    assert_eq!(i128::from(counted.await?), cost, "and in the counts");
+    // Every change of a batch's state that the database has seen is in the table.
+    for seen in world.transitions().await? {
+        let (from, to) = seen.split_once(' ').unwrap_or_default();
+        let (from, to): (State, State) = (from.parse()?, to.parse()?);
+        assert!(
+            Event::ALL.iter().any(|event| from.on(*event) == Ok(to)),
+            "no event leads from {from} to {to}"
+        );
+    }
     let ledger = world.number("SELECT count(*) FROM offpeak.ledger").await?;
     assert_eq!(
         ledger,

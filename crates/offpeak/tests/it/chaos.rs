@@ -21,7 +21,7 @@ const STEPS: usize = 60;
 #[tokio::test]
 async fn any_order_of_events_ends_in_right_books() -> Result<()> {
     for seed in 0..6 {
-        walk(seed)
+        Box::pin(walk(seed))
             .await
             .with_context(|| format!("with seed {seed}"))?;
     }
@@ -39,7 +39,7 @@ async fn walk(seed: u64) -> Result<()> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut jobs = Vec::new();
     for _ in 0..STEPS {
-        step(&mut world, &other, &mut rng, &mut jobs).await?;
+        Box::pin(step(&mut world, &other, &mut rng, &mut jobs)).await?;
         placed_once(&world).await?;
     }
     world.standin.clear_faults();
@@ -50,6 +50,10 @@ async fn walk(seed: u64) -> Result<()> {
     // The other process is gone, and its terms are over.
     world
         .meddle("UPDATE offpeak.lease SET expires_at = now() - interval '1 s'")
+        .await?;
+    // Pauses between two reads are the database's time.
+    world
+        .meddle("UPDATE offpeak.batch SET ingest_until = NULL WHERE state = 'ended'")
         .await?;
     world.run_out().await?;
     // Late lines of canceled jobs may still be on their way.
@@ -73,7 +77,7 @@ async fn step(
     rng: &mut StdRng,
     jobs: &mut Vec<JobId>,
 ) -> Result<()> {
-    match rng.random_range(0..12) {
+    match rng.random_range(0..13) {
         0 | 1 => {
             let texts: Vec<String> = (0..rng.random_range(1..8))
                 .map(|n| format!("Text {n} of {}.", jobs.len()))
@@ -96,10 +100,14 @@ async fn step(
         4 => world.standin.set_faults(fault(rng)),
         5 | 6 => world.pass(Duration::from_secs(rng.random_range(1..120))),
         7 => {
-            // A process that dies while sending leaves its batch so.
+            // A process that dies between its intent and its first byte.
             world
                 .meddle(
-                    "UPDATE offpeak.batch SET sender = gen_random_uuid() WHERE state = 'sending'",
+                    "UPDATE offpeak.batch
+                        SET state = 'sending', sender = gen_random_uuid(), sent_at = planned_at,
+                            send_deadline = planned_at + interval '5 min', listings = 0,
+                            first_listing_at = NULL, last_listing_at = NULL
+                      WHERE state = 'planned'",
                 )
                 .await?;
         }
@@ -107,7 +115,16 @@ async fn step(
             world
                 .meddle("UPDATE offpeak.batch SET ingest_until = NULL WHERE state = 'ended'")
                 .await?;
-            tick(other, Loop::Ingest).await;
+            tokio::join!(tick(&world.worker, Loop::Ingest), tick(other, Loop::Ingest));
+        }
+        9 => {
+            // The terms are over, and two processes think at once that it is theirs.
+            world
+                .meddle("UPDATE offpeak.lease SET expires_at = now() - interval '1 s'")
+                .await?;
+            let which = Loop::ALL[rng.random_range(0..Loop::ALL.len())];
+            let what = Loop::ALL[rng.random_range(0..Loop::ALL.len())];
+            tokio::join!(tick(&world.worker, which), tick(other, what));
         }
         _ => {
             let which = Loop::ALL[rng.random_range(0..Loop::ALL.len())];

@@ -4,6 +4,7 @@
 mod api;
 mod api_bulk;
 mod api_end;
+mod api_observe;
 mod api_submit;
 mod api_types;
 mod api_walls;
@@ -13,5 +14,7 @@ mod chaos;
 mod cli;
 mod cli_submit;
 mod private;
+mod queue;
+mod rescue;
 mod walls;
 mod worker;

@@ -17,20 +17,24 @@ use tokio::process::{Child, Command};
 use super::cli::offpeak;
 
 #[expect(clippy::disallowed_methods, reason = "a test run has no configuration")]
-fn options() -> Options {
+fn options(durable: bool) -> Options {
     let search = std::env::var_os("PATH").unwrap_or_default();
     Options {
         programs: None,
         search,
-        durable: true,
+        durable,
     }
 }
 
 /// One process's view: it takes the folder and starts or adopts a server.
 async fn start(data: &Path) -> Result<(Folder, Postgres)> {
+    start_with(data, options(false)).await
+}
+
+async fn start_with(data: &Path, options: Options) -> Result<(Folder, Postgres)> {
     let folder = Folder::take(data)?;
     let postgres =
-        Postgres::start(&folder, &options(), &mut StdRng::seed_from_u64(3), &|_| {}).await?;
+        Postgres::start(&folder, &options, &mut StdRng::seed_from_u64(3), &|_| {}).await?;
     Ok((folder, postgres))
 }
 
@@ -79,11 +83,11 @@ async fn a_server_that_outlived_its_parent_is_adopted() -> Result<()> {
 #[tokio::test]
 async fn a_killed_server_recovers() -> Result<()> {
     let scratch = scratch()?;
-    let (folder, first) = start(scratch.path()).await?;
+    let (folder, first) = start_with(scratch.path(), options(true)).await?;
     migrates(&first).await?;
     signal(first.pid(), Signal::KILL)?;
     drop((folder, first));
-    let (_folder, second) = start(scratch.path()).await?;
+    let (_folder, second) = start_with(scratch.path(), options(true)).await?;
     assert!(!second.is_adopted());
     assert_eq!(migrates(&second).await?, 0);
     second.stop().await?;

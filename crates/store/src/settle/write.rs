@@ -5,7 +5,7 @@ use std::time::Duration;
 use offpeak_domain::id::GroupId;
 use offpeak_domain::job::{Failure, Outcome};
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{Effect, Measured, Next, Released};
@@ -230,6 +230,7 @@ pub(super) async fn ledger(
     conn: &mut PgConnection,
     key: Key,
     now: OffsetDateTime,
+    day: Date,
     effects: &[Effect],
 ) -> Result<()> {
     let rows: Vec<&Effect> = effects.iter().filter(|effect| effect.billed).collect();
@@ -243,7 +244,7 @@ pub(super) async fn ledger(
                              id, attempt, group_id, type, user_label, model, input_tokens,
                              output_tokens, cache_write_5m, cache_write_1h, cache_read_tokens,
                              web_searches, cost_pico, sync_pico)
-         SELECT $1, $2, $3, ($3::timestamptz AT TIME ZONE 'UTC')::date, 'batch', *
+         SELECT $1, $2, $3, $18, 'batch', *
            FROM unnest($4::uuid[], $5::integer[], $6::uuid[], $7::text[], $8::text[], $9::text[],
                        $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
                        $15::bigint[], $16::bigint[], $17::bigint[])",
@@ -285,6 +286,7 @@ pub(super) async fn ledger(
         &tokens(|m| m.web_searches),
         &tokens(|m| m.cost_pico),
         &tokens(|m| m.sync_pico),
+        day,
     )
     .execute(conn)
     .await?;

@@ -20,7 +20,7 @@ pub(crate) struct Form(pub(crate) Arc<Setting>);
 
 impl Form {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        // Two planners at once would spend the same budget twice.
+        // Two planners at once would each spend the whole budget.
         if !self.0.leads("form").await? {
             return Ok(Outcome::default());
         }
@@ -42,6 +42,9 @@ impl Form {
             let budget = self.budget(&upstream, now).await?;
             let (facts, shares) = facts(&here);
             let plan = plan::plan(now, &facts, &shares, &self.0.options.limits, &budget);
+            for hold in &plan.hold {
+                tracing::debug!(bucket = %hold.bucket, reason = ?hold.reason, "held");
+            }
             for close in &plan.close {
                 outcome.done += u64::from(self.store(&here, close, now).await?);
             }
@@ -120,7 +123,8 @@ fn facts(here: &[&Waiting]) -> (Vec<BucketFacts>, Vec<TenantShare>) {
             bytes: bucket.bytes,
             oldest: bucket.oldest,
             newest: bucket.newest,
-            earliest_deadline: bucket.deadline,
+            // No job has a deadline yet.
+            earliest_deadline: None,
             item_cap: bucket.max_items,
         })
         .collect();
@@ -132,6 +136,8 @@ fn facts(here: &[&Waiting]) -> (Vec<BucketFacts>, Vec<TenantShare>) {
             vtime: bucket.vtime.unwrap_or(0),
         })
         .collect();
+    // The buckets come by age, so a tenant's need not stand together.
+    shares.sort_by_key(|share| share.tenant);
     shares.dedup_by_key(|share| share.tenant);
     (buckets, shares)
 }

@@ -4,22 +4,26 @@
 //! flight any more changes nothing. If the process dies here, the batch's term
 //! runs out and the next reader begins anew.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_anthropic::disposition::{Reading, of_read};
+use offpeak_anthropic::shape::MessageBatch;
 use offpeak_anthropic::{Error as CallError, Line};
 use offpeak_domain::id::CustomId;
 use offpeak_store::batch;
 use offpeak_store::open_batch::{self, Ended};
 use offpeak_store::settle::Chunk;
+use offpeak_store::uncertain;
 
-use crate::chunk::{self, Lines, Sorted};
+use crate::chunk::{self, Lines, Sorted, Whose};
 use crate::outcome::{Outcome, Wait};
+use crate::upstream::Upstream;
 use crate::worker::Setting;
 use crate::{Error, Result};
 
-/// Between two reads of a batch that was not complete, times the reads so far.
+/// Between two reads of a batch that could not be read to its end.
 const PAUSE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Ingest(pub(crate) Arc<Setting>);
@@ -39,15 +43,15 @@ struct Read {
 impl Ingest {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
         let term = self.0.options.ingest_term;
-        let Some(ended) = open_batch::take_ended(&self.0.system, term).await? else {
+        let Some(ended) = open_batch::take_ended(&self.0.system, self.0.process, term).await?
+        else {
             return Ok(Outcome::default());
         };
         let read = match self.read(&ended).await {
             Ok(read) => read,
             Err(error) => {
-                let pause = PAUSE * ended.reads.min(24);
                 let why = error.to_string();
-                open_batch::give_back(&self.0.system, ended.key, pause, &why).await?;
+                open_batch::give_back(&self.0.system, ended.key, PAUSE, false, &why).await?;
                 return Err(error);
             }
         };
@@ -80,11 +84,11 @@ impl Ingest {
                     lines.push(line);
                 }
                 Sorted::Foreign if !verified => {
-                    open_batch::disown(&self.0.system, ended).await?;
+                    uncertain::disown(&self.0.system, ended.key).await?;
                     read.disowned = true;
                     return Ok(read);
                 }
-                Sorted::Foreign => read.foreign += 1,
+                Sorted::Foreign | Sorted::Unreadable => read.foreign += 1,
             }
             if lines.len() >= most || lines.bytes() >= bytes {
                 self.settle(ended, std::mem::take(&mut lines), &mut read)
@@ -97,32 +101,63 @@ impl Ingest {
         Ok(read)
     }
 
+    /// Settles these lines in one transaction. If the database refuses what
+    /// stands in them, they are halved until the one bad line is alone; that
+    /// one fails its job, and the rest lands.
     async fn settle(&self, ended: &Ended, lines: Lines, read: &mut Read) -> Result<()> {
+        let mut parts = vec![lines];
+        while let Some(part) = parts.pop() {
+            match self.settle_part(ended, &part, read).await {
+                Err(Error::Store(error)) if error.is_about_data() => match part.halves() {
+                    Ok((first, second)) => parts.extend([second, first]),
+                    Err(alone) => {
+                        tracing::error!(batch = %ended.key.batch, %error, "unusable result line");
+                        self.settle_part(ended, &alone.into_unreadable(), read)
+                            .await?;
+                    }
+                },
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_part(&self, ended: &Ended, lines: &Lines, read: &mut Read) -> Result<()> {
         let setting = &self.0;
         let now = setting.clock.now().await?;
         let jobs = lines.jobs();
-        let (chunk, mut released) = Chunk::begin(
-            &setting.system,
-            ended.key,
-            setting.options.ingest_term,
-            &jobs,
-        )
-        .await?;
-        read.settled += released.len() as u64;
-        read.replayed += (jobs.len() - released.len()) as u64;
-        let structured: Vec<_> = released
-            .values()
-            .filter(|row| row.structured)
-            .map(|row| row.job)
-            .collect();
-        let params = if structured.is_empty() {
-            Vec::new()
-        } else {
-            batch::params(&setting.system, ended.key.tenant, &structured).await?
+        let settling = async {
+            let term = setting.options.ingest_term;
+            let (mut chunk, mut released) =
+                Chunk::begin(&setting.system, ended.key, term, &jobs).await?;
+            let settled = released.len() as u64;
+            let replays = lines.hashes_but(&released);
+            let conflicts = chunk.conflicts(&replays).await?;
+            let structured: Vec<_> = released
+                .values()
+                .filter(|row| row.structured)
+                .map(|row| row.job)
+                .collect();
+            let params = if structured.is_empty() {
+                Vec::new()
+            } else {
+                batch::params(&setting.system, ended.key.tenant, &structured).await?
+            };
+            let params = params.into_iter().collect();
+            let day = ended.ended_at.date();
+            let effects = lines.effects(setting, day, &mut released, &params);
+            chunk.commit(now, day, &effects).await?;
+            Ok((settled, replays.len() as u64, conflicts))
         };
-        let params = params.into_iter().collect();
-        let effects = lines.effects(setting, now, &mut released, &params)?;
-        chunk.commit(now, &effects).await?;
+        let (settled, replayed, conflicts) = bounded(settling).await?;
+        read.settled += settled;
+        read.replayed += replayed;
+        if conflicts > 0 {
+            tracing::error!(
+                batch = %ended.key.batch, conflicts,
+                "result lines differ from those that were settled before: the first ones stand"
+            );
+        }
         Ok(())
     }
 
@@ -147,16 +182,19 @@ impl Ingest {
             );
             return Ok(());
         }
-        if ended.reads < setting.options.max_reads {
-            let pause = PAUSE * ended.reads;
+        // What was only recognised and has not named one of our jobs is no proof
+        // that their results do not exist.
+        let proven = ended.verified || read.settled + read.replayed > 0;
+        if ended.short_reads + 1 < setting.options.max_reads || !proven {
+            let pause = PAUSE * (ended.short_reads + 1).min(60);
             let why = "results are missing in the download";
-            open_batch::give_back(&setting.system, ended.key, pause, why).await?;
+            open_batch::give_back(&setting.system, ended.key, pause, true, why).await?;
             return Ok(());
         }
         self.give_up(ended).await
     }
 
-    /// Whatever has no line after so many reads fails, a chunk at a time.
+    /// Whatever has no line after so many whole reads fails, a chunk at a time.
     async fn give_up(&self, ended: &Ended) -> Result<()> {
         let setting = &self.0;
         let limit = i64::try_from(setting.options.chunk_lines).unwrap_or(500);
@@ -173,7 +211,7 @@ impl Ingest {
                 .into_values()
                 .filter_map(chunk::without_line)
                 .collect();
-            chunk.commit(now, &effects).await?;
+            chunk.commit(now, ended.ended_at.date(), &effects).await?;
             tracing::error!(
                 batch = %ended.key.batch, jobs = jobs.len(), "results never came: jobs failed"
             );
@@ -183,22 +221,41 @@ impl Ingest {
     }
 }
 
-/// Whether the first line of a message batch's results says that it is one of
-/// ours, and which; `None` while it cannot be read.
+/// Lines that are looked at to learn whose a message batch is.
+const PEEK: usize = 100;
+
+/// Whose a message batch is, by the first line that says so: ours with these
+/// ids, or somebody else's (`Some(None)`); `None` while nothing says it.
 pub(crate) async fn peek(
-    upstream: &crate::Upstream,
-    batch: &offpeak_anthropic::shape::MessageBatch,
+    upstream: &Upstream,
+    batch: &MessageBatch,
 ) -> Result<Option<Option<CustomId>>> {
     let mut results = match upstream.results(batch).await {
         Ok(results) => results,
         Err(error) if matches!(of_read(&error), Reading::Missing) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    match results.next_line().await {
-        Ok(Some(Line::Whole { bytes, .. } | Line::Oversized { head: bytes, .. })) => {
-            Ok(Some(chunk::custom_id(&bytes)))
+    for _ in 0..PEEK {
+        match results.next_line().await {
+            Ok(Some(Line::Whole { bytes, .. } | Line::Oversized { head: bytes, .. })) => {
+                match chunk::whose(&bytes) {
+                    Whose::Ours(id) => return Ok(Some(Some(id))),
+                    Whose::Foreign => return Ok(Some(None)),
+                    Whose::Unreadable => {}
+                }
+            }
+            Ok(None) | Err(CallError::Transport { .. } | CallError::Timeout { .. }) => break,
+            Err(error) => return Err(error.into()),
         }
-        Ok(None) | Err(CallError::Transport { .. } | CallError::Timeout { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
     }
+    Ok(None)
+}
+
+/// A connection that hangs silently must not hold a batch for the length of a
+/// tick: whatever settles a chunk takes seconds.
+async fn bounded<T>(settling: impl Future<Output = Result<T>>) -> Result<T> {
+    const LONGEST: Duration = Duration::from_secs(90);
+    tokio::time::timeout(LONGEST, settling)
+        .await
+        .unwrap_or(Err(Error::TooLong(LONGEST)))
 }

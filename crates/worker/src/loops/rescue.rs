@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
+use offpeak_domain::batch::State;
 use offpeak_domain::reconcile::{self, Candidate, Listings, SKEW, Verdict, reconcile};
 use offpeak_store::batch::{self, Key, Stored};
-use offpeak_store::open_batch::{self, Uncertain};
-use offpeak_store::release;
+use offpeak_store::uncertain::{self, Send};
+use offpeak_store::{Error as StoreError, release};
 use time::OffsetDateTime;
 
 use super::ingest;
@@ -25,34 +26,48 @@ use crate::worker::{Loop, Setting};
 
 /// Jobs freed in one transaction.
 const CHUNK: i64 = 1000;
-/// Uncertain sends looked at together.
+/// Sends without an answer looked at together.
 const SENDS: i64 = 1000;
 
 pub(crate) struct Rescue(pub(crate) Arc<Setting>);
+
+/// A complete listing: what we do not know of it.
+struct Listing {
+    strangers: Vec<MessageBatch>,
+    /// How far Anthropic's clock is ahead of ours; none when it did not say.
+    ahead: Option<time::Duration>,
+}
 
 impl Rescue {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
         if !self.0.leads("rescue").await? {
             return Ok(Outcome::default());
         }
-        let abandoned = batch::abandon_sends(&self.0.system).await?;
+        let now = self.0.clock.now().await?;
+        let abandoned = batch::abandon_sends(&self.0.system, now).await?;
         if abandoned > 0 {
             tracing::warn!(
                 batches = abandoned,
                 "sends abandoned: their outcome is unknown"
             );
         }
-        let now = self.0.clock.now().await?;
         let freed = release::free_some(&self.0.system, now, CHUNK).await?;
-        let mut settled = 0;
-        let mut doubt = false;
+        let (mut settled, mut doubt) = (0, 0);
+        let mut failed = None;
         for upstream in &self.0.upstreams {
-            let sends = open_batch::uncertain(&self.0.system, upstream.id, SENDS).await?;
-            if !sends.is_empty() {
-                let done = self.settle(upstream, &sends, now).await?;
-                doubt |= done < sends.len() as u64;
-                settled += done;
+            let every = self.0.options.list_every;
+            let due = uncertain::due(&self.0.system, upstream.id, now, every).await?;
+            if let Some(since) = due {
+                match self.settle(upstream, since, now).await {
+                    Ok(done) => settled += done,
+                    // One upstream in trouble does not keep the others waiting.
+                    Err(error) => failed = Some(error),
+                }
             }
+            doubt += uncertain::count(&self.0.system, upstream.id).await?;
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let mut wakes = Vec::new();
         if freed > 0 {
@@ -63,8 +78,8 @@ impl Rescue {
         }
         let wait = match (freed + settled > 0, doubt) {
             (true, _) => Wait::Now,
-            (false, true) => Wait::For(self.0.options.list_every),
-            (false, false) => Wait::Idle,
+            (false, 0) => Wait::Idle,
+            (false, _) => Wait::For(self.0.options.list_every),
         };
         Ok(Outcome {
             done: abandoned + freed + settled,
@@ -74,82 +89,105 @@ impl Rescue {
         })
     }
 
-    /// Looks for these sends in a complete listing. Returns how many it settled.
+    /// Looks for the uncertain sends of an upstream in a complete listing.
+    /// Returns how many it settled.
     async fn settle(
         &self,
         upstream: &Upstream,
-        sends: &[Uncertain],
+        since: OffsetDateTime,
         now: OffsetDateTime,
     ) -> Result<u64> {
-        let Some(since) = sends.iter().map(|send| send.sent_at).min() else {
-            return Ok(0);
-        };
-        let mut strangers = self.strangers(upstream, since - SKEW).await?;
-        let mut settled = HashSet::new();
-        // What has ended says itself whose it is.
-        let ended = strangers
-            .extract_if(.., |seen| seen.processing_status == ProcessingStatus::Ended)
-            .collect::<Vec<_>>();
-        for seen in ended {
-            match ingest::peek(upstream, &seen).await? {
-                Some(named) => match sends
-                    .iter()
-                    .find(|send| named.is_some_and(|id| id.batch == send.key.batch))
-                {
-                    Some(send) => {
-                        self.adopt(send.key, &seen, true, now).await?;
-                        settled.insert(send.key.batch);
-                    }
-                    None => open_batch::foreign(&self.0.system, upstream.id, &seen.id).await?,
-                },
-                // Not readable just now: it may still be one of ours.
-                None => strangers.push(seen),
-            }
-        }
+        let listing = self.list(upstream, since, now).await?;
+        let (named, strangers) = self.read_ended(upstream, listing.strangers, now).await?;
+        // Read after the listing: what it shows may belong to a send that was
+        // not uncertain when the listing began, or still is not.
+        let sends = uncertain::sends(&self.0.system, upstream.id, SENDS).await?;
+        let mut settled = named;
         let mut taken = HashSet::new();
-        for send in sends {
-            if settled.contains(&send.key.batch) {
-                continue;
-            }
-            match self.judge(send, sends, &strangers, &taken, now) {
+        for send in sends.iter().filter(|send| send.uncertain) {
+            let verdict = match listing.ahead {
+                Some(ahead) => self.judge(send, &sends, &strangers, &taken, ahead, now),
+                // Times cannot be compared: only results can tell.
+                None => Verdict::Wait,
+            };
+            match verdict {
                 Verdict::Adopt(index) => {
                     taken.insert(index);
-                    self.adopt(send.key, &strangers[index], false, now).await?;
+                    settled +=
+                        u64::from(self.adopt(send.key, &strangers[index], false, now).await?);
                 }
                 Verdict::Refute => {
-                    release::refute(&self.0.system, send.key).await?;
+                    settled += u64::from(uncertain::refute(&self.0.system, send).await?);
                     tracing::warn!(batch = %send.key.batch, "send refuted: its jobs are free");
                 }
                 Verdict::Wait => {
-                    if now > send.deadline {
-                        open_batch::not_listed(&self.0.system, send.key, now).await?;
-                    }
-                    continue;
+                    let counts = listing.ahead.is_some() && now > send.deadline;
+                    uncertain::not_listed(&self.0.system, send, now, counts).await?;
                 }
             }
-            settled.insert(send.key.batch);
         }
-        Ok(settled.len() as u64)
+        Ok(settled)
+    }
+
+    /// What has ended says itself whose it is. Returns how many sends that
+    /// settled, and the strangers that are left.
+    async fn read_ended(
+        &self,
+        upstream: &Upstream,
+        strangers: Vec<MessageBatch>,
+        now: OffsetDateTime,
+    ) -> Result<(u64, Vec<MessageBatch>)> {
+        let (mut settled, mut left) = (0, Vec::new());
+        for seen in strangers {
+            if seen.processing_status != ProcessingStatus::Ended {
+                left.push(seen);
+                continue;
+            }
+            let Some(id) = ingest::peek(upstream, &seen).await? else {
+                // Not readable just now: it may still be one of ours.
+                left.push(seen);
+                continue;
+            };
+            let ours = match id {
+                Some(id) => uncertain::named(&self.0.system, upstream.id, id.batch).await?,
+                None => None,
+            };
+            match ours {
+                Some((key, State::Sending | State::Uncertain)) => {
+                    settled += u64::from(self.adopt(key, &seen, true, now).await?);
+                }
+                Some((key, state)) => {
+                    tracing::error!(
+                        batch = %key.batch, upstream_batch = seen.id, %state,
+                        "a late twin: Anthropic holds a batch whose jobs went on without it"
+                    );
+                    uncertain::foreign(&self.0.system, upstream.id, &seen.id).await?;
+                }
+                None => uncertain::foreign(&self.0.system, upstream.id, &seen.id).await?,
+            }
+        }
+        Ok((settled, left))
     }
 
     fn judge(
         &self,
-        send: &Uncertain,
-        sends: &[Uncertain],
+        send: &Send,
+        sends: &[Send],
         strangers: &[MessageBatch],
         taken: &HashSet<usize>,
+        ahead: time::Duration,
         now: OffsetDateTime,
     ) -> Verdict {
         let candidates: Vec<Candidate> = strangers
             .iter()
             .enumerate()
             .map(|(index, seen)| Candidate {
-                created_at: seen.created_at,
+                created_at: seen.created_at - ahead,
                 total: seen.request_counts.total(),
                 known: taken.contains(&index),
             })
             .collect();
-        let overlaps = |other: &Uncertain| {
+        let overlaps = |other: &Send| {
             other.sent_at - SKEW <= send.deadline + SKEW
                 && send.sent_at - SKEW <= other.deadline + SKEW
         };
@@ -176,42 +214,53 @@ impl Rescue {
         )
     }
 
-    /// Every message batch since `since` that we do not know, from a complete
-    /// listing.
-    async fn strangers(
+    /// Lists all message batches since `since`, on our clock, and a margin.
+    async fn list(
         &self,
         upstream: &Upstream,
         since: OffsetDateTime,
-    ) -> Result<Vec<MessageBatch>> {
-        let mut strangers = Vec::new();
+        now: OffsetDateTime,
+    ) -> Result<Listing> {
+        let mut listing = Listing {
+            strangers: Vec::new(),
+            ahead: None,
+        };
         let mut after: Option<String> = None;
         loop {
-            let page = upstream.batches(after.as_deref()).await?.value;
+            let answer = upstream.batches(after.as_deref()).await?;
+            let page = answer.value;
+            // The first page's answer is the nearest to `now`.
+            if after.is_none() {
+                listing.ahead = answer.date.map(|date| date - now);
+            }
+            let since = since + listing.ahead.unwrap_or_default() - SKEW;
             let ids: Vec<String> = page.data.iter().map(|seen| seen.id.clone()).collect();
-            let known: HashSet<String> = open_batch::known(&self.0.system, upstream.id, &ids)
+            let known: HashSet<String> = uncertain::known(&self.0.system, upstream.id, &ids)
                 .await?
                 .into_iter()
                 .collect();
             let past = page.data.last().is_none_or(|last| last.created_at < since);
-            strangers.extend(
+            listing.strangers.extend(
                 page.data
                     .into_iter()
                     .filter(|seen| seen.created_at >= since && !known.contains(&seen.id)),
             );
             if past || !page.has_more || page.last_id.is_none() {
-                return Ok(strangers);
+                return Ok(listing);
             }
             after = page.last_id;
         }
     }
 
+    /// False when the batch is not looking for it any more, or somebody has it
+    /// for certain: the next listing sees what is true then.
     async fn adopt(
         &self,
         key: Key,
         seen: &MessageBatch,
         verified: bool,
         now: OffsetDateTime,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let stored = Stored {
             upstream_batch_id: &seen.id,
             created_at: seen.created_at,
@@ -220,8 +269,12 @@ impl Rescue {
             verified,
             body_hash: None,
         };
-        batch::stored(&self.0.system, key, &stored).await?;
+        match batch::stored(&self.0.system, key, &stored).await {
+            Ok(()) => {}
+            Err(StoreError::Moved(_)) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
         tracing::info!(batch = %key.batch, upstream_batch = seen.id, verified, "send adopted");
-        Ok(())
+        Ok(true)
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use offpeak_anthropic::disposition::{Disposition, Pause, of_create};
 use offpeak_anthropic::{API_VERSION, Error as Refusal};
 use offpeak_domain::{plan, retry};
-use offpeak_store::batch::{self, Sendable, Sending, Stored};
+use offpeak_store::batch::{self, Begin, Sendable, Stored};
 use offpeak_store::{release, upstream};
 use time::OffsetDateTime;
 
@@ -61,104 +61,125 @@ impl Submit {
             return Ok(false);
         };
         let within = setting.options.send_within;
-        let lease = setting.alive_lease();
-        let taken = batch::begin_send(
-            &setting.system,
-            batch.key,
-            setting.process,
-            &lease,
+        let begin = Begin {
+            now: setting.clock.now().await?,
             within,
-            API_VERSION,
-            plan::ITEM_OVERHEAD,
-        )
-        .await?;
+            sender: setting.process,
+            sender_lease: &setting.alive_lease(),
+            api_version: API_VERSION,
+            item_overhead: plan::ITEM_OVERHEAD,
+        };
+        let taken = batch::begin_send(&setting.system, batch.key, &begin).await?;
         let Some(sending) = taken else {
             return Ok(false);
         };
-        let (body, hash) = upload::body(
-            setting.system.clone(),
-            batch.key,
-            setting.options.upload_chunk,
-        );
-        match upstream
+        let (body, hash) = upload::body(Arc::clone(setting), batch.key);
+        let answer = upstream
             .create_batch(sending.body_bytes, body, within)
-            .await
-        {
+            .await;
+        let now = setting.clock.now().await;
+        match answer {
             Ok(answer) => {
-                self.stored(&batch, sending, &answer.value, &hash.finish())
-                    .await?;
+                let answer = answer.value;
+                let now = now.unwrap_or(answer.created_at);
+                let hash = hash.finish();
+                let stored = Stored {
+                    upstream_batch_id: &answer.id,
+                    created_at: answer.created_at,
+                    expires_at: answer.expires_at,
+                    next_poll_at: now + setting.options.first_poll,
+                    verified: true,
+                    body_hash: Some(&hash),
+                };
+                self.write(&batch, &Answer::Stored(stored), "").await?;
+                tracing::info!(
+                    batch = %batch.key.batch, upstream_batch = answer.id, items = sending.items,
+                    "batch sent"
+                );
             }
-            Err(error) => self.not_stored(&batch, &error).await?,
+            Err(error) => {
+                // Without the time, a wait that is too long does no harm.
+                let now = now.unwrap_or(batch.as_of);
+                let answer = self.meaning(&batch, &error, now);
+                self.write(&batch, &answer, &error.to_string()).await?;
+            }
         }
         Ok(true)
     }
 
-    /// Anthropic holds it. The answer is offered again while the database is
-    /// away: it is the only thing that knows the id.
-    async fn stored(
-        &self,
-        batch: &Sendable,
-        sending: Sending,
-        answer: &offpeak_anthropic::shape::MessageBatch,
-        hash: &[u8],
-    ) -> Result<()> {
-        let now = self.0.clock.now().await.unwrap_or(answer.created_at);
-        let stored = Stored {
-            upstream_batch_id: &answer.id,
-            created_at: answer.created_at,
-            expires_at: answer.expires_at,
-            next_poll_at: now + self.0.options.first_poll,
-            verified: true,
-            body_hash: Some(hash),
-        };
-        for offer in 1.. {
-            match batch::stored(&self.0.system, batch.key, &stored).await {
-                Ok(()) => break,
-                Err(error) if error.is_transient() && offer < OFFERS => {
-                    tracing::warn!(batch = %batch.key.batch, %error, "answer not written yet");
-                    let wait = retry::backoff(offer, self.0.unit_random());
-                    self.0.pause(wait.min(Duration::from_secs(5))).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        tracing::info!(
-            batch = %batch.key.batch, upstream_batch = answer.id, items = sending.items, "batch sent"
-        );
-        Ok(())
-    }
-
-    async fn not_stored(&self, batch: &Sendable, error: &Refusal) -> Result<()> {
-        let setting = &self.0;
-        let now = setting.clock.now().await?;
+    /// What is to be written down after a create that gave no batch.
+    fn meaning(&self, batch: &Sendable, error: &Refusal, now: OffsetDateTime) -> Answer<'static> {
         let disposition = of_create(error);
         tracing::warn!(
             batch = %batch.key.batch, %error, request = error.request_id(), ?disposition,
             "batch not sent"
         );
-        let why = error.to_string();
-        let again = |wait: Duration| self.again(batch, &why, now + wait);
-        let backoff = retry::backoff(batch.sends + 1, setting.unit_random());
+        let backoff = retry::backoff(batch.sends + 1, self.0.unit_random());
         match disposition {
-            Disposition::Uncertain => {
-                batch::create_unknown(&setting.system, batch.key, &why).await?;
-            }
-            Disposition::Refused(_) => {
-                release::reject(&setting.system, batch.key, &why).await?;
-            }
-            Disposition::NotCreated(_) => again(backoff).await?,
-            Disposition::RetryAfter(wait) => again(wait.unwrap_or(backoff)).await?,
-            Disposition::Paused(pause) => {
-                upstream::pause(&setting.system, batch.upstream, in_words(pause), None).await?;
-                again(Duration::ZERO).await?;
+            Disposition::Uncertain => Answer::Unknown,
+            Disposition::Refused(_) => Answer::Refused,
+            Disposition::NotCreated(_) => Answer::Again(now + backoff),
+            Disposition::RetryAfter(wait) => Answer::Again(now + wait.unwrap_or(backoff)),
+            Disposition::Paused(pause) => Answer::Paused(in_words(pause), now + how_long(pause)),
+        }
+    }
+
+    /// Writes an answer down, and offers it again while the database is away:
+    /// nobody else has it.
+    async fn write(&self, batch: &Sendable, answer: &Answer<'_>, why: &str) -> Result<()> {
+        for offer in 1.. {
+            match self.write_once(batch, answer, why).await {
+                Err(error) if error.is_transient() && offer < OFFERS => {
+                    tracing::warn!(batch = %batch.key.batch, %error, "answer not written yet");
+                    let wait = retry::backoff(offer, self.0.unit_random());
+                    self.0.pause(wait.min(Duration::from_secs(5))).await;
+                }
+                done => return Ok(done?),
             }
         }
         Ok(())
     }
 
-    async fn again(&self, batch: &Sendable, why: &str, not_before: OffsetDateTime) -> Result<()> {
-        let sender = self.0.process;
-        Ok(batch::not_created(&self.0.system, batch.key, sender, why, not_before).await?)
+    async fn write_once(
+        &self,
+        batch: &Sendable,
+        answer: &Answer<'_>,
+        why: &str,
+    ) -> offpeak_store::Result<()> {
+        let (system, key) = (&self.0.system, batch.key);
+        match answer {
+            Answer::Stored(stored) => batch::stored(system, key, stored).await,
+            Answer::Unknown => batch::create_unknown(system, key, why).await,
+            Answer::Refused => release::reject(system, key, why).await,
+            Answer::Again(at) => batch::not_created(system, key, self.0.process, why, *at).await,
+            Answer::Paused(reason, until) => {
+                upstream::pause(system, batch.upstream, reason, *until).await?;
+                batch::not_created(system, key, self.0.process, why, *until).await
+            }
+        }
+    }
+}
+
+/// What a create came to, as it is written down.
+enum Answer<'a> {
+    /// Anthropic holds it.
+    Stored(Stored<'a>),
+    /// Nobody knows.
+    Unknown,
+    /// Refused for what it holds.
+    Refused,
+    /// Nothing was stored; to be sent again then.
+    Again(OffsetDateTime),
+    /// Nothing was stored, and nothing will be before somebody acts; the next
+    /// try, then, is how we learn that somebody has.
+    Paused(&'static str, OffsetDateTime),
+}
+
+/// From a refusal to the next try.
+fn how_long(pause: Pause) -> Duration {
+    match pause {
+        Pause::SpendLimit | Pause::Billing | Pause::Hold => Duration::from_hours(1),
+        Pause::Authentication | Pause::Permission => Duration::from_mins(5),
     }
 }
 
@@ -166,15 +187,18 @@ impl Submit {
 fn in_words(pause: Pause) -> &'static str {
     match pause {
         Pause::SpendLimit => {
-            "a spend limit at Anthropic is reached: raise it, then restart offpeak"
+            "a spend limit at Anthropic is reached: raise it; offpeak tries again every hour, and \
+             at a restart"
         }
         Pause::Authentication => {
-            "Anthropic does not accept the API key: set a valid one and restart"
+            "Anthropic does not accept the API key: set a valid one and restart offpeak"
         }
         Pause::Permission => {
             "the API key may not create message batches, or ANTHROPIC_BASE_URL is wrong"
         }
-        Pause::Billing => "Anthropic reports a payment problem: settle it, then restart offpeak",
+        Pause::Billing => {
+            "Anthropic reports a payment problem: settle it; offpeak tries again every hour"
+        }
         Pause::Hold => "the Anthropic organization is on hold: ask Anthropic's support",
     }
 }

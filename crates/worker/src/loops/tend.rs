@@ -17,8 +17,9 @@ const AHEAD: i32 = 7;
 const CHUNK: i64 = 1000;
 /// Between two rounds with nothing left to remove.
 const ROUND: Duration = Duration::from_mins(1);
-/// Between two refreshes of the planner's statistics.
-const ANALYSE: Duration = Duration::from_mins(10);
+/// Between two refreshes of the parents' statistics, which read a sample of every
+/// partition; the partitions' own are autovacuum's affair.
+const ANALYSE: Duration = Duration::from_hours(6);
 
 pub(crate) struct Tend(pub(crate) Arc<Setting>);
 

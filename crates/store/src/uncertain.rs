@@ -1,0 +1,231 @@
+//! Sends whose outcome nobody knows: what `rescue` reads and writes.
+
+use std::time::Duration;
+
+use offpeak_domain::batch;
+use offpeak_domain::id::{BatchId, UpstreamId};
+use offpeak_domain::job::State;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::batch::{Key, key};
+use crate::job::known as word;
+use crate::lease::interval;
+use crate::{Result, System, delta};
+
+/// A send that has no answer: not yet, or for good.
+#[derive(Clone, Debug)]
+pub struct Send {
+    /// Which.
+    pub key: Key,
+    /// Whether its outcome is unknown; otherwise it is under way.
+    pub uncertain: bool,
+    /// Jobs in it.
+    pub items: u32,
+    /// When its create call began, on the database's clock.
+    pub sent_at: OffsetDateTime,
+    /// When its create call has ended at the latest.
+    pub deadline: OffsetDateTime,
+    /// Complete listings so far that did not show it.
+    pub listings: u32,
+    /// When the first of them was made.
+    pub first_listing_at: Option<OffsetDateTime>,
+}
+
+/// Whether an upstream has an uncertain send that was not listed for within
+/// the last `every`; and since when the oldest of its uncertain sends goes.
+pub async fn due(
+    system: &System,
+    upstream: UpstreamId,
+    now: OffsetDateTime,
+    every: Duration,
+) -> Result<Option<OffsetDateTime>> {
+    let row = sqlx::query!(
+        r#"SELECT min(sent_at) AS since,
+                  coalesce(bool_or(last_listing_at IS NULL
+                                   OR last_listing_at <= $2::timestamptz - $3::interval), false)
+                      AS "due!"
+             FROM batch
+            WHERE upstream_id = $1 AND state = 'uncertain'"#,
+        upstream.as_uuid(),
+        now,
+        interval(every),
+    )
+    .fetch_one(&system.pool)
+    .await?;
+    Ok(row.since.filter(|_| row.due))
+}
+
+/// How many sends of an upstream are uncertain.
+pub async fn count(system: &System, upstream: UpstreamId) -> Result<u64> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM batch WHERE upstream_id = $1 AND state = 'uncertain'"#,
+        upstream.as_uuid(),
+    )
+    .fetch_one(&system.pool)
+    .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Every send of an upstream without an answer, those under way included: what
+/// is listed may be theirs. Read after the listing, oldest first.
+pub async fn sends(system: &System, upstream: UpstreamId, limit: i64) -> Result<Vec<Send>> {
+    let rows = sqlx::query!(
+        r#"SELECT tenant_id, id, state = 'uncertain' AS "uncertain!", items,
+                  sent_at AS "sent_at!", coalesce(send_deadline, sent_at) AS "deadline!",
+                  listings, first_listing_at
+             FROM batch
+            WHERE upstream_id = $1 AND state IN ('sending', 'uncertain')
+            ORDER BY sent_at, id
+            LIMIT $2"#,
+        upstream.as_uuid(),
+        limit,
+    )
+    .fetch_all(&system.pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Send {
+            key: key(row.tenant_id, row.id),
+            uncertain: row.uncertain,
+            items: u32::try_from(row.items).unwrap_or(0),
+            sent_at: row.sent_at,
+            deadline: row.deadline,
+            listings: u32::try_from(row.listings).unwrap_or(0),
+            first_listing_at: row.first_listing_at,
+        })
+        .collect())
+}
+
+/// Which of these message batches we know already: as ours, or as nothing to adopt.
+pub async fn known(
+    system: &System,
+    upstream: UpstreamId,
+    upstream_batch_ids: &[String],
+) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT upstream_batch_id AS "id!" FROM batch
+            WHERE upstream_id = $1 AND upstream_batch_id = ANY ($2)
+            UNION
+           SELECT upstream_batch_id FROM foreign_batch
+            WHERE upstream_id = $1 AND upstream_batch_id = ANY ($2)
+            ORDER BY 1
+            LIMIT 100000"#,
+        upstream.as_uuid(),
+        upstream_batch_ids,
+    )
+    .fetch_all(&system.pool)
+    .await?)
+}
+
+/// The batch that a result line names, with its state, if it is one of ours.
+pub async fn named(
+    system: &System,
+    upstream: UpstreamId,
+    batch: BatchId,
+) -> Result<Option<(Key, batch::State)>> {
+    let row = sqlx::query!(
+        "SELECT tenant_id, id, state FROM batch WHERE id = $1 AND upstream_id = $2",
+        batch.as_uuid(),
+        upstream.as_uuid(),
+    )
+    .fetch_optional(&system.pool)
+    .await?;
+    row.map(|row| Ok((key(row.tenant_id, row.id), word("batch.state", row.state)?)))
+        .transpose()
+}
+
+/// A complete listing, made at `at`, did not show this send; `counts` when it
+/// was made after the send's deadline and so says something.
+pub async fn not_listed(
+    system: &System,
+    send: &Send,
+    at: OffsetDateTime,
+    counts: bool,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE batch
+            SET last_listing_at = $4,
+                listings = listings + CASE WHEN $5 THEN 1 ELSE 0 END,
+                first_listing_at = CASE WHEN $5 THEN coalesce(first_listing_at, $4)
+                                        ELSE first_listing_at END
+          WHERE tenant_id = $1 AND id = $2 AND state = 'uncertain' AND sent_at = $3",
+        send.key.tenant.as_uuid(),
+        send.key.batch.as_uuid(),
+        send.sent_at,
+        at,
+        counts,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(())
+}
+
+/// Proven never to have been stored: `uncertain` becomes `refuted`. False when
+/// it is not this send any more.
+pub async fn refute(system: &System, send: &Send) -> Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE batch SET state = 'refuted'
+          WHERE tenant_id = $1 AND id = $2 AND state = 'uncertain' AND sent_at = $3",
+        send.key.tenant.as_uuid(),
+        send.key.batch.as_uuid(),
+        send.sent_at,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// A message batch that is nothing to adopt: somebody else's, or the late twin
+/// of a batch whose jobs went on without it.
+pub async fn foreign(system: &System, upstream: UpstreamId, upstream_batch_id: &str) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO foreign_batch (upstream_id, upstream_batch_id) VALUES ($1, $2)
+             ON CONFLICT DO NOTHING",
+        upstream.as_uuid(),
+        upstream_batch_id,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(())
+}
+
+/// The adopted message batch does not name this batch: the send is uncertain
+/// again. Whose it is instead is found out by `rescue`, from its lines.
+pub async fn disown(system: &System, key: Key) -> Result<()> {
+    let mut tx = system.begin().await?;
+    give_up_adoption(tx.conn(), key).await?;
+    tx.commit().await
+}
+
+/// As [`disown`], within a transaction.
+pub(crate) async fn give_up_adoption(conn: &mut PgConnection, key: Key) -> Result<()> {
+    let was = sqlx::query_scalar!(
+        "SELECT state FROM batch
+          WHERE tenant_id = $1 AND id = $2 AND NOT verified
+            AND state IN ('in_progress', 'canceling', 'ended')
+            FOR UPDATE",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(was) = was else { return Ok(()) };
+    sqlx::query!(
+        "UPDATE batch
+            SET state = 'uncertain', upstream_batch_id = NULL, created_at = NULL,
+                expires_at = NULL, ended_at = NULL, next_poll_at = NULL, ingester = NULL,
+                ingest_until = NULL, short_reads = 0, verified = true, last_listing_at = NULL
+          WHERE tenant_id = $1 AND id = $2",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    let from = if was == "ended" {
+        State::Processing
+    } else {
+        State::Submitted
+    };
+    delta::move_batch(conn, key.tenant, key.batch, from, State::Queued).await
+}
