@@ -5,10 +5,13 @@
 
 mod cancel;
 mod connection;
+mod faults;
 mod groups;
 mod http;
+mod ids;
 mod input;
 mod jobs;
+mod pretend;
 mod progress;
 mod results;
 mod retry;
@@ -49,7 +52,7 @@ pub enum Command {
     Groups(groups::Args),
     /// Show what was used and what it cost
     Usage(usage::Args),
-    /// List job types, or show one
+    /// List job types, show one, or store one
     Types(types::Args),
 }
 

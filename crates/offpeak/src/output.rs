@@ -1,12 +1,16 @@
 //! What a command shows: data to stdout, talk to stderr.
 
+mod amount;
+mod table;
+pub mod visible;
+
 use std::io::{self, IsTerminal as _, Write as _};
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use offpeak_domain::money::Pico;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
+
+pub use amount::{money, sums};
 
 /// Where a command's output goes and in which form.
 #[derive(Clone, Copy, Debug)]
@@ -37,50 +41,41 @@ impl Output {
     }
 
     /// Rows under headings. Columns whose heading begins with `>` are numbers.
-    pub fn table(self, headings: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
-        self.line(&table(headings, rows, io::stdout().is_terminal()))
+    pub fn table(self, headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+        self.line(&table::table(headings, rows, width()))
+    }
+
+    /// Names and what they stand for, one a line; empty ones are left away.
+    pub fn pairs(self, rows: &[(&str, String)]) -> io::Result<()> {
+        for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+            self.line(&format!("{name:<14} {}", visible::line(value)))?;
+        }
+        Ok(())
+    }
+
+    /// An answer of a model: as it is for a program, and on a terminal without
+    /// what would steer that.
+    pub fn answer(self, text: &str) -> io::Result<()> {
+        if io::stdout().is_terminal() {
+            self.line(&visible::lines(text))
+        } else {
+            self.line(text)
+        }
     }
 
     /// One line for the person, to stderr. A closed stderr is nobody's concern.
     pub fn talk(self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{}", visible::lines(text));
     }
 }
 
-fn table(headings: &[&str], rows: Vec<Vec<String>>, fit: bool) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if fit {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    }
-    table.set_header(
-        headings
-            .iter()
-            .map(|heading| heading.trim_start_matches('>')),
-    );
-    for row in rows {
-        table.add_row(row);
-    }
-    for (at, heading) in headings.iter().enumerate() {
-        if let Some(column) = table.column_mut(at) {
-            column.set_padding((0, 2));
-            if heading.starts_with('>') {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-    }
-    table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-/// An exact amount of the wire, rounded for a person.
-pub fn money(exact: &str) -> String {
-    exact
-        .parse::<Pico>()
-        .map_or_else(|_| exact.to_owned(), Pico::to_rounded_string)
+/// Of the terminal that stdout is.
+fn width() -> Option<usize> {
+    let table = comfy_table::Table::new();
+    io::stdout()
+        .is_terminal()
+        .then(|| table.width().map(usize::from))
+        .flatten()
 }
 
 /// A moment to the second, in UTC.
@@ -127,23 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_stand_right_and_nothing_trails() {
-        let rows = vec![
-            vec!["a".to_owned(), count(7), "x".to_owned()],
-            vec!["longer".to_owned(), count(1_234_567), String::new()],
-        ];
-        insta::assert_snapshot!(table(&["NAME", ">JOBS", "NOTE"], rows, false), @r"
-        NAME         JOBS  NOTE
-        a               7  x
-        longer  1,234,567
-        ");
-    }
-
-    #[test]
-    fn shows_money_and_moments_for_people() {
-        assert_eq!(money("12.345"), "$12.35");
-        assert_eq!(money("0.0000000625"), "<$0.0001");
-        assert_eq!(money("odd"), "odd");
+    fn shows_moments_and_numbers_for_people() {
         let at = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
         assert_eq!(moment(at), "2026-09-21 14:13:20");
         assert_eq!(count(0), "0");

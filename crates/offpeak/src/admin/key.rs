@@ -75,7 +75,7 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
                 output.value(&rows)?;
             } else {
                 let shown = |at: Option<OffsetDateTime>| at.map(moment).unwrap_or_default();
-                let rows = keys
+                let rows: Vec<Vec<String>> = keys
                     .iter()
                     .map(|one| {
                         vec![
@@ -90,7 +90,7 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
                     .collect();
                 output.table(
                     &["KEY", "HINT", "NAME", "CREATED", "LAST USED", "REVOKED"],
-                    rows,
+                    &rows,
                 )?;
             }
         }

@@ -21,8 +21,10 @@ pub(super) async fn run(config: &Config, output: Output) -> Ended {
         output.value(&json!({ "version": done.version, "applied": done.applied }))?;
     } else {
         output.line(&format!(
-            "the database is at version {}; {} migrations applied",
-            done.version, done.applied
+            "the database is at version {}; {} migration{} applied",
+            done.version,
+            done.applied,
+            if done.applied == 1 { "" } else { "s" }
         ))?;
     }
     Ok(Exit::Ok)

@@ -63,7 +63,7 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
                     .collect();
                 output.value(&rows)?;
             } else {
-                let rows = tenants
+                let rows: Vec<Vec<String>> = tenants
                     .iter()
                     .map(|one| {
                         vec![
@@ -74,7 +74,7 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
                         ]
                     })
                     .collect();
-                output.table(&["TENANT", "NAME", ">WEIGHT", "CREATED (UTC)"], rows)?;
+                output.table(&["TENANT", "NAME", ">WEIGHT", "CREATED (UTC)"], &rows)?;
             }
         }
     }

@@ -3,6 +3,7 @@
 use offpeak_wire::{Canceled, Job};
 
 use super::http::{Client, escape};
+use super::ids::{self, Kind};
 use crate::exit::{Ended, Exit};
 use crate::output::{Output, jobs};
 
@@ -16,8 +17,13 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
-    for id in &args.ids {
-        if id.starts_with("grp_") {
+    let kinds: Vec<Kind> = args
+        .ids
+        .iter()
+        .map(|id| ids::either(id))
+        .collect::<Result<_, _>>()?;
+    for (id, kind) in args.ids.iter().zip(kinds) {
+        if kind == Kind::Group {
             let done: Canceled = client
                 .post(&format!("/v1/groups/{}/cancel", escape(id)))
                 .await?;

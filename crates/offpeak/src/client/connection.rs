@@ -59,9 +59,18 @@ impl Connection {
                 )));
             }
         };
-        if !url.starts_with("http://") && !url.starts_with("https://") {
+        let good = reqwest::Url::parse(&url)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !good {
             return Err(Failure::usage(anyhow::anyhow!(
-                "OFFPEAK_URL must begin with http:// or https://, not {url:?}"
+                "OFFPEAK_URL must be an address that begins with http:// or https://, not {url:?}"
+            )));
+        }
+        // A line end that came along with a key cannot be sent, and says nothing of use later.
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "OFFPEAK_KEY is no API key: a key is ofp_live_ and 38 letters and digits, without \
+                 spaces or line ends"
             )));
         }
         Ok(Self {
@@ -130,6 +139,9 @@ mod tests {
         // The demo key is sent nowhere but to the server that it is for.
         assert!(find(&[url], Some(&here)).is_err());
         assert!(find(&[], Some(&running(i32::MAX.unsigned_abs() - 1))).is_err());
-        assert!(find(&[("OFFPEAK_URL", "far"), key], None).is_err());
+        for bad in ["far", "http://", "http://a b", "ftp://a"] {
+            assert!(find(&[("OFFPEAK_URL", bad), key], None).is_err(), "{bad}");
+        }
+        assert!(find(&[url, ("OFFPEAK_KEY", "k\n")], None).is_err());
     }
 }

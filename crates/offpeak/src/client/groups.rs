@@ -4,8 +4,9 @@ use offpeak_wire::Group;
 
 use super::http::{Client, escape};
 use super::progress::states;
+use super::{ids, pretend};
 use crate::exit::{Ended, Exit};
-use crate::output::{Output, count, moment, money};
+use crate::output::{Output, count, moment, sums};
 
 /// Arguments of `groups`.
 #[derive(Debug, clap::Args)]
@@ -20,8 +21,12 @@ pub struct Args {
 
 pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
     if let Some(id) = &args.id {
+        ids::group(id)?;
         let group: Group = client.get(&format!("/v1/groups/{}", escape(id))).await?;
         show(&group, output)?;
+        if !output.json {
+            pretend::ask(client, output).await?;
+        }
         return Ok(Exit::Ok);
     }
     let groups: Vec<Group> = client.list("/v1/groups", &[], args.limit).await?;
@@ -33,16 +38,17 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
         output.talk("no groups");
         return Ok(Exit::Ok);
     }
-    let rows = groups
+    let rows: Vec<Vec<String>> = groups
         .iter()
         .map(|group| {
+            let [cost, _, saved] = sums(&group.cost, &group.cost_sync, &group.saved);
             vec![
                 group.id.clone(),
                 group.name.clone().unwrap_or_default(),
                 moment(group.created_at),
                 count(group.jobs),
-                money(&group.cost),
-                money(&group.saved),
+                cost,
+                saved,
                 states(group),
             ]
         })
@@ -57,8 +63,9 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
             ">SAVED",
             "STATES",
         ],
-        rows,
+        &rows,
     )?;
+    pretend::ask(client, output).await?;
     Ok(Exit::Ok)
 }
 
@@ -66,6 +73,7 @@ fn show(group: &Group, output: Output) -> std::io::Result<()> {
     if output.json {
         return output.value(group);
     }
+    let [cost, sync, saved] = sums(&group.cost, &group.cost_sync, &group.saved);
     let rows = [
         ("group", group.id.clone()),
         ("name", group.name.clone().unwrap_or_default()),
@@ -81,12 +89,9 @@ fn show(group: &Group, output: Output) -> std::io::Result<()> {
                 count(group.usage.output_tokens)
             ),
         ),
-        ("cost", money(&group.cost)),
-        ("synchronously", money(&group.cost_sync)),
-        ("saved", money(&group.saved)),
+        ("cost", cost),
+        ("synchronously", sync),
+        ("saved", saved),
     ];
-    for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
-        output.line(&format!("{name:<14} {value}"))?;
-    }
-    Ok(())
+    output.pairs(&rows)
 }

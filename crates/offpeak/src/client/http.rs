@@ -1,11 +1,13 @@
 //! HTTP towards an offpeak server: one place for the key, errors and pages.
 
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 use offpeak_wire::{Page, Problem};
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::ExposeSecret as _;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::connection::Connection;
@@ -24,7 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody listens there, or the way to it is broken.
-    #[error("cannot reach {url}: {}", root(cause))]
+    #[error("cannot reach {url}: {}", why(cause))]
     Unreachable {
         /// The server.
         url: String,
@@ -147,6 +149,16 @@ impl Client {
             .await
     }
 
+    /// Posts a body to `path`.
+    pub async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Error> {
+        let request = self.request(Method::POST, path).json(body);
+        self.read(request.timeout(PATIENCE)).await
+    }
+
     /// Up to `limit` rows of a list, over as many pages as that takes.
     pub async fn list<T: DeserializeOwned>(
         &self,
@@ -215,12 +227,19 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// The innermost cause says what happened; the outer ones say where in the library.
-fn root(error: &reqwest::Error) -> String {
+fn why(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            "connection refused; is `offpeak dev` or `offpeak serve` running?".to_owned()
+        }
+        // In words that are the same on every system, without its number.
+        Some(kind @ (io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut)) => kind.to_string(),
+        _ => cause.to_string(),
+    }
 }
 
 fn describe(problem: &Problem) -> String {

@@ -7,6 +7,8 @@ use anyhow::{Context as _, bail};
 use globset::GlobBuilder;
 use walkdir::WalkDir;
 
+use crate::output::visible;
+
 /// Characters that make an argument a glob, if no file has that very name.
 const GLOB: [char; 4] = ['*', '?', '[', '{'];
 
@@ -31,7 +33,7 @@ pub(super) fn find(arguments: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
                 bail!("no file matches {pattern:?}");
             }
         } else {
-            bail!("there is no {}", argument.display());
+            bail!("there is no {}", visible::path(argument));
         }
     }
     files.sort();
@@ -53,16 +55,14 @@ fn walk(base: &Path, files: &mut Vec<PathBuf>, fits: impl Fn(&Path) -> bool) -> 
         entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".")
     });
     for entry in entries {
-        let entry = entry.with_context(|| format!("cannot read {}", base.display()))?;
-        if entry.depth() > 0 && !entry.path().is_file() {
-            continue;
-        }
+        let entry = entry.with_context(|| format!("cannot read {}", visible::path(base)))?;
         let path = if here {
             entry.path().strip_prefix(".")?
         } else {
             entry.path()
         };
-        if entry.file_type().is_dir() || !fits(path) {
+        // What else is no file is left out later, and said.
+        if entry.path().is_dir() || !fits(path) {
             continue;
         }
         files.push(path.to_owned());
@@ -82,7 +82,7 @@ fn base_of(pattern: &str) -> PathBuf {
 fn list(arguments: &[PathBuf]) -> String {
     arguments
         .iter()
-        .map(|path| path.display().to_string())
+        .map(|path| visible::path(path))
         .collect::<Vec<_>>()
         .join(", ")
 }

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use offpeak_wire::Job;
+use offpeak_wire::{Job, JobResult, JobState};
 
 use super::http::{Client, escape};
+use super::ids;
 use crate::exit::{Ended, Exit};
 use crate::output::{Output, moment, money, word};
 
@@ -36,9 +37,24 @@ pub struct Args {
 
 pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
     if let Some(id) = &args.id {
-        let job: Job = client.get(&format!("/v1/jobs/{}", escape(id))).await?;
-        show(&job, output)?;
+        ids::job(id)?;
+        let path = format!("/v1/jobs/{}", escape(id));
+        let job: Job = client.get(&path).await?;
+        if output.json {
+            output.value(&job)?;
+            return Ok(Exit::Ok);
+        }
+        let cause = if job.state == JobState::Failed {
+            let result: JobResult = client.get(&format!("{path}/result")).await?;
+            result.error.as_deref().map(super::results::cause)
+        } else {
+            None
+        };
+        show(&job, cause, output)?;
         return Ok(Exit::Ok);
+    }
+    if let Some(group) = &args.group {
+        ids::group(group)?;
     }
     let mut query = Vec::new();
     if !args.state.is_empty() {
@@ -57,7 +73,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
         output.talk("no jobs");
         return Ok(Exit::Ok);
     }
-    let rows = jobs
+    let rows: Vec<Vec<String>> = jobs
         .iter()
         .map(|job| {
             vec![
@@ -81,7 +97,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
             ">COST",
             "FILE",
         ],
-        rows,
+        &rows,
     )?;
     Ok(Exit::Ok)
 }
@@ -107,13 +123,11 @@ fn state(job: &Job) -> String {
     }
 }
 
-fn show(job: &Job, output: Output) -> std::io::Result<()> {
-    if output.json {
-        return output.value(job);
-    }
+fn show(job: &Job, cause: Option<String>, output: Output) -> std::io::Result<()> {
     let mut rows: Vec<(&str, String)> = vec![("job", job.id.clone()), ("state", state(job))];
     let mut put = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
     put("reason", job.reason.clone());
+    put("Anthropic", cause);
     put(
         "type",
         job.r#type.as_ref().map(|name| match job.type_version {
@@ -140,12 +154,11 @@ fn show(job: &Job, output: Output) -> std::io::Result<()> {
         job.usage
             .map(|usage| format!("{} in, {} out", usage.input_tokens, usage.output_tokens)),
     );
-    put("cost", job.cost.as_deref().map(money));
-    put("synchronously", job.cost_sync.as_deref().map(money));
-    for (name, value) in rows {
-        output.line(&format!("{name:<14} {value}"))?;
+    if let (Some(cost), Some(sync)) = (&job.cost, &job.cost_sync) {
+        put("cost", Some(money(cost)));
+        put("synchronously", Some(money(sync)));
     }
-    Ok(())
+    output.pairs(&rows)
 }
 
 /// The file that `submit` noted.

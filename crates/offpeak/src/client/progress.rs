@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use offpeak_wire::Group;
 
-use crate::output::count;
+use crate::output::{count, visible};
 
 /// Between two plain lines that say no more than a change of numbers.
 const QUIET: Duration = Duration::from_secs(5);
@@ -66,9 +66,9 @@ impl Progress {
     /// A line beside it.
     pub fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.println(visible::lines(text)),
             None => {
-                let _ = writeln!(std::io::stderr().lock(), "{text}");
+                let _ = writeln!(std::io::stderr().lock(), "{}", visible::lines(text));
             }
         }
     }

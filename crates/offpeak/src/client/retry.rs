@@ -3,6 +3,7 @@
 use offpeak_wire::{Job, Retried};
 
 use super::http::{Client, escape};
+use super::ids::{self, Kind};
 use crate::exit::{Ended, Exit};
 use crate::output::{Output, jobs};
 
@@ -15,8 +16,13 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
-    for id in &args.ids {
-        if id.starts_with("grp_") {
+    let kinds: Vec<Kind> = args
+        .ids
+        .iter()
+        .map(|id| ids::either(id))
+        .collect::<Result<_, _>>()?;
+    for (id, kind) in args.ids.iter().zip(kinds) {
+        if kind == Kind::Group {
             let done: Retried = client
                 .post(&format!("/v1/groups/{}/retry", escape(id)))
                 .await?;

@@ -10,16 +10,17 @@ use futures_util::{Stream, StreamExt as _, stream};
 use offpeak_wire::{BulkAnswer, JobRequest, Priority};
 use rand::RngExt as _;
 use reqwest::{Body, Method};
+use serde::de::IgnoredAny;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use tokio_util::io::ReaderStream;
 
-use super::http::{Client, Error, encode};
-use super::input;
+use super::http::{Client, Error, encode, escape};
 use super::progress::Progress;
+use super::{faults, input};
 use crate::entropy;
 use crate::exit::{Ended, Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, count, visible};
 
 /// The server takes lines of 32 MB, and a text grows a little as JSON.
 const LONGEST_FILE: u64 = 24_000_000;
@@ -73,6 +74,8 @@ pub struct Submitted {
     pub answer: BulkAnswer,
     /// Files left out.
     pub left_out: u64,
+    /// The file of each line that was sent; none for lines from stdin.
+    files: Vec<PathBuf>,
 }
 
 pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
@@ -108,11 +111,8 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
         skipped,
         ..
     } = &submitted.answer;
-    for error in &submitted.answer.errors {
-        let line = error
-            .line
-            .map_or(String::new(), |line| format!("line {line}: "));
-        output.talk(&format!("skipped {line}{} {}", error.field, error.message));
+    for fault in faults::fold(&submitted.answer.errors, &submitted.files) {
+        output.talk(&format!("skipped {fault}"));
     }
     let again = if submitted.answer.replayed {
         ", submitted before"
@@ -147,7 +147,12 @@ async fn send(
     output: Output,
     key: &str,
 ) -> Result<Submitted, Failure> {
-    if args.paths.as_slice() == [Path::new("-")] {
+    if args.paths.iter().any(|path| path == Path::new("-")) {
+        if args.paths.len() > 1 {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "`-` (NDJSON on stdin) stands alone: name either it or files"
+            )));
+        }
         if args.job_type.is_some() || !args.set.is_empty() || !args.set_json.is_empty() {
             return Err(Failure::usage(anyhow::anyhow!(
                 "a line of NDJSON is a whole job: --type, --set and --set-json go with files"
@@ -163,14 +168,16 @@ async fn send(
         return Ok(Submitted {
             answer,
             left_out: 0,
+            files: Vec::new(),
         });
     }
     let shape = Shape::of(args).map_err(Failure::usage)?;
     let files = input::find(&args.paths).map_err(Failure::usage)?;
+    known(client, &shape.job_type).await?;
     let all = files.len() as u64;
     let report = Arc::new(Mutex::new(Report {
         progress: Progress::new(output.json),
-        sent: 0,
+        sent: Vec::new(),
         left_out: 0,
     }));
     let teller = Arc::clone(&report);
@@ -181,39 +188,70 @@ async fn send(
                 let Ok(file) = file else { return None };
                 let line = shape.line(&file).await;
                 let mut report = teller.lock().unwrap_or_else(PoisonError::into_inner);
-                match line {
+                let line = match line {
                     Ok(line) => {
-                        report.sent += 1;
-                        let done = report.sent + report.left_out;
-                        report.progress.at(done, all, "sent");
+                        report.sent.push(file);
                         Some(Ok::<_, std::io::Error>(line))
                     }
                     Err(reason) => {
                         report.left_out += 1;
                         report
                             .progress
-                            .say(&format!("left out {}: {reason:#}", file.display()));
+                            .say(&format!("left out {}: {reason:#}", visible::path(&file)));
                         None
                     }
-                }
+                };
+                report.tell(all);
+                line
             }
         });
     let answer = upload(client, lines, args.name.as_deref(), args.partial, key).await;
-    let report = report.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
     report.progress.clear();
-    if report.left_out > 0 && report.sent == 0 {
+    if report.left_out > 0 && report.sent.is_empty() {
         return Err(Failure::usage(anyhow::anyhow!("no file could be sent")));
     }
+    let answer = match answer {
+        Err(Error::Refused(problem)) if !output.json && !problem.errors.is_empty() => {
+            return Err(Failure::server(faults::refusal(&problem, &report.sent)));
+        }
+        answer => answer?,
+    };
     Ok(Submitted {
-        answer: answer?,
+        answer,
         left_out: report.left_out,
+        files: std::mem::take(&mut report.sent),
     })
+}
+
+/// A job type that is not there is found before the files are read.
+async fn known(client: &Client, name: &str) -> Result<(), Failure> {
+    let path = format!("/v1/job-types/{}", escape(name));
+    match client.get::<IgnoredAny>(&path).await {
+        Err(Error::Refused(problem)) if problem.status == 404 => {
+            Err(Failure::usage(anyhow::anyhow!(
+                "there is no job type {name:?}: `offpeak types` lists those that there are"
+            )))
+        }
+        answer => Ok(answer.map(drop)?),
+    }
 }
 
 struct Report {
     progress: Progress,
-    sent: u64,
+    sent: Vec<PathBuf>,
     left_out: u64,
+}
+
+impl Report {
+    fn tell(&mut self, all: u64) {
+        let sent = self.sent.len() as u64;
+        let text = match self.left_out {
+            0 => "sent".to_owned(),
+            left_out => format!("{} sent, {} left out", count(sent), count(left_out)),
+        };
+        self.progress.at(sent + self.left_out, all, &text);
+    }
 }
 
 /// What every line has in common.
@@ -242,6 +280,11 @@ impl Shape {
                 .with_context(|| format!("--set-json {field}: not JSON (for text use --set)"))?;
             extra.insert(field.to_owned(), value);
         }
+        anyhow::ensure!(
+            !extra.contains_key(&args.field),
+            "the field {0:?} takes each file's text: set it not, or name another field with --field",
+            args.field
+        );
         Ok(Self {
             job_type,
             field: args.field.clone(),
@@ -253,7 +296,10 @@ impl Shape {
 
     /// The job of one file, with the newline.
     async fn line(&self, file: &Path) -> anyhow::Result<Bytes> {
-        let length = tokio::fs::metadata(file).await?.len();
+        let facts = tokio::fs::metadata(file).await?;
+        // To open a pipe would be to wait for whoever writes into it.
+        anyhow::ensure!(facts.is_file(), "not a regular file");
+        let length = facts.len();
         anyhow::ensure!(length <= LONGEST_FILE, "longer than {LONGEST_FILE} bytes");
         let bytes = tokio::fs::read(file).await?;
         let text = String::from_utf8(bytes).ok().context("not UTF-8 text")?;

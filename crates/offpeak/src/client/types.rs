@@ -1,19 +1,62 @@
-//! `offpeak types`: the job types that a tenant can use.
+//! `offpeak types`: the job types that a tenant can use, and new ones.
 
-use offpeak_wire::{JobType, Page};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use offpeak_wire::{JobType, JobTypeRequest, Page};
 
 use super::http::{Client, escape};
-use crate::exit::{Ended, Exit};
-use crate::output::Output;
+use crate::exit::{Ended, Exit, Failure};
+use crate::output::{Output, visible};
 
 /// Arguments of `types`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// Show this one
     name: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Store a job type; of a name that exists a new version
+    #[command(after_help = MINIMAL)]
+    Create {
+        /// Its definition, in TOML or JSON
+        file: PathBuf,
+    },
+}
+
+/// The shortest definition that works; a test reads it.
+const MINIMAL: &str = r#"A minimal definition, as TOML:
+
+  name = "translate"
+  model = "claude-haiku-5-5"
+  max_tokens = 2000
+  template = "Translate into French:\n\n{{ text }}"
+
+  [input_schema]
+  type = "object"
+  required = ["text"]
+  properties = { text = { type = "string" } }
+
+Optional: description, system (a system prompt), and output_schema, the JSON schema of an answer
+that is to be JSON."#;
+
 pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
+    if let Some(Command::Create { file }) = &args.command {
+        let definition = read(file).map_err(Failure::usage)?;
+        let stored: JobType = client.post_json("/v1/job-types", &definition).await?;
+        if output.json {
+            output.value(&stored)?;
+        } else {
+            output.line(&format!("{}, version {}", stored.name, stored.version))?;
+            output.talk(&format!("use it with `--type {}`", stored.name));
+        }
+        return Ok(Exit::Ok);
+    }
     if let Some(name) = &args.name {
         let found: JobType = client
             .get(&format!("/v1/job-types/{}", escape(name)))
@@ -27,7 +70,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
         output.value(&types)?;
         return Ok(Exit::Ok);
     }
-    let rows = types
+    let rows: Vec<Vec<String>> = types
         .iter()
         .map(|one| {
             vec![
@@ -42,9 +85,25 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
         .collect();
     output.table(
         &["TYPE", ">VERSION", "MODEL", "FROM", "INPUT", "WHAT IT DOES"],
-        rows,
+        &rows,
     )?;
     Ok(Exit::Ok)
+}
+
+fn read(file: &Path) -> anyhow::Result<JobTypeRequest> {
+    let shown = visible::path(file);
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+    let is_json = file.extension().is_some_and(|ending| ending == "json")
+        || text.trim_start().starts_with('{');
+    parse(&text, is_json).with_context(|| format!("{shown} is no definition of a job type"))
+}
+
+fn parse(text: &str, is_json: bool) -> anyhow::Result<JobTypeRequest> {
+    if is_json {
+        Ok(serde_json::from_str(text)?)
+    } else {
+        Ok(toml::from_str(text)?)
+    }
 }
 
 /// The input's fields; those that may be left out in brackets.
@@ -70,4 +129,22 @@ fn fields(one: &JobType) -> String {
         }
     });
     shown.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_in_the_help_is_one() {
+        let text: String = MINIMAL
+            .lines()
+            .filter_map(|line| line.strip_prefix("  "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let definition = parse(&text, false).unwrap();
+        assert_eq!(definition.name, "translate");
+        let json = serde_json::to_string(&definition).unwrap();
+        assert_eq!(parse(&json, true).unwrap(), definition);
+    }
 }

@@ -3,8 +3,9 @@
 use offpeak_wire::{UsageReport, UsageTotal};
 
 use super::http::{Client, encode};
+use super::pretend;
 use crate::exit::{Ended, Exit};
-use crate::output::{Output, count, money};
+use crate::output::{Output, count, sums};
 
 /// Arguments of `usage`.
 #[derive(Debug, clap::Args)]
@@ -55,22 +56,34 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
     output.talk(&format!("{} to {}", report.from, report.to));
     output.table(
         &[
-            "DAY", "MODEL", "TYPE", "USER", ">JOBS", ">INPUT", ">OUTPUT", ">COST", ">SYNC",
+            "DAY",
+            "MODEL",
+            "TYPE",
+            "USER",
+            ">ATTEMPTS",
+            ">INPUT",
+            ">OUTPUT",
+            ">COST",
+            ">SYNC",
             ">SAVED",
         ],
-        rows,
+        &rows,
     )?;
+    if report.total.attempts > 0 {
+        pretend::ask(client, output).await?;
+    }
     Ok(Exit::Ok)
 }
 
 fn numbers(total: &UsageTotal) -> [String; 6] {
     let input = total.input_tokens + total.cache_write_tokens + total.cache_read_tokens;
+    let [cost, sync, saved] = sums(&total.cost, &total.cost_sync, &total.saved);
     [
         count(total.attempts),
         count(input),
         count(total.output_tokens),
-        money(&total.cost),
-        money(&total.cost_sync),
-        money(&total.saved),
+        cost,
+        sync,
+        saved,
     ]
 }

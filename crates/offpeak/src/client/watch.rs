@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::http::{Client, Error, escape};
+use super::ids::{self, Kind};
 use super::progress::{Progress, states};
 use crate::exit::{Ended, Exit};
-use crate::output::{Output, money, word};
+use crate::output::{Output, sums, word};
 
 const LOOK: Duration = Duration::from_secs(1);
 /// Looks without an answer before it is given up: a restart takes less.
@@ -19,6 +20,9 @@ const PATIENCE: u32 = 60;
 
 /// Arguments of `watch`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The exit code is 1 when a job failed, or when nothing but canceled jobs is left."
+)]
 pub struct Args {
     /// `grp_…` or `job_…`
     id: String,
@@ -30,9 +34,10 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
 
 /// Follows it, shows how it ended, and says so in the exit code.
 pub(super) async fn follow(client: &Client, id: &str, output: Output) -> Ended {
+    let kind = ids::either(id)?;
     let mut progress = Progress::new(output.json);
     let ended = async {
-        if id.starts_with("job_") {
+        if kind == Kind::Job {
             job(client, id, &mut progress, output).await
         } else {
             group(client, id, &mut progress, output).await
@@ -41,7 +46,7 @@ pub(super) async fn follow(client: &Client, id: &str, output: Output) -> Ended {
     tokio::select! {
         ended = ended => ended,
         _ = tokio::signal::ctrl_c() => {
-            let what = if id.starts_with("job_") { "job" } else { "group" };
+            let what = if kind == Kind::Job { "job" } else { "group" };
             output.talk(&format!("the {what} goes on; pick it up with `offpeak watch {id}`"));
             Ok(Exit::Interrupted)
         }
@@ -55,14 +60,12 @@ async fn group(client: &Client, id: &str, progress: &mut Progress, output: Outpu
         output.value(&group)?;
     } else {
         output.line(&format!("{}: {}", group.id, states(&group)))?;
-        output.line(&format!(
-            "{}, synchronously {}, saved {}",
-            money(&group.cost),
-            money(&group.cost_sync),
-            money(&group.saved)
-        ))?;
+        let [cost, sync, saved] = sums(&group.cost, &group.cost_sync, &group.saved);
+        output.line(&format!("{cost}, synchronously {sync}, saved {saved}"))?;
     }
-    Ok(if group.counts.failed > 0 {
+    let counts = &group.counts;
+    let none_left = counts.canceled > 0 && counts.completed == 0;
+    Ok(if counts.failed > 0 || none_left {
         Exit::SomeFailed
     } else {
         Exit::Ok
@@ -93,10 +96,10 @@ async fn job(client: &Client, id: &str, progress: &mut Progress, output: Output)
     } else {
         output.line(&super::jobs::one_line(&job))?;
     }
-    Ok(if job.state == JobState::Failed {
-        Exit::SomeFailed
-    } else {
+    Ok(if job.state == JobState::Completed {
         Exit::Ok
+    } else {
+        Exit::SomeFailed
     })
 }
 

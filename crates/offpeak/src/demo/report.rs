@@ -13,7 +13,7 @@ use super::licence;
 use super::run::Done;
 use crate::client::{Client, Target, each_result};
 use crate::exit::Failure;
-use crate::output::{Output, count, money, word};
+use crate::output::{Output, count, jobs, sums, word};
 
 /// Characters of a summary that are shown in the table.
 const SHOWN: usize = 90;
@@ -57,7 +57,7 @@ pub(super) async fn show(
             &documents.readmes,
             |document, result| vec![document.package.clone(), summary(result)],
         );
-        output.table(&["PACKAGE", "README IN SHORT"], summaries.await?)?;
+        output.table(&["PACKAGE", "README IN SHORT"], &summaries.await?)?;
         output.line("")?;
         Some(licences(client, documents, done, output).await?)
     };
@@ -83,8 +83,8 @@ pub(super) async fn show(
     if !output.json {
         output.line("")?;
         output.line(&format!(
-            "{} jobs: {} completed, {} failed",
-            count(summary.jobs),
+            "{}: {} completed, {} failed",
+            jobs(summary.jobs),
             count(summary.completed),
             count(summary.failed)
         ))?;
@@ -105,11 +105,9 @@ pub(super) async fn show(
         } else {
             ""
         };
+        let [cost, sync, saved] = sums(&summary.cost_usd, &summary.sync_usd, &summary.saved_usd);
         output.line(&format!(
-            "cost {}, synchronously {}, saved {}{pretend}",
-            money(&summary.cost_usd),
-            money(&summary.sync_usd),
-            money(&summary.saved_usd)
+            "cost {cost}, synchronously {sync}, saved {saved}{pretend}"
         ))?;
     }
     Ok(summary)
@@ -156,7 +154,7 @@ async fn licences(
     .await?;
     output.table(
         &["PACKAGE", "FILE", "CATEGORY", "DECLARED", "AGREES"],
-        table,
+        &table,
     )?;
     Ok((agree, compared))
 }

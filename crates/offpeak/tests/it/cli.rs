@@ -163,7 +163,7 @@ async fn says_how_to_give_a_key_and_that_nobody_listens() -> Result<()> {
     insta::assert_snapshot!(shown(&ran, "-"), @r"
     exit 3
     --- stderr
-    error: cannot reach http://127.0.0.1:1: Connection refused
+    error: cannot reach http://127.0.0.1:1: connection refused; is `offpeak dev` or `offpeak serve` running?
     ");
     Ok(())
 }
@@ -213,6 +213,7 @@ async fn files_go_in_and_results_come_out() -> Result<()> {
     1 of 4: sent
     left out docs/empty.txt: empty
     left out docs/image.png: not UTF-8 text
+    4 of 4: 2 sent, 2 left out
     2 jobs accepted
     follow them with `offpeak watch grp_ID`
     ");
@@ -221,6 +222,8 @@ async fn files_go_in_and_results_come_out() -> Result<()> {
     --- stdout
     GROUP                           NAME  CREATED (UTC)        JOBS   COST  SAVED  STATES
     grp_ID  docs  0000-00-00 00:00:00     2  $0.00  $0.00  2 queued
+    --- stderr
+    answers are the stand-in's, nothing was billed
     ");
 
     desk.api.world.run_out().await?;
@@ -229,7 +232,7 @@ async fn files_go_in_and_results_come_out() -> Result<()> {
     exit 0
     --- stdout
     grp_ID: 2 completed
-    <$0.0001, synchronously $0.0001, saved <$0.0001
+    $0.0000318, synchronously $0.0000636, saved $0.0000318
     --- stderr
     2 of 2: 2 completed
     ");
@@ -243,9 +246,11 @@ async fn files_go_in_and_results_come_out() -> Result<()> {
     states         2 completed
     done           yes
     tokens         526 in, 22 out
-    cost           <$0.0001
-    synchronously  $0.0001
-    saved          <$0.0001
+    cost           $0.0000318
+    synchronously  $0.0000636
+    saved          $0.0000318
+    --- stderr
+    answers are the stand-in's, nothing was billed
     ");
     insta::assert_snapshot!(desk.shown(&["results", &group]).await?, @r"
     exit 0
@@ -255,22 +260,26 @@ async fn files_go_in_and_results_come_out() -> Result<()> {
 
     == docs/deep/b.txt [job_ID]
     The second of two documents. It is short, too.
+
+    --- stderr
+    answers are the stand-in's, nothing was billed
     ");
     insta::assert_snapshot!(desk.shown(&["jobs", "--state", "completed"]).await?, @r"
     exit 0
     --- stdout
-    JOB                             STATE      TYPE       MODEL             CREATED (UTC)            COST  FILE
-    job_ID  completed  summarize  claude-haiku-5-5  0000-00-00 00:00:00  <$0.0001  docs/deep/b.txt
-    job_ID  completed  summarize  claude-haiku-5-5  0000-00-00 00:00:00  <$0.0001  docs/a.txt
+    JOB                             STATE      TYPE       MODEL             CREATED (UTC)              COST  FILE
+    job_ID  completed  summarize  claude-haiku-5-5  0000-00-00 00:00:00  $0.0000162  docs/deep/b.txt
+    job_ID  completed  summarize  claude-haiku-5-5  0000-00-00 00:00:00  $0.0000156  docs/a.txt
     ");
     insta::assert_snapshot!(desk.shown(&["usage"]).await?, @r"
     exit 0
     --- stdout
-    DAY         MODEL             TYPE       USER  JOBS  INPUT  OUTPUT      COST     SYNC     SAVED
-    0000-00-00  claude-haiku-5-5  summarize           2    526      22  <$0.0001  $0.0001  <$0.0001
-    total                                             2    526      22  <$0.0001  $0.0001  <$0.0001
+    DAY         MODEL             TYPE       USER  ATTEMPTS  INPUT  OUTPUT        COST        SYNC       SAVED
+    0000-00-00  claude-haiku-5-5  summarize               2    526      22  $0.0000318  $0.0000636  $0.0000318
+    total                                                 2    526      22  $0.0000318  $0.0000636  $0.0000318
     --- stderr
     0000-00-00 to 0000-00-00
+    answers are the stand-in's, nothing was billed
     ");
 
     let ran = desk.run(&["results", &group, "--ndjson"]).await?;
@@ -309,19 +318,22 @@ async fn shows_one_job_and_its_result() -> Result<()> {
     ended          0000-00-00 00:00:00
     attempt        1
     tokens         263 in, 10 out
-    cost           <$0.0001
-    synchronously  <$0.0001
+    cost           $0.00001565
+    synchronously  $0.0000313
     "#);
     insta::assert_snapshot!(desk.shown(&["results", &job]).await?, @r"
     exit 0
     --- stdout
     == docs/a.txt [job_ID]
     The first of two documents. It is short.
+
+    --- stderr
+    answers are the stand-in's, nothing was billed
     ");
     insta::assert_snapshot!(desk.shown(&["watch", &job]).await?, @r"
     exit 0
     --- stdout
-    job_ID: completed, <$0.0001
+    job_ID: completed, $0.00001565
     --- stderr
     1 of 1: completed
     ");
@@ -344,7 +356,7 @@ async fn cancels_and_retries() -> Result<()> {
     grp_ID: 2 jobs canceled
     ");
     insta::assert_snapshot!(desk.shown(&["watch", &group]).await?, @r"
-    exit 0
+    exit 1
     --- stdout
     grp_ID: 2 canceled
     $0.00, synchronously $0.00, saved $0.00
@@ -362,11 +374,11 @@ async fn cancels_and_retries() -> Result<()> {
     --- stdout
     job_ID: canceled, $0.00
     ");
-    insta::assert_snapshot!(desk.shown(&["--json", "cancel", "job_nonsense"]).await?, @r"
-    exit 3
+    insta::assert_snapshot!(desk.shown(&["--json", "cancel", "job_nonsense"]).await?, @r#"
+    exit 2
     --- stderr
-    error: there is no job with this id (not_found, request req_ID)
-    ");
+    error: "job_nonsense" is no id: an id is job_ or grp_ and 26 letters and digits, as `offpeak groups` and `offpeak jobs` list them
+    "#);
     Ok(())
 }
 

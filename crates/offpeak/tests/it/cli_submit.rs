@@ -23,6 +23,7 @@ async fn what_cannot_be_sent_is_a_mistake_of_the_command_line() -> Result<()> {
     exit 2
     --- stderr
     left out only/b.bin: not UTF-8 text
+    1 of 1: 0 sent, 1 left out
     error: no file could be sent
     ");
     insta::assert_snapshot!(
@@ -33,13 +34,11 @@ async fn what_cannot_be_sent_is_a_mistake_of_the_command_line() -> Result<()> {
     error: --set-json max_words: not JSON (for text use --set): expected value at line 1 column 1
     "
     );
-    insta::assert_snapshot!(desk.shown(&["submit", "a.txt", "--type", "nothing"]).await?, @r"
-    exit 3
+    insta::assert_snapshot!(desk.shown(&["submit", "a.txt", "--type", "nothing"]).await?, @r#"
+    exit 2
     --- stderr
-    1 of 1: sent
-    error: 1 fault, first in line 1: /type is not the name of a job type; GET /v1/job-types lists them; nothing was stored (invalid_lines, request req_ID)
-      line 1: /type: is not the name of a job type; GET /v1/job-types lists them
-    ");
+    error: there is no job type "nothing": `offpeak types` lists those that there are
+    "#);
     assert_eq!(
         desk.api
             .world
@@ -68,7 +67,7 @@ async fn ndjson_comes_by_stdin_and_its_faults_are_named() -> Result<()> {
     grp_ID
     --- stderr
     skipped line 2: /input/text is required
-    skipped line 3:  is not valid JSON: expected ident (column 2)
+    skipped line 3: is not valid JSON: expected ident (column 2)
     2 jobs accepted
     follow them with `offpeak watch grp_ID`
     ");
