@@ -19,16 +19,20 @@ build: deps ## build everything
 run: build ## the main job on real documents, then stay up (ARGS=--exit to end)
 	@$(TARGET)/debug/offpeak demo $(ARGS)
 
-test: deps ## every test
+test: ## every test
+	@scripts/deps test
 	@scripts/test
 
-lint: deps ## format and lints
+lint: ## format and lints
+	@scripts/deps lint
 	@scripts/test fmt lint
 
-check: deps ## before a commit: format, lints, tidy rules, fast tests
+check: ## before a commit: format, lints, tidy rules, fast tests
+	@scripts/deps lint
 	@scripts/test fmt lint build unit
 
-sqlx: deps ## renew the cache of checked queries, crates/store/.sqlx
+sqlx: ## renew the cache of checked queries, crates/store/.sqlx
+	@scripts/deps test
 	@scripts/sqlx write
 
 openapi: build ## renew the committed document of the HTTP API

@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use offpeak_domain::id::UpstreamId;
 use offpeak_domain::price::Prices;
@@ -38,9 +39,15 @@ pub struct Upstream {
     pub name: String,
     /// Whether it is the local stand-in.
     pub standin: bool,
+    /// The longest that a job waits for its batch to fill.
+    pub flush_after: Duration,
 }
 
 impl State {
+    pub(crate) fn flush_after(&self) -> Duration {
+        self.upstream.flush_after
+    }
+
     /// The state of one process. Metrics of the API are added to `registry`,
     /// which `/metrics` shows whole; [`Hint::forward`] must run beside the
     /// router, or workers hear of new jobs a few seconds later.

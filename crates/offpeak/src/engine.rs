@@ -96,6 +96,7 @@ impl Engine {
         let stop_api = CancellationToken::new();
         let stop_worker = CancellationToken::new();
 
+        let flush_after = options.limits.flush_after;
         let worker = if role.has_worker() {
             let client = Client::new(offpeak_anthropic::Config::new(
                 chosen.base_url.clone(),
@@ -132,6 +133,7 @@ impl Engine {
                         id: upstream::OWN,
                         name: chosen.name,
                         standin: chosen.standin,
+                        flush_after,
                     },
                 ))
             } else {

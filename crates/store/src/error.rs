@@ -36,6 +36,17 @@ pub enum Error {
     /// No partition for today: `tend` has not run, or the clock is far off.
     #[error("no partition for today; run `offpeak migrate` or start a worker")]
     NoPartition,
+    /// Jobs are open that were accepted for another upstream.
+    #[error(
+        "jobs are still open that were accepted for {was}, and this process would send them to \
+         {is}: let them end there first, cancel them, or use another database"
+    )]
+    OtherUpstream {
+        /// Where they were to go.
+        was: String,
+        /// Where they would go now.
+        is: String,
+    },
     /// A stored value is not one that this version knows.
     #[error("column {column} holds {value:?}, which this version does not know")]
     Unknown {

@@ -20,6 +20,8 @@ pub struct Open {
     pub upstream_batch_id: String,
     /// When it was made there.
     pub created_at: OffsetDateTime,
+    /// When it ends there at the latest.
+    pub expires_at: OffsetDateTime,
 }
 
 /// The batches of an upstream that are due for a look at `now`, oldest first.
@@ -31,7 +33,7 @@ pub async fn due(
 ) -> Result<Vec<Open>> {
     let rows = sqlx::query!(
         r#"SELECT tenant_id, id, upstream_batch_id AS "upstream_batch_id!",
-                  created_at AS "created_at!"
+                  created_at AS "created_at!", expires_at AS "expires_at!"
              FROM batch
             WHERE upstream_id = $1 AND state IN ('in_progress', 'canceling')
               AND next_poll_at <= $2
@@ -49,6 +51,7 @@ pub async fn due(
             key: key(row.tenant_id, row.id),
             upstream_batch_id: row.upstream_batch_id,
             created_at: row.created_at,
+            expires_at: row.expires_at,
         })
         .collect())
 }
@@ -163,7 +166,8 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
                       FOR UPDATE SKIP LOCKED) AS next
             WHERE b.tenant_id = next.tenant_id AND b.id = next.id
            RETURNING b.tenant_id, b.id, b.upstream_id, b.short_reads, b.verified,
-                     b.upstream_batch_id AS "upstream_batch_id!", b.ended_at AS "ended_at!""#,
+                     b.upstream_batch_id AS "upstream_batch_id!", b.ended_at AS "ended_at!",
+                     b.expires_at AS "expires_at!""#,
         process,
         interval(term),
     )
@@ -174,6 +178,7 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
         upstream: UpstreamId::from_uuid(row.upstream_id),
         upstream_batch_id: row.upstream_batch_id,
         ended_at: row.ended_at,
+        expires_at: row.expires_at,
         short_reads: u32::try_from(row.short_reads).unwrap_or(0),
         verified: row.verified,
     }))
@@ -190,6 +195,8 @@ pub struct Ended {
     pub upstream_batch_id: String,
     /// When it ended: the day whose prices count.
     pub ended_at: OffsetDateTime,
+    /// When it had to end at the latest.
+    pub expires_at: OffsetDateTime,
     /// Downloads that were read to their orderly end and still left jobs out.
     pub short_reads: u32,
     /// False while an adopted batch has not shown a line of ours.

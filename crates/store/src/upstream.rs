@@ -5,7 +5,7 @@ use offpeak_domain::id::UpstreamId;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Result, System};
+use crate::{Error, Result, System};
 
 /// The deployment's own upstream.
 pub const OWN: UpstreamId = UpstreamId::from_uuid(Uuid::nil());
@@ -25,6 +25,10 @@ pub struct Upstream {
 
 /// Writes down the deployment's own upstream. A process that starts may bring
 /// another credential, so its start ends a pause.
+///
+/// Another name means another kind of upstream, such as the stand-in in place of
+/// the real API: refused while jobs are open, which would be lost to it, or
+/// suddenly cost money.
 pub async fn register(
     system: &System,
     name: &str,
@@ -32,6 +36,21 @@ pub async fn register(
     creates_per_minute: u32,
     max_queued_items: u64,
 ) -> Result<()> {
+    let other = sqlx::query_scalar!(
+        "SELECT name FROM upstream
+          WHERE id = $1 AND name <> $2
+            AND (EXISTS (SELECT FROM ready) OR EXISTS (SELECT FROM inflight))",
+        OWN.as_uuid(),
+        name,
+    )
+    .fetch_optional(&system.pool)
+    .await?;
+    if let Some(was) = other {
+        return Err(Error::OtherUpstream {
+            was,
+            is: name.to_owned(),
+        });
+    }
     sqlx::query!(
         "INSERT INTO upstream AS u (id, name, base_url, creates_per_minute, max_queued_items)
          VALUES ($1, $2, $3, $4, $5)

@@ -199,6 +199,15 @@ impl World {
         Ok(page.data.into_iter().map(|batch| batch.id).collect())
     }
 
+    /// Deletes every ended message batch at the stand-in.
+    pub async fn delete_listed(&self) -> Result<()> {
+        let client = client(&self.standin_url)?;
+        for id in self.listed().await? {
+            client.delete_batch(&id).await?;
+        }
+        Ok(())
+    }
+
     /// Writes down that the batch at this place, in the order of their making,
     /// is this message batch; as recognised, or as told for certain.
     pub async fn stored(&self, place: i64, upstream_batch_id: &str, certain: bool) -> Result<()> {

@@ -196,7 +196,9 @@ impl One {
         let Ok(outcome) = outcome else { return };
         done.get_or_create(&OfLoop { r#loop: name })
             .inc_by(outcome.done);
-        if let Some(queue) = outcome.queue {
+        if self.which == Loop::Form {
+            // Whoever does not lead says nothing, rather than what it knew last.
+            let queue = outcome.queue.unwrap_or_default();
             queue_jobs.set(i64::try_from(queue.jobs).unwrap_or(i64::MAX));
             queue_age.set(queue.oldest.as_secs_f64());
         }

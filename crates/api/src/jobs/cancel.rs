@@ -1,3 +1,4 @@
+use axum::extract::State as Extract;
 use offpeak_store::{cancel, job};
 use offpeak_wire::{Job, Problem};
 
@@ -22,6 +23,7 @@ use crate::segment::Segment;
     ),
 )]
 pub(crate) async fn handle(
+    Extract(state): Extract<crate::State>,
     caller: Caller,
     Segment(id): Segment,
     query: Query,
@@ -38,7 +40,7 @@ pub(crate) async fn handle(
         ));
     }
     let now = tx.now();
-    let shown = view::job(job::get(&mut tx, id).await?, now);
+    let shown = view::job(job::get(&mut tx, id).await?, now, state.flush_after());
     tx.commit().await?;
     Ok(axum::Json(shown))
 }

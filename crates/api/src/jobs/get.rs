@@ -1,3 +1,4 @@
+use axum::extract::State as Extract;
 use offpeak_domain::id::JobId;
 use offpeak_store::job;
 use offpeak_wire::{Job, Problem};
@@ -19,6 +20,7 @@ use crate::segment::Segment;
     ),
 )]
 pub(crate) async fn handle(
+    Extract(state): Extract<crate::State>,
     caller: Caller,
     Segment(id): Segment,
     query: Query,
@@ -27,7 +29,7 @@ pub(crate) async fn handle(
     let id = parse_id(&id)?;
     let mut tx = caller.begin().await?;
     let found = job::get(&mut tx, id).await?;
-    Ok(axum::Json(view::job(found, tx.now())))
+    Ok(axum::Json(view::job(found, tx.now(), state.flush_after())))
 }
 
 /// What is no id names nothing: the same answer as for an id of nobody.

@@ -1,3 +1,4 @@
+use axum::extract::State as Extract;
 use offpeak_domain::id::{GroupId, JobId};
 use offpeak_domain::job::State;
 use offpeak_store::list::{self, Filter};
@@ -30,7 +31,11 @@ use crate::query::Query;
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, mut query: Query) -> Result<axum::Json<Page<Job>>> {
+pub(crate) async fn handle(
+    Extract(state): Extract<crate::State>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<axum::Json<Page<Job>>> {
     let words = State::ALL
         .iter()
         .map(|state| state.as_str())
@@ -67,7 +72,7 @@ pub(crate) async fn handle(caller: Caller, mut query: Query) -> Result<axum::Jso
     let data = page
         .jobs
         .into_iter()
-        .map(|job| view::job(job, now))
+        .map(|job| view::job(job, now, state.flush_after()))
         .collect();
     Ok(axum::Json(Page { data, next_cursor }))
 }

@@ -61,7 +61,7 @@ pub(crate) async fn handle(
             Store::NotEnded(id).into()
         });
     }
-    let shown = view::job(found, tx.now());
+    let shown = view::job(found, tx.now(), state.flush_after());
     tx.commit().await?;
     state.hint.ready();
     Ok(axum::Json(shown))

@@ -63,7 +63,7 @@ pub(crate) async fn handle(
         job::insert_chunk(&mut tx, &[new], Entry::Ready).await?;
     }
     let now = tx.now();
-    let mut shown = view::job(job::get(&mut tx, id).await?, now);
+    let mut shown = view::job(job::get(&mut tx, id).await?, now, state.flush_after());
     tx.commit().await?;
 
     let status = match made {

@@ -3,23 +3,24 @@
 use offpeak_domain::job;
 use offpeak_store::job::Job;
 use offpeak_wire as wire;
+use std::time::Duration as StdDuration;
 use time::{Duration, OffsetDateTime};
 
 use crate::json::raw;
 
-/// From becoming ready to being sent, when nothing holds it up.
-const FLUSH: Duration = Duration::MINUTE;
 /// What Anthropic allows a message batch.
 const TURNAROUND: Duration = Duration::DAY;
 
-pub(crate) fn job(job: Job, now: OffsetDateTime) -> wire::Job {
+/// A job; `flush_after` is the longest from becoming ready to being sent, when
+/// nothing holds it up.
+pub(crate) fn job(job: Job, now: OffsetDateTime, flush_after: StdDuration) -> wire::Job {
     let created_at = job.id.minted_at();
     let open = job.end.is_none();
     // Once it was sent Anthropic's own limit stands; until then its flush is
     // still to come, however long it has waited.
     let latest_by = job
         .expires_at
-        .or_else(|| open.then(|| (created_at + FLUSH).max(now) + TURNAROUND));
+        .or_else(|| open.then(|| (created_at + flush_after).max(now) + TURNAROUND));
     let (label, reason, stop_reason, ended_at, usage, cost, cost_sync) = match job.end {
         None => (None, None, None, None, None, None, None),
         Some(end) => (

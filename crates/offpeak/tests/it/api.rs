@@ -116,6 +116,7 @@ impl Api {
                 id: upstream::OWN,
                 name: "stand-in".into(),
                 standin: true,
+                flush_after: std::time::Duration::from_mins(1),
             },
         );
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -155,6 +155,59 @@ async fn results_that_never_come_fail_their_jobs_after_several_whole_reads() -> 
 }
 
 #[tokio::test]
+async fn a_batch_that_is_gone_upstream_fails_its_jobs_two_days_later() -> Result<()> {
+    let mut world = World::new().await?;
+    world.submit(&["a", "b"]).await?;
+    world.pass(Duration::from_secs(10));
+    world.worker.settle_down().await?;
+    // Ended, and deleted there before we looked.
+    world.pass(Duration::from_mins(2));
+    world.standin.settle_due().await;
+    world.delete_listed().await?;
+    world.pass(Duration::from_hours(40));
+    world.worker.tick(Loop::Poll).await?;
+    let state = "SELECT state FROM offpeak.batch";
+    assert_eq!(
+        world.texts(state).await?,
+        ["in_progress"],
+        "not found may pass"
+    );
+    world.pass(Duration::from_hours(9));
+    for _ in 0..6 {
+        world.worker.tick(Loop::Poll).await?;
+        world.worker.tick(Loop::Ingest).await?;
+        world
+            .meddle("UPDATE offpeak.batch SET ingest_until = NULL")
+            .await?;
+    }
+    assert_eq!(world.texts(state).await?, ["ingested"]);
+    let failed = "SELECT label FROM offpeak.result";
+    assert_eq!(
+        world.texts(failed).await?,
+        ["result_missing", "result_missing"]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn open_jobs_are_not_handed_to_another_kind_of_upstream() -> Result<()> {
+    let mut world = World::new().await?;
+    world.submit(&["a"]).await?;
+    let register = |name: &'static str| {
+        let system = world.system.clone();
+        async move { upstream::register(&system, name, "http://elsewhere", 1, 1).await }
+    };
+    let refused = register("Anthropic")
+        .await
+        .expect_err("the job was for the stand-in");
+    assert!(refused.to_string().contains("stand-in"), "{refused}");
+    register("stand-in").await?;
+    world.meddle("DELETE FROM offpeak.ready").await?;
+    register("Anthropic").await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_second_different_line_for_a_job_changes_nothing() -> Result<()> {
     let mut world = World::new().await?;
     world.submit(&["a", "b"]).await?;

@@ -1,4 +1,4 @@
-//! Which of our crates may use which.
+//! Which of our crates may use which, and which keep what of others' out.
 
 use std::process::Command;
 
@@ -56,6 +56,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// Who may have more of `offpeak-anthropic` than its shapes: whoever calls.
 const CALLERS: &[&str] = &["offpeak-worker", "offpeak", "offpeak-testkit"];
 
+/// Crates of others that only these of ours may use.
+const CONFINED: &[(&str, &[&str])] = &[
+    ("sqlx", &["offpeak-store", "offpeak-testkit"]),
+    (
+        "reqwest",
+        &["offpeak-anthropic", "offpeak", "offpeak-testkit"],
+    ),
+];
+
+/// What rules and shapes know nothing of: waiting, HTTP, databases.
+const OUTSIDE: &[&str] = &["axum", "reqwest", "sqlx", "tokio"];
+/// Ours that are nothing but rules and shapes.
+const PURE: &[&str] = &["offpeak-domain", "offpeak-wire"];
+
 /// Arrows that there may not be.
 fn check(metadata: &Value) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
@@ -72,8 +86,13 @@ fn check(metadata: &Value) -> Result<Vec<String>> {
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let on = dependency["name"].as_str().unwrap_or_default();
-            let ours = dependency["path"].is_string();
-            if !ours || dependency["kind"] == "dev" {
+            if dependency["kind"] == "dev" {
+                continue;
+            }
+            if !dependency["path"].is_string() {
+                if !may_use(name, on) {
+                    wrong.push(format!("{name} may not use {on}"));
+                }
                 continue;
             }
             if !allowed.contains(&on) {
@@ -91,6 +110,13 @@ fn check(metadata: &Value) -> Result<Vec<String>> {
         }
     }
     Ok(wrong)
+}
+
+/// Whether one of our crates may use one of others'.
+fn may_use(name: &str, on: &str) -> bool {
+    let confined = CONFINED.iter().find(|(one, _)| *one == on);
+    confined.is_none_or(|(_, to)| to.contains(&name))
+        && !(PURE.contains(&name) && OUTSIDE.contains(&on))
 }
 
 /// `cargo metadata` of this workspace, without its dependencies.
@@ -137,6 +163,34 @@ fn a_wrong_arrow_is_found() -> Result<()> {
         [
             "offpeak-domain may not use offpeak-store",
             "offpeak-api may use the shapes of offpeak-anthropic only",
+        ]
+    );
+    Ok(())
+}
+
+#[test]
+fn a_crate_of_others_in_the_wrong_place_is_found() -> Result<()> {
+    let uses = |name: &str, on: &[(&str, Value)]| {
+        let dependencies: Vec<Value> = on
+            .iter()
+            .map(|(on, kind)| serde_json::json!({ "name": on, "kind": kind, "path": null }))
+            .collect();
+        serde_json::json!({ "name": name, "dependencies": dependencies })
+    };
+    let none = Value::Null;
+    let metadata = serde_json::json!({ "packages": [
+        uses("offpeak-store", &[("sqlx", none.clone()), ("reqwest", none.clone())]),
+        uses("offpeak-api", &[("axum", none.clone()), ("sqlx", none.clone())]),
+        uses("offpeak-domain", &[("serde", none.clone()), ("tokio", none.clone())]),
+        uses("offpeak-wire", &[("tokio", "dev".into()), ("axum", "build".into())]),
+    ] });
+    assert_eq!(
+        check(&metadata)?,
+        [
+            "offpeak-store may not use reqwest",
+            "offpeak-api may not use sqlx",
+            "offpeak-domain may not use tokio",
+            "offpeak-wire may not use axum",
         ]
     );
     Ok(())

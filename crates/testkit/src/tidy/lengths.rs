@@ -1,5 +1,7 @@
 //! Long files do a second thing.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Result;
@@ -7,20 +9,26 @@ use anyhow::Result;
 /// Lines of a file of code, at most.
 const LONGEST: usize = 500;
 
-/// Files of code that are longer. Migrations are exempt: one that has been
-/// released can never be split.
+/// Whether a file is code: by its ending or, without one, by its first bytes.
+fn is_code(path: &Path) -> Result<bool> {
+    if let Some(kind) = path.extension() {
+        let code = ["rs", "py", "sh", "sql", "ts", "tsx"];
+        return Ok(code.iter().any(|code| kind == *code));
+    }
+    let mut first = Vec::new();
+    File::open(path)?.take(2).read_to_end(&mut first)?;
+    Ok(first == b"#!")
+}
+
+/// Files of code that are longer.
 fn check(root: &Path) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for file in super::files(root)? {
-        let code = file.extension().is_some_and(|kind| {
-            ["rs", "py", "sh", "ts", "tsx"]
-                .iter()
-                .any(|code| kind == *code)
-        });
-        if !code {
+        let path = root.join(&file);
+        if !is_code(&path)? {
             continue;
         }
-        let lines = std::fs::read_to_string(root.join(&file))?.lines().count();
+        let lines = std::fs::read_to_string(path)?.lines().count();
         if lines > LONGEST {
             wrong.push(format!(
                 "{} has {lines} lines; at most {LONGEST}",
@@ -43,9 +51,17 @@ fn a_long_file_is_found() -> Result<()> {
     std::fs::write(scratch.path().join("long.rs"), "\n".repeat(LONGEST + 1))?;
     std::fs::write(scratch.path().join("short.rs"), "\n".repeat(LONGEST))?;
     std::fs::write(scratch.path().join("long.sql"), "\n".repeat(LONGEST + 1))?;
+    std::fs::write(scratch.path().join("long.md"), "\n".repeat(LONGEST + 1))?;
+    std::fs::write(scratch.path().join("TEXT"), "\n".repeat(LONGEST + 1))?;
+    let script = format!("#!/bin/sh{}", "\n".repeat(LONGEST + 1));
+    std::fs::write(scratch.path().join("script"), script)?;
     assert_eq!(
         check(scratch.path())?,
-        ["long.rs has 501 lines; at most 500"]
+        [
+            "long.rs has 501 lines; at most 500",
+            "long.sql has 501 lines; at most 500",
+            "script has 501 lines; at most 500",
+        ]
     );
     Ok(())
 }

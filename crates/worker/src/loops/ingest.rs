@@ -17,6 +17,7 @@ use offpeak_store::open_batch::{self, Ended};
 use offpeak_store::settle::Chunk;
 use offpeak_store::uncertain;
 
+use super::poll::LOST;
 use crate::chunk::{self, Lines, Sorted, Whose};
 use crate::outcome::{Outcome, Wait};
 use crate::upstream::Upstream;
@@ -49,6 +50,12 @@ impl Ingest {
         };
         let read = match self.read(&ended).await {
             Ok(read) => read,
+            // Long gone at Anthropic: nothing to read is all there is to read.
+            Err(Error::Upstream(error))
+                if of_read(&error) == Reading::Missing && self.is_lost(&ended).await? =>
+            {
+                Read::default()
+            }
             Err(error) => {
                 let why = error.to_string();
                 open_batch::give_back(&self.0.system, ended.key, PAUSE, false, &why).await?;
@@ -61,6 +68,10 @@ impl Ingest {
             wait: Wait::Now,
             ..Outcome::default()
         })
+    }
+
+    async fn is_lost(&self, ended: &Ended) -> Result<bool> {
+        Ok(self.0.clock.now().await? > ended.expires_at + LOST)
     }
 
     /// Reads all lines that there are, settling as it goes.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_store::batch::Key;
 use offpeak_store::open_batch::{self, Counts, Open};
@@ -22,6 +23,9 @@ const BATCHES: i64 = 1000;
 /// How much older than our oldest open batch a page may reach before the
 /// listing stops: room for a list that is not quite in order.
 const MARGIN: Duration = Duration::from_mins(5);
+/// How long after its end at the latest a batch that Anthropic says it does not
+/// know counts as lost. Known batches have been "not found" for a while before.
+pub(super) const LOST: Duration = Duration::from_hours(24);
 
 pub(crate) struct Poll(pub(crate) Arc<Setting>);
 
@@ -75,8 +79,26 @@ impl Poll {
             }
             after = page.last_id;
         }
-        // What the list does not show (it may lag) is looked at again as well.
-        still_open.extend(open.into_values());
+        // What the list does not show is asked for by its id: the list may lag.
+        for ours in open.into_values() {
+            match upstream.batch(&ours.upstream_batch_id).await {
+                Ok(seen) if seen.processing_status == ProcessingStatus::Ended => {
+                    ended += u64::from(self.ended(ours.key, &seen, now).await?);
+                }
+                Err(error)
+                    if of_read(&error) == Reading::Missing && now > ours.expires_at + LOST =>
+                {
+                    tracing::error!(
+                        batch = %ours.key.batch, upstream_batch = ours.upstream_batch_id,
+                        "Anthropic does not know this batch any more: its results will not come"
+                    );
+                    let none = Counts::default();
+                    ended +=
+                        u64::from(open_batch::ended(&self.0.system, ours.key, now, none).await?);
+                }
+                Ok(_) | Err(_) => still_open.push(ours),
+            }
+        }
         for (every, batches) in by_interval(&still_open, now, self.0.options.poll_every) {
             open_batch::look_again(&self.0.system, &batches, now + every).await?;
         }
