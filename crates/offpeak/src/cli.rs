@@ -1,5 +1,6 @@
 //! The command line: what can be said, and where each command goes.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -20,7 +21,8 @@ pub struct Cli {
     /// The configuration file (default: ./offpeak.toml, if there is one)
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The data folder of `offpeak dev` (default: .offpeak)
+    /// The data folder: dev, demo and standin keep their state in it, and the other commands find
+    /// a running `offpeak dev` by it (default: .offpeak)
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Print JSON for programs
@@ -53,6 +55,13 @@ enum Command {
     Admin(admin::Command),
     #[command(flatten)]
     Client(client::Command),
+}
+
+impl Cli {
+    /// Whether JSON is asked for.
+    pub fn json(&self) -> bool {
+        self.json
+    }
 }
 
 /// Runs a command line.
@@ -118,19 +127,21 @@ fn greet(dev: &dev::Dev, config: &Config, output: Output) -> std::io::Result<()>
             output.talk("              set ANTHROPIC_API_KEY for the real API");
         }
         None => output.talk(&format!(
-            "  Anthropic   THE REAL API at {}: jobs cost money",
-            config.anthropic.base_url
+            "  Anthropic   {}: jobs cost money",
+            config.api_name()
         )),
     }
     output.talk(&format!("  API         {}\n", target.url));
+    if std::io::stdout().is_terminal() {
+        output.talk("For other terminals:");
+    }
     output.line(&format!("export OFFPEAK_URL={}", target.url))?;
     output.line(&format!("export OFFPEAK_KEY={}", target.key))?;
     output.talk(
-        "\nTry, in another terminal with these two lines:\n  \
-         curl $OFFPEAK_URL/v1/jobs -H \"authorization: Bearer $OFFPEAK_KEY\" \
-         -H 'content-type: application/json' \
-         -d '{\"type\":\"summarize\",\"input\":{\"text\":\"A long text.\"}}'\n  \
-         offpeak submit README.md --type summarize --watch\n\nCtrl-C stops it.",
+        "Try, in another terminal with those two lines:\n  \
+         offpeak submit README.md --type summarize --watch\n  \
+         curl $OFFPEAK_URL/v1/groups -H \"authorization: Bearer $OFFPEAK_KEY\"\n\n\
+         Ctrl-C stops it.",
     );
     Ok(())
 }

@@ -194,6 +194,30 @@ impl Config {
         Ok(config)
     }
 
+    /// What the API is called: it is Anthropic's unless the address is another.
+    pub fn api_name(&self) -> String {
+        let url = self.anthropic.base_url.trim_end_matches('/');
+        if url == "https://api.anthropic.com" {
+            "THE REAL API".to_owned()
+        } else {
+            format!("the API at {url}")
+        }
+    }
+
+    /// The address of Anthropic's API, or what is wrong with it.
+    pub fn base_url(&self) -> anyhow::Result<&str> {
+        let text = &self.anthropic.base_url;
+        let good = reqwest::Url::parse(text)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !good {
+            bail!(
+                "ANTHROPIC_BASE_URL (base_url in [anthropic]) is {text:?}, which is no address: \
+                 unset it, or write it like https://api.anthropic.com"
+            );
+        }
+        Ok(text)
+    }
+
     /// The database's URL, or what to do about there being none.
     pub fn database_url(&self) -> anyhow::Result<&SecretString> {
         self.database.url.as_ref().context(

@@ -80,7 +80,7 @@ async fn work(
     let client = Client::new(connection)?;
     let real = target.standin_url.is_none();
     if real {
-        output.talk("Anthropic: THE REAL API");
+        output.talk(&format!("Anthropic: {}", config.api_name()));
     } else {
         output.talk("Anthropic: the STAND-IN. ANSWERS ARE MADE UP, nothing is billed.");
     }

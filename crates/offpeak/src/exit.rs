@@ -2,6 +2,11 @@
 
 use std::io;
 
+use offpeak_wire::Problem;
+
+use crate::client;
+use crate::reach::Unreachable;
+
 /// The exit codes that `--help` documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -18,8 +23,8 @@ pub enum Exit {
 }
 
 /// Text of `--help` about [`Exit`].
-pub const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 some jobs failed or some files were \
-     left out; 2 the command line or configuration is wrong; 3 the server cannot be reached or \
+pub const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 some jobs failed, were canceled or have \
+     not ended yet, or some files were left out; 2 the command line or configuration is wrong; 3 the server cannot be reached or \
      refused; 130 Ctrl-C.";
 
 /// An error with the exit code that it leads to.
@@ -52,7 +57,7 @@ impl Failure {
     pub fn start(error: anyhow::Error) -> Self {
         let database = error
             .chain()
-            .any(<dyn std::error::Error>::is::<offpeak_store::Error>);
+            .any(|cause| cause.is::<offpeak_store::Error>() || cause.is::<Unreachable>());
         Self {
             exit: if database { Exit::Server } else { Exit::Usage },
             error,
@@ -79,6 +84,30 @@ impl Failure {
             }
         }
         text
+    }
+
+    /// The error as problem details: the server's own, or one of this command's
+    /// with its exit code in place of an HTTP status.
+    pub fn problem(&self) -> String {
+        let refused = match self.error.downcast_ref::<client::Error>() {
+            Some(client::Error::Refused(problem)) => serde_json::to_string::<Problem>(problem).ok(),
+            _ => None,
+        };
+        refused.unwrap_or_else(|| {
+            let (code, title) = match self.exit {
+                Exit::Usage => ("usage", "The command line or the configuration is wrong"),
+                Exit::Server => ("server", "The server cannot be reached, or refused"),
+                Exit::Ok | Exit::SomeFailed | Exit::Interrupted => ("failed", "The command failed"),
+            };
+            serde_json::json!({
+                "type": format!("/problems/{code}"),
+                "title": title,
+                "detail": self.message(),
+                "code": code,
+                "exit": self.exit as u8,
+            })
+            .to_string()
+        })
     }
 
     /// Whether whoever read our output has gone, which is no failure of ours.

@@ -18,6 +18,7 @@ pub mod folder;
 pub mod log;
 pub mod output;
 pub mod postgres;
+pub mod reach;
 pub mod seed;
 pub mod serve;
 pub mod signals;

@@ -11,6 +11,7 @@ use offpeak::output::Output;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let json = cli.json();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -25,7 +26,12 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(failure) if failure.is_broken_pipe() => Exit::Ok,
         Err(failure) => {
-            Output { json: false }.talk(&format!("error: {}", failure.message()));
+            let output = Output { json };
+            if json {
+                output.talk(&failure.problem());
+            } else {
+                output.talk(&format!("error: {}", failure.message()));
+            }
             failure.exit
         }
     };

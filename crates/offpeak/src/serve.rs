@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::engine::{self, Engine, Parts, Upstream};
 use crate::exit::{Ended, Exit, Failure};
 use crate::output::Output;
+use crate::reach::{self, Unreachable};
 use crate::{seed, signals};
 
 /// Runs until SIGTERM or Ctrl-C, then stops in order.
@@ -24,6 +25,9 @@ pub async fn run(config: &Config, output: Output) -> Ended {
 
 async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
     let role = config.server.role;
+    // What is wrong with the settings is said before anything is taken.
+    let store = store_options(config, config.database_url()?)?;
+    let upstream = upstream(config)?;
     let listener = match engine::listen(&config.server.listen).await {
         Ok(listener) => Some(listener),
         // Beside an API on the same machine the address is that one's, and work
@@ -38,17 +42,16 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
         .as_ref()
         .map(tokio::net::TcpListener::local_addr)
         .transpose()?;
-    let store = store_options(config, config.database_url()?)?;
+    reach::database(&store).await.map_err(Unreachable)?;
     let system = System::new(&store);
-    system
-        .now()
-        .await
-        .context("the database does not answer: check DATABASE_URL")?;
+    system.now().await.map_err(|error| {
+        let remedy = reach::remedy(&error.to_string(), &store);
+        anyhow::Error::new(error).context(format!("the database refuses us: {remedy}"))
+    })?;
     seed::job_types(&system)
         .await
         .context("the database is not ready for this version: run `offpeak migrate`")?;
     system.close().await;
-    let upstream = upstream(config)?;
     let worker = worker_options(config);
     let engine = Engine::start(Parts {
         store,
@@ -98,7 +101,7 @@ pub fn upstream(config: &Config) -> anyhow::Result<Upstream> {
     };
     Ok(Upstream {
         name: "anthropic".to_owned(),
-        base_url: anthropic.base_url.clone(),
+        base_url: config.base_url()?.to_owned(),
         key,
         standin: false,
         creates_per_minute: anthropic.creates_per_minute,

@@ -11,7 +11,7 @@ use crate::client::Target;
 use crate::config::{Config, Environment};
 use crate::exit::{Ended, Exit};
 use crate::output::Output;
-use crate::postgres;
+use crate::{postgres, reach};
 
 /// Longest wait for something that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,7 +33,11 @@ pub(super) async fn run(config: &Config, environment: &Environment, output: Outp
         checks.push(Check { name, ok, detail });
     };
     note("configuration", Ok("can be read".to_owned()));
-    if let Ok(options) = store(config) {
+    note("address", address(&config.server.listen).await);
+    let options = store(config);
+    if let (Err(error), true) = (&options, config.database.url.is_some()) {
+        note("database", Err(error.to_string()));
+    } else if let Ok(options) = options {
         let found = database(options).await;
         let reached = found.is_ok();
         note("database", found);
@@ -62,16 +66,30 @@ pub(super) async fn run(config: &Config, environment: &Environment, output: Outp
     Ok(if all_well { Exit::Ok } else { Exit::SomeFailed })
 }
 
+/// Whether one can listen there, whoever does so now.
+async fn address(listen: &str) -> Result<String, String> {
+    match tokio::net::lookup_host(listen).await {
+        Ok(_) => Ok(listen.to_owned()),
+        Err(_) => Err(format!(
+            "{listen:?} is no address to listen on: write OFFPEAK_SERVER_LISTEN (listen in \
+             [server]) like 127.0.0.1:8080"
+        )),
+    }
+}
+
 async fn database(mut options: Options) -> Result<String, String> {
     options.acquire_timeout = PATIENCE;
+    reach::database(&options).await?;
     let system = System::new(&options);
     let answer = system.now().await;
     system.close().await;
     match answer {
         Ok(_) => Ok("answers".to_owned()),
-        Err(error) => Err(format!(
-            "{error}; check DATABASE_URL, and run `offpeak migrate` once for a new database"
-        )),
+        Err(error) => {
+            let error = error.to_string();
+            let remedy = reach::remedy(&error, &options);
+            Err(format!("{error}: {remedy}"))
+        }
     }
 }
 
@@ -84,28 +102,34 @@ async fn partitions(config: &Config) -> Result<String, String> {
         Ok(0) => Err("no room for today's jobs: run `offpeak migrate` or start a worker".into()),
         Ok(days) if days < 3 => Err(format!("room for {days} days only: is a worker running?")),
         Ok(days) => Ok(format!("room for {days} days")),
-        Err(error) => Err(format!("{error}: run `offpeak migrate`")),
+        Err(error) => {
+            let error = error.to_string();
+            let remedy = reach::remedy(&error, &options);
+            Err(format!("{error}: {remedy}"))
+        }
     }
 }
 
 async fn anthropic(config: &Config) -> Result<String, String> {
+    let base_url = config.base_url().map_err(|error| error.to_string())?;
     let Some(key) = &config.anthropic.api_key else {
         return Ok(
             match Target::running(&config.dev.data).and_then(|dev| dev.standin_url) {
-                Some(url) => format!("no key; `offpeak dev` uses the stand-in at {url}"),
-                None => "no ANTHROPIC_API_KEY; `offpeak dev` will use the stand-in".to_owned(),
+                Some(url) => format!(
+                    "no key: `offpeak dev` uses the stand-in at {url}; `offpeak serve` needs \
+                     ANTHROPIC_API_KEY"
+                ),
+                None => "no key: `offpeak dev` will use the stand-in; `offpeak serve` needs \
+                         ANTHROPIC_API_KEY"
+                    .to_owned(),
             },
         );
     };
-    let mut settings =
-        offpeak_anthropic::Config::new(config.anthropic.base_url.clone(), key.clone());
+    let mut settings = offpeak_anthropic::Config::new(base_url, key.clone());
     settings.call_timeout = PATIENCE;
     let client = Client::new(settings).map_err(|error| error.to_string())?;
     match client.batches(1, None, None).await {
-        Ok(_) => Ok(format!(
-            "{} answers and takes the key",
-            config.anthropic.base_url
-        )),
-        Err(error) => Err(format!("{}: {error}", config.anthropic.base_url)),
+        Ok(_) => Ok(format!("{base_url} answers and takes the key")),
+        Err(error) => Err(format!("{base_url}: {error}")),
     }
 }

@@ -30,11 +30,18 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: Args, config: &Config, output: Output) -> Ended {
-    let min = args.turnaround_min.unwrap_or(config.dev.turnaround_min);
-    let max = args
-        .turnaround_max
-        .unwrap_or(config.dev.turnaround_max)
-        .max(min);
+    let (min, max) = match (args.turnaround_min, args.turnaround_max) {
+        (Some(min), Some(max)) => (min, max),
+        // Named alone, each goes before the other's default.
+        (Some(min), None) => (min, config.dev.turnaround_max.max(min)),
+        (None, Some(max)) => (config.dev.turnaround_min.min(max), max),
+        (None, None) => (config.dev.turnaround_min, config.dev.turnaround_max),
+    };
+    if min > max {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "--turnaround-min is longer than --turnaround-max"
+        )));
+    }
     let state = args
         .state
         .unwrap_or_else(|| config.dev.data.join("standin-alone"));

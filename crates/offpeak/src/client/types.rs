@@ -140,7 +140,7 @@ mod tests {
         let text: String = MINIMAL
             .lines()
             .filter_map(|line| line.strip_prefix("  "))
-            .map(|line| format!("{line}\n"))
+            .flat_map(|line| [line, "\n"])
             .collect();
         let definition = parse(&text, false).unwrap();
         assert_eq!(definition.name, "translate");

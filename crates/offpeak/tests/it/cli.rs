@@ -40,6 +40,16 @@ impl Desk {
         Ok(std::fs::write(path, text)?)
     }
 
+    /// A named pipe that nobody writes into.
+    pub(crate) async fn pipe(&self, name: &str) -> Result<()> {
+        let made = Command::new("mkfifo")
+            .arg(self.folder.path().join(name))
+            .status()
+            .await?;
+        anyhow::ensure!(made.success(), "mkfifo");
+        Ok(())
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = offpeak(self.folder.path());
         command
@@ -87,7 +97,7 @@ impl Desk {
 }
 
 /// Exit code, stdout and stderr as one text.
-fn shown(ran: &Output, url: &str) -> String {
+pub(crate) fn shown(ran: &Output, url: &str) -> String {
     let part = |name: &str, bytes: &[u8]| {
         let text = mask(&String::from_utf8_lossy(bytes).replace(url, "URL"))
             // The number is another one on other systems.
@@ -377,7 +387,7 @@ async fn cancels_and_retries() -> Result<()> {
     insta::assert_snapshot!(desk.shown(&["--json", "cancel", "job_nonsense"]).await?, @r#"
     exit 2
     --- stderr
-    error: "job_nonsense" is no id: an id is job_ or grp_ and 26 letters and digits, as `offpeak groups` and `offpeak jobs` list them
+    {"type":"/problems/usage","title":"The command line or the configuration is wrong","detail":"\"job_nonsense\" is no id: an id is job_ or grp_ and 26 letters and digits, as `offpeak groups` and `offpeak jobs` list them","code":"usage","exit":2}
     "#);
     Ok(())
 }

@@ -12,6 +12,7 @@ mod bad_input;
 mod books;
 mod chaos;
 mod cli;
+mod cli_faults;
 mod cli_submit;
 mod private;
 mod queue;
