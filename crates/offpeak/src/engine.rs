@@ -90,7 +90,11 @@ impl Engine {
             chosen.max_queued_items,
         )
         .await
-        .context("the database is not ready for this version: run `offpeak migrate`")?;
+        .map_err(|error| match error {
+            offpeak_store::Error::OtherUpstream { .. } => anyhow::Error::new(error),
+            other => anyhow::Error::new(other)
+                .context("the database is not ready for this version: run `offpeak migrate`"),
+        })?;
 
         let registry = Arc::new(Mutex::new(Registry::default()));
         let stop_api = CancellationToken::new();
