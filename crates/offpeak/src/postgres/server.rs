@@ -133,15 +133,14 @@ impl Postgres {
     /// Waits until it has ended, which it does not by itself. One that was
     /// adopted is no child, and is looked for each second.
     pub async fn ended(&mut self) {
-        match &mut self.child {
-            Some(child) => drop(child.wait().await),
-            None => {
-                let mut looks = interval(Duration::from_secs(1));
-                looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                while pidfile::is_server_of(self.file.pid, &self.cluster.path) {
-                    looks.tick().await;
-                }
-            }
+        if let Some(child) = &mut self.child {
+            let _ = child.wait().await;
+            return;
+        }
+        let mut looks = interval(Duration::from_secs(1));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while pidfile::is_server_of(self.file.pid, &self.cluster.path) {
+            looks.tick().await;
         }
     }
 
