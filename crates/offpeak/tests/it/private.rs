@@ -27,7 +27,7 @@ fn options(durable: bool) -> Options {
 }
 
 /// One process's view: it takes the folder and starts or adopts a server.
-async fn start(data: &Path) -> Result<(Folder, Postgres)> {
+pub(crate) async fn start(data: &Path) -> Result<(Folder, Postgres)> {
     start_with(data, options(false)).await
 }
 
@@ -38,13 +38,13 @@ async fn start_with(data: &Path, options: Options) -> Result<(Folder, Postgres)>
     Ok((folder, postgres))
 }
 
-fn signal(pid: u32, signal: Signal) -> Result<()> {
+pub(crate) fn signal(pid: u32, signal: Signal) -> Result<()> {
     let pid = Pid::from_raw(i32::try_from(pid)?).context("a process")?;
     Ok(kill_process(pid, signal)?)
 }
 
 /// A folder that the server's user can walk to, as a home folder usually is.
-fn scratch() -> Result<tempfile::TempDir> {
+pub(crate) fn scratch() -> Result<tempfile::TempDir> {
     let scratch = tempfile::tempdir_in("/tmp")?;
     std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o755))?;
     Ok(scratch)
@@ -61,7 +61,7 @@ async fn a_server_that_outlived_its_parent_is_adopted() -> Result<()> {
     let scratch = scratch()?;
     let (folder, first) = start(scratch.path()).await?;
     assert!(!first.is_adopted());
-    assert_eq!(migrates(&first).await?, 1);
+    assert!(migrates(&first).await? > 0);
     let pid = first.pid();
     // What `kill -9` of the parent comes to: nobody stops the server.
     drop((folder, first));
