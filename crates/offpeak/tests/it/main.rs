@@ -14,6 +14,7 @@ mod chaos;
 mod cli;
 mod cli_faults;
 mod cli_submit;
+mod faults;
 mod private;
 mod queue;
 mod rescue;

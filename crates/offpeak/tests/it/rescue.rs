@@ -4,33 +4,16 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use offpeak_standin::{CreateStatus, Faults};
+use offpeak_standin::Faults;
 use offpeak_testkit::world::World;
 use offpeak_worker::Loop;
 
 use crate::books;
+use crate::faults::{dropped, refusal};
 
 /// An answer that says nothing, to a create that stored nothing.
 fn lost() -> Faults {
-    Faults {
-        create_status: Some(CreateStatus {
-            status: 502,
-            stored: false,
-            times: 1,
-            retry_after: None,
-            code: None,
-            html: true,
-        }),
-        ..Faults::default()
-    }
-}
-
-/// No answer to a create that was stored.
-fn dropped() -> Faults {
-    Faults {
-        drop_create_answer: Some(1),
-        ..Faults::default()
-    }
+    refusal(502, 1)
 }
 
 async fn send(world: &mut World, texts: &[&str], faults: Faults) -> Result<()> {
@@ -60,7 +43,7 @@ async fn states(world: &World) -> Result<Vec<String>> {
 async fn what_ended_under_a_send_that_waits_for_its_answer_is_not_foreign() -> Result<()> {
     let mut world = World::new().await?;
     send(&mut world, &["a", "b"], lost()).await?;
-    send(&mut world, &["c", "d", "e"], dropped()).await?;
+    send(&mut world, &["c", "d", "e"], dropped(1)).await?;
     world.meddle(STILL_SENDING).await?;
     // The second one ends, and a listing for the first one meets it.
     world.pass(Duration::from_mins(2));
@@ -79,7 +62,7 @@ async fn what_ended_under_a_send_that_waits_for_its_answer_is_not_foreign() -> R
 async fn a_lost_send_does_not_adopt_what_another_one_is_sending() -> Result<()> {
     let mut world = World::new().await?;
     send(&mut world, &["a", "b"], lost()).await?;
-    send(&mut world, &["c", "d"], dropped()).await?;
+    send(&mut world, &["c", "d"], dropped(1)).await?;
     world.meddle(STILL_SENDING).await?;
     world.worker.tick(Loop::Rescue).await?;
     assert_eq!(
@@ -98,7 +81,7 @@ async fn an_answer_takes_its_batch_from_one_that_only_recognised_it() -> Result<
     let mut world = World::new().await?;
     send(&mut world, &["a", "b"], lost()).await?;
     // The first one adopts the second one's message batch all the same.
-    send(&mut world, &["c", "d"], dropped()).await?;
+    send(&mut world, &["c", "d"], dropped(1)).await?;
     world.meddle(STILL_SENDING).await?;
     let listed = world.listed().await?;
     world.stored(0, &listed[0], false).await?;
@@ -114,7 +97,7 @@ async fn an_answer_takes_its_batch_from_one_that_only_recognised_it() -> Result<
 async fn clocks_that_differ_by_more_than_the_margin_cost_nothing() -> Result<()> {
     let mut world = World::new().await?;
     world.set_ahead(Duration::from_mins(20));
-    send(&mut world, &["c", "d", "e"], dropped()).await?;
+    send(&mut world, &["c", "d", "e"], dropped(1)).await?;
     world.worker.tick(Loop::Rescue).await?;
     assert_eq!(states(&world).await?, ["in_progress"]);
     world.run_out().await?;

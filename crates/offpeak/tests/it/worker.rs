@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use offpeak_domain::job::State;
-use offpeak_standin::{CreateStatus, Faults, ResultsCut};
+use offpeak_standin::{Faults, ResultsCut};
 use offpeak_store::{cancel, job, retry};
 use offpeak_testkit::world::World;
 use offpeak_worker::Loop;
 
 use crate::books;
+use crate::faults::{dropped, refusal};
 
 const TEXTS: [&str; 5] = [
     "One fine day.",
@@ -64,10 +65,7 @@ async fn a_job_goes_all_the_way() -> Result<()> {
 #[tokio::test]
 async fn a_lost_answer_is_adopted_and_never_sent_again() -> Result<()> {
     let mut world = World::new().await?;
-    world.standin.set_faults(Faults {
-        drop_create_answer: Some(1),
-        ..Faults::default()
-    });
+    world.standin.set_faults(dropped(1));
     world.submit(&TEXTS).await?;
     world.pass(Duration::from_secs(10));
     world.worker.tick(Loop::Form).await?;
@@ -101,10 +99,7 @@ async fn a_lost_answer_is_adopted_and_never_sent_again() -> Result<()> {
 #[tokio::test]
 async fn two_lost_answers_that_look_alike_wait_until_results_name_them() -> Result<()> {
     let mut world = World::new().await?;
-    world.standin.set_faults(Faults {
-        drop_create_answer: Some(2),
-        ..Faults::default()
-    });
+    world.standin.set_faults(dropped(2));
     for texts in [["One fine day."], ["Two cats."]] {
         world.submit(&texts).await?;
         world.pass(Duration::from_secs(10));
@@ -123,17 +118,7 @@ async fn two_lost_answers_that_look_alike_wait_until_results_name_them() -> Resu
 #[tokio::test]
 async fn a_create_that_stored_nothing_is_refuted_before_its_jobs_go_again() -> Result<()> {
     let mut world = World::new().await?;
-    world.standin.set_faults(Faults {
-        create_status: Some(CreateStatus {
-            status: 502,
-            stored: false,
-            times: 1,
-            retry_after: None,
-            code: None,
-            html: true,
-        }),
-        ..Faults::default()
-    });
+    world.standin.set_faults(refusal(502, 1));
     world.submit(&TEXTS).await?;
     world.pass(Duration::from_secs(10));
     world.worker.settle_down().await?;
@@ -164,17 +149,7 @@ async fn a_create_that_stored_nothing_is_refuted_before_its_jobs_go_again() -> R
 #[tokio::test]
 async fn overload_costs_no_try_and_no_second_batch() -> Result<()> {
     let mut world = World::new().await?;
-    world.standin.set_faults(Faults {
-        create_status: Some(CreateStatus {
-            status: 529,
-            stored: false,
-            times: 3,
-            retry_after: None,
-            code: None,
-            html: false,
-        }),
-        ..Faults::default()
-    });
+    world.standin.set_faults(refusal(529, 3));
     world.submit(&TEXTS).await?;
     world.run_out().await?;
     assert_eq!(
@@ -197,18 +172,8 @@ async fn overload_costs_no_try_and_no_second_batch() -> Result<()> {
 #[tokio::test]
 async fn a_refused_batch_is_halved_down_to_the_one_job() -> Result<()> {
     let mut world = World::new().await?;
-    world.standin.set_faults(Faults {
-        create_status: Some(CreateStatus {
-            status: 400,
-            stored: false,
-            // Five together, then 2, 2 and 1: the fourth meets a job that is alone.
-            times: 4,
-            retry_after: None,
-            code: None,
-            html: false,
-        }),
-        ..Faults::default()
-    });
+    // Five together, then 2, 2 and 1: the fourth meets a job that is alone.
+    world.standin.set_faults(refusal(400, 4));
     world.submit(&TEXTS).await?;
     world.run_out().await?;
     let failed = "SELECT label FROM offpeak.result WHERE outcome = 'failed'";
@@ -372,17 +337,7 @@ async fn a_job_canceled_before_its_batch_is_sent_is_not_paid_for() -> Result<()>
 #[tokio::test]
 async fn a_bad_credential_pauses_the_upstream_and_keeps_the_jobs() -> Result<()> {
     let mut world = World::new().await?;
-    world.standin.set_faults(Faults {
-        create_status: Some(CreateStatus {
-            status: 401,
-            stored: false,
-            times: 1,
-            retry_after: None,
-            code: None,
-            html: false,
-        }),
-        ..Faults::default()
-    });
+    world.standin.set_faults(refusal(401, 1));
     world.submit(&TEXTS).await?;
     world.pass(Duration::from_secs(10));
     world.worker.settle_down().await?;
