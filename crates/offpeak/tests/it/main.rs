@@ -15,6 +15,7 @@ mod cli;
 mod cli_faults;
 mod cli_submit;
 mod faults;
+mod operator;
 mod private;
 mod queue;
 mod rescue;
