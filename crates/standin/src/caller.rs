@@ -8,9 +8,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use offpeak_anthropic::API_VERSIONS;
 use offpeak_anthropic::shape::ErrorKind;
+use time::Duration;
 use time::macros::format_description;
 
 use crate::dice;
+use crate::edge::Override;
+use crate::rates::Family;
 use crate::refusal::Refusal;
 use crate::world::World;
 
@@ -18,6 +21,8 @@ use crate::world::World;
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) workspace: String,
+    /// The id of its key.
+    pub(crate) api_key: String,
     pub(crate) version: String,
     pub(crate) betas: Vec<String>,
 }
@@ -44,9 +49,11 @@ pub(crate) async fn frame(
     let format = format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     );
-    let date = world.now().format(format).unwrap_or_default();
+    let skew = Duration::seconds(world.behavior().date_skew_s);
+    let date = (world.now() + skew).format(format).unwrap_or_default();
     set(&mut response, "request-id", &request_id);
     set(&mut response, header::DATE.as_str(), &date);
+    Override::apply(&mut response);
     response
 }
 
@@ -56,36 +63,64 @@ pub(crate) async fn enter(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let workspace = match credential(request.headers()) {
-        None => return unauthenticated("x-api-key header is required"),
-        Some(key) => match world.workspace(key) {
-            None => return unauthenticated("invalid x-api-key"),
-            Some(workspace) => workspace,
-        },
+    let Some(key) = credential(request.headers()) else {
+        return unauthenticated("x-api-key header is required");
     };
-    let organization = dice::uuid(0, &["organization"]);
-    let counted = request.uri().path().starts_with("/v1/messages/batches");
+    let Some(workspace) = world.workspace(key) else {
+        return unauthenticated("invalid x-api-key");
+    };
+    let api_key = dice::id("apikey_", 0, &[key]);
+    let is_admin = World::is_admin(key);
+    let path = request.uri().path();
+    let of_organization = path.starts_with("/v1/organizations");
+    let family = Family::of(path);
     let admitted = versions(request.headers()).and_then(|versions| {
-        if counted {
-            world.admit(&workspace)?;
+        if of_organization != is_admin {
+            return Err(Refusal::new(
+                403,
+                ErrorKind::Permission,
+                "This key may not be used here",
+            ));
         }
-        Ok(versions)
+        let standing = family.map(|family| {
+            let kept = match family {
+                Family::Batches => world.limits.calls_per_minute,
+                Family::Messages | Family::TokenCounts => None,
+            };
+            world.rates.admit(&workspace, family, kept, world.now())
+        });
+        Ok((versions, standing.transpose()?))
     });
     let mut response = match admitted {
         Err(refusal) => refusal.into_response(),
-        Ok((version, betas)) => {
+        Ok(((version, betas), standing)) => {
             let workspace = workspace.clone();
             request.extensions_mut().insert(Caller {
                 workspace,
+                api_key,
                 version,
                 betas,
             });
-            next.run(request).await
+            let mut response = next.run(request).await;
+            if let Some(standing) = standing
+                && (family != Some(Family::Batches) || world.behavior().batch_rate_headers)
+            {
+                standing.tell(&mut response);
+            }
+            response
         }
     };
+    let organization = organization_id();
     set(&mut response, "anthropic-organization-id", &organization);
-    set(&mut response, "anthropic-workspace-id", &workspace);
+    if !of_organization {
+        set(&mut response, "anthropic-workspace-id", &workspace);
+    }
     response
+}
+
+/// There is one organization.
+pub(crate) fn organization_id() -> String {
+    dice::uuid(0, &["organization"])
 }
 
 fn set(response: &mut Response, name: &'static str, value: &str) {
@@ -95,7 +130,7 @@ fn set(response: &mut Response, name: &'static str, value: &str) {
 }
 
 /// The key: `x-api-key` wins over a bearer token.
-fn credential(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     text("x-api-key")
         .or_else(|| text("authorization").and_then(|value| value.strip_prefix("Bearer ")))

@@ -86,6 +86,28 @@ impl Model {
         self.generation > 46
     }
 
+    /// Tokens that a prefix must have to be cached.
+    pub(crate) fn min_cacheable(&self) -> u64 {
+        match (self.line, self.generation) {
+            ("opus" | "haiku", ..=46) => 4_096,
+            ("opus", 47) => 2_048,
+            ("opus", 48) | ("sonnet", ..=50) => 1_024,
+            _ => 512,
+        }
+    }
+
+    /// Its family, such as `opus`.
+    pub(crate) fn line(&self) -> &'static str {
+        self.line
+    }
+
+    /// Every name that it answers to.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        [self.id, self.alias]
+            .into_iter()
+            .filter(|name| !name.is_empty())
+    }
+
     /// An assistant turn at the end is refused.
     pub(crate) fn refuses_prefill(&self) -> bool {
         self.generation >= 46

@@ -31,13 +31,6 @@ impl Cord {
         self.0.reader.wake();
         future::pending().await
     }
-
-    fn check(&self) -> io::Result<()> {
-        if self.0.cut.load(Ordering::SeqCst) {
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        Ok(())
-    }
 }
 
 impl Connected<IncomingStream<'_, Listener>> for Cord {
@@ -75,6 +68,18 @@ pub(crate) struct Wire {
     cord: Cord,
 }
 
+impl Wire {
+    fn check(&self) -> io::Result<()> {
+        if self.cord.0.cut.load(Ordering::SeqCst) {
+            // The other side is to see a reset, not an orderly end. Where that
+            // cannot be had, an end has to do.
+            let _ok = self.stream.set_zero_linger();
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -82,7 +87,7 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.cord.0.reader.register(cx.waker());
-        self.cord.check()?;
+        self.check()?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
@@ -93,7 +98,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.cord.check()?;
+        self.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -114,7 +119,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.cord.check()?;
+        self.check()?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 }
