@@ -150,7 +150,7 @@ async fn before(
         Fault::Reset {
             when: Reset::Request,
             ..
-        } => Err(Box::new(cut(cord).await)),
+        } => Err(Box::new(cut(cord))),
         Fault::Reset {
             when: Reset::Upload,
             bytes,
@@ -163,7 +163,7 @@ async fn before(
                     break;
                 }
             }
-            Err(Box::new(cut(cord).await))
+            Err(Box::new(cut(cord)))
         }
         Fault::Redirect { to, status } => {
             let origin = to
@@ -186,11 +186,13 @@ async fn before(
 /// Faults in place of the answer or in it, before it is compressed.
 async fn after(fault: &Fault, response: Response, cord: Option<&Cord>) -> Response {
     match fault {
-        Fault::Status(status) if status.stored => status.refusal().into_response(),
+        Fault::Status(status) if status.stored && response.status().is_success() => {
+            status.refusal().into_response()
+        }
         Fault::Reset {
             when: Reset::Answer,
             ..
-        } => cut(cord).await,
+        } => cut(cord),
         Fault::Half { framed } => body::half(response, *framed).await,
         _ => response,
     }
@@ -247,17 +249,17 @@ impl Override {
     }
 }
 
-/// Resets the connection. Called without a network, the nearest thing is a
-/// gateway's page.
-pub(crate) async fn cut(cord: Option<&Cord>) -> Response {
-    match cord {
-        Some(cord) => match cord.cut().await {},
-        None => Refusal {
-            form: Form::Html,
-            ..Refusal::new(502, ErrorKind::Api, "")
-        }
-        .into_response(),
+/// Resets the connection; the answer never gets out. Called without a network,
+/// it is the nearest thing: a gateway's page.
+pub(crate) fn cut(cord: Option<&Cord>) -> Response {
+    if let Some(cord) = cord {
+        cord.cut();
     }
+    Refusal {
+        form: Form::Html,
+        ..Refusal::new(502, ErrorKind::Api, "")
+    }
+    .into_response()
 }
 
 /// The one place where the stand-in lets time pass on purpose.

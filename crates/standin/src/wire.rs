@@ -1,12 +1,11 @@
 //! The listener, with connections that can be cut without an answer.
 
-use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::{future, io};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
@@ -25,11 +24,11 @@ struct Inner {
 }
 
 impl Cord {
-    /// Cuts the connection; the caller's future is dropped with it.
-    pub(crate) async fn cut(&self) -> Infallible {
+    /// Cuts the connection: the next thing that is read or written on it fails.
+    /// Whoever calls it answers anything, so that something is written.
+    pub(crate) fn cut(&self) {
         self.0.cut.store(true, Ordering::SeqCst);
         self.0.reader.wake();
-        future::pending().await
     }
 }
 

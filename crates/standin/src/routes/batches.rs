@@ -96,7 +96,7 @@ pub(super) async fn cancel(
             format!("Message batch {id} has already ended and cannot be canceled"),
         ));
     }
-    if record.cancel_at.is_some() && behavior.cancel_again != 200 {
+    if !ended && record.cancel_at.is_some() && behavior.cancel_again != 200 {
         return Err(refused(
             behavior.cancel_again,
             format!("Message batch {id} is being canceled"),

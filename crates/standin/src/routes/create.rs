@@ -65,7 +65,7 @@ pub(super) async fn create(
     let drops = world.faults().drops_answer();
     if drops {
         let cord = parts.extensions.get::<ConnectInfo<Cord>>();
-        return Ok(edge::cut(cord.map(|ConnectInfo(cord)| cord)).await);
+        return Ok(edge::cut(cord.map(|ConnectInfo(cord)| cord)));
     }
     Ok(Json(world.show(&record, &parts.headers, &drawn)).into_response())
 }
