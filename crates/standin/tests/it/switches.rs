@@ -231,13 +231,13 @@ async fn a_mix_of_ends() {
                 if line.windows(9).any(|part| part == br#""refusal""#) =>
             {
                 if message.content_empty {
-                    empty += 1
+                    empty += 1;
                 } else {
-                    partial += 1
+                    partial += 1;
                 }
             }
             ResultKind::Errored(error) if error.error_type.to_string() == "overloaded_error" => {
-                overloaded += 1
+                overloaded += 1;
             }
             _ => {}
         }
