@@ -111,6 +111,7 @@ pub(crate) fn reply(
         "stop_sequence": null,
         "stop_details": draft.stop_details,
         "container": null,
+        "diagnostics": null,
         "usage": usage,
     });
     Ok(Reply {

@@ -28,6 +28,8 @@ pub struct Behavior {
     pub archived_url: bool,
     /// A list with both cursors; 200 follows `after_id`.
     pub both_cursors: u16,
+    /// A call with an `anthropic-workspace-id` that is not its key's; 200 ignores it.
+    pub workspace_mismatch: u16,
     /// When a `custom_id` that stands twice in a batch is refused; late, each of its
     /// later items fails.
     pub duplicate_id: When,
@@ -95,6 +97,7 @@ impl Default for Behavior {
             results_archived: 404,
             archived_url: false,
             both_cursors: 400,
+            workspace_mismatch: 400,
             duplicate_id: When::AtCreate,
             batch_params: When::Late,
             max_item_bytes: 32_000_000,

@@ -13,6 +13,7 @@ use time::macros::format_description;
 
 use crate::dice;
 use crate::edge::Override;
+use crate::fault;
 use crate::rates::Family;
 use crate::refusal::Refusal;
 use crate::world::World;
@@ -23,6 +24,8 @@ pub(crate) struct Caller {
     pub(crate) workspace: String,
     /// The id of its key.
     pub(crate) api_key: String,
+    /// Whose usage it is, as it says.
+    pub(crate) user_profile: Option<String>,
     pub(crate) version: String,
     pub(crate) betas: Vec<String>,
 }
@@ -74,6 +77,10 @@ pub(crate) async fn enter(
     let path = request.uri().path();
     let of_organization = path.starts_with("/v1/organizations");
     let family = Family::of(path);
+    let behavior = world.behavior();
+    let named = text(request.headers(), "anthropic-workspace-id");
+    let elsewhere = named.is_some_and(|named| named != workspace) && !is_admin;
+    let mut standing = None;
     let admitted = versions(request.headers()).and_then(|versions| {
         if of_organization != is_admin {
             return Err(Refusal::new(
@@ -82,34 +89,45 @@ pub(crate) async fn enter(
                 "This key may not be used here",
             ));
         }
-        let standing = family.map(|family| {
+        if elsewhere && behavior.workspace_mismatch != 200 {
+            return Err(Refusal::new(
+                behavior.workspace_mismatch,
+                fault::kind(behavior.workspace_mismatch),
+                "anthropic-workspace-id: not the workspace of this key",
+            ));
+        }
+        if let Some(family) = family {
             let kept = match family {
                 Family::Batches => world.limits.calls_per_minute,
                 Family::Messages | Family::TokenCounts => None,
             };
-            world.rates.admit(&workspace, family, kept, world.now())
-        });
-        Ok((versions, standing.transpose()?))
+            let counted = world.rates.count(&workspace, family, kept, world.now());
+            standing = Some(counted);
+            counted.admit()?;
+        }
+        Ok(versions)
     });
     let mut response = match admitted {
         Err(refusal) => refusal.into_response(),
-        Ok(((version, betas), standing)) => {
+        Ok((version, betas)) => {
             let workspace = workspace.clone();
-            request.extensions_mut().insert(Caller {
+            let user_profile = text(request.headers(), "anthropic-user-profile-id");
+            let caller = Caller {
                 workspace,
                 api_key,
+                user_profile: user_profile.map(str::to_owned),
                 version,
                 betas,
-            });
-            let mut response = next.run(request).await;
-            if let Some(standing) = standing
-                && (family != Some(Family::Batches) || world.behavior().batch_rate_headers)
-            {
-                standing.tell(&mut response);
-            }
-            response
+            };
+            request.extensions_mut().insert(caller);
+            next.run(request).await
         }
     };
+    if let Some(standing) = standing
+        && (family != Some(Family::Batches) || behavior.batch_rate_headers)
+    {
+        standing.tell(&mut response);
+    }
     let organization = organization_id();
     set(&mut response, "anthropic-organization-id", &organization);
     if !of_organization {
@@ -129,11 +147,14 @@ fn set(response: &mut Response, name: &'static str, value: &str) {
     }
 }
 
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
 /// The key: `x-api-key` wins over a bearer token.
 pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    text("x-api-key")
-        .or_else(|| text("authorization").and_then(|value| value.strip_prefix("Bearer ")))
+    text(headers, "x-api-key")
+        .or_else(|| text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer ")))
         .map(str::trim)
         .filter(|key| !key.is_empty())
 }

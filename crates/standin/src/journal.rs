@@ -34,6 +34,9 @@ pub struct Billed {
     /// The key that it was asked for with.
     #[serde(default)]
     pub api_key_id: Option<String>,
+    /// The user profile that it was done for.
+    #[serde(default)]
+    pub user_profile_id: Option<String>,
     /// When: the batch's end, or the direct call's time.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
@@ -186,6 +189,7 @@ mod tests {
             usage: Usage::default(),
             workspace_id: None,
             api_key_id: None,
+            user_profile_id: None,
             at: OffsetDateTime::UNIX_EPOCH,
         }
     }

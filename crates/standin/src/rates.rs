@@ -53,17 +53,20 @@ pub(crate) struct Standing {
     limit: u32,
     remaining: u32,
     reset: OffsetDateTime,
+    /// Until the reset.
+    seconds: i64,
+    exceeded: bool,
 }
 
 impl Rates {
-    /// Counts a call; refuses it beyond `kept`, the limit that is kept.
-    pub(crate) fn admit(
+    /// Counts a call, unless it goes beyond `kept`, the limit that is kept.
+    pub(crate) fn count(
         &self,
         workspace: &str,
         family: Family,
         kept: Option<u32>,
         now: OffsetDateTime,
-    ) -> Result<Standing, Refusal> {
+    ) -> Standing {
         let limit = kept.unwrap_or(match family {
             Family::Batches => BATCH_CALLS,
             Family::Messages => MESSAGES,
@@ -78,28 +81,41 @@ impl Rates {
         if *counted != minute {
             (*counted, *count) = (minute, 0);
         }
-        if kept.is_some() && *count >= limit {
-            return Err(Refusal {
-                retry_after: Some((60 - second).to_string().into()),
-                ..Refusal::new(
-                    429,
-                    ErrorKind::RateLimit,
-                    format!("This request would exceed your limit of {limit} requests per minute"),
-                )
-            });
+        let exceeded = kept.is_some() && *count >= limit;
+        if !exceeded {
+            *count = count.saturating_add(1);
         }
-        *count = count.saturating_add(1);
         let reset = OffsetDateTime::from_unix_timestamp((minute + 1) * 60).unwrap_or(now);
-        Ok(Standing {
+        Standing {
             family,
             limit,
             remaining: limit.saturating_sub(*count),
             reset,
-        })
+            seconds: 60 - second,
+            exceeded,
+        }
     }
 }
 
 impl Standing {
+    /// Refuses the call, if it went beyond the limit.
+    pub(crate) fn admit(self) -> Result<(), Refusal> {
+        if !self.exceeded {
+            return Ok(());
+        }
+        Err(Refusal {
+            retry_after: Some(self.seconds.to_string().into()),
+            ..Refusal::new(
+                429,
+                ErrorKind::RateLimit,
+                format!(
+                    "This request would exceed your limit of {} requests per minute",
+                    self.limit
+                ),
+            )
+        })
+    }
+
     /// Sets the `anthropic-ratelimit-*` headers.
     pub(crate) fn tell(self, response: &mut Response) {
         let reset = self.reset.format(&Rfc3339).unwrap_or_default();

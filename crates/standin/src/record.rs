@@ -44,6 +44,9 @@ pub(crate) struct Record {
     /// The id of the key that it was created with.
     #[serde(default)]
     pub(crate) api_key: String,
+    /// The create's `anthropic-user-profile-id`.
+    #[serde(default)]
+    pub(crate) user_profile: Option<String>,
     /// The create's `idempotency-key`.
     #[serde(default)]
     pub(crate) idempotency_key: Option<String>,
@@ -194,6 +197,7 @@ mod tests {
             plan: Plan::default(),
             foreign: false,
             api_key: String::new(),
+            user_profile: None,
             idempotency_key: None,
             duplicates: Vec::new(),
             cancel_at: None,

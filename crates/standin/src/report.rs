@@ -133,9 +133,10 @@ fn dimension(entry: &Billed, name: &str) -> Option<String> {
             let long = prompt > 200_000;
             Some(if long { "200k-1M" } else { "0-200k" }.to_owned())
         }
+        "user_profile_id" => entry.user_profile_id.clone(),
         "speed" => Some("standard".to_owned()),
         "organization_id" => Some(caller::organization_id()),
-        // Accounts, actors and user profiles are not told apart here.
+        // Accounts and actors are not told apart here.
         _ => None,
     }
 }

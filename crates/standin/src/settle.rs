@@ -86,6 +86,7 @@ pub(crate) fn settle(world: &World, record: &Record) -> io::Result<Record> {
                         usage: reply.usage,
                         workspace_id: Some(record.workspace.clone()),
                         api_key_id: Some(record.api_key.clone()),
+                        user_profile_id: record.user_profile.clone(),
                         at: ended_at,
                     })?;
                     json!({ "type": "succeeded", "message": reply.message })
@@ -173,6 +174,13 @@ impl Desk<'_> {
         };
         let params: Value = serde_json::from_str(item.params.get())
             .map_err(|_| Refusal::invalid("params: the JSON is nested too deeply or broken"))?;
+        if let (Some(own), Some(batch)) = (params["user_profile_id"].as_str(), &record.user_profile)
+            && own != batch
+        {
+            return Err(Refusal::invalid(
+                "user_profile_id: not the one that the batch was created with",
+            ));
+        }
         let setting = Setting {
             version: &record.version,
             betas: &record.betas,

@@ -142,6 +142,7 @@ fn store(
             plan,
             foreign: false,
             api_key: caller.api_key.clone(),
+            user_profile: caller.user_profile.clone(),
             idempotency_key,
             duplicates,
             cancel_at: None,
@@ -155,6 +156,7 @@ fn store(
 fn intrude(world: &World, caller: &Caller, items: u32, faults: &[Fault]) -> Result<(), Refusal> {
     let stranger = Caller {
         api_key: dice::id("apikey_", 0, &["somebody else"]),
+        user_profile: None,
         ..caller.clone()
     };
     for fault in faults {

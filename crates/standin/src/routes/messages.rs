@@ -61,6 +61,7 @@ pub(super) async fn send(
             usage: reply.usage,
             workspace_id: Some(caller.workspace),
             api_key_id: Some(caller.api_key),
+            user_profile_id: caller.user_profile,
             at: now,
         })?;
         Ok(Json(reply.message))

@@ -284,3 +284,60 @@ async fn the_analytics_reports_give_a_row_for_each_group() {
         assert_eq!(status, 400, "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn a_user_profile_holds_for_a_batch_and_tells_in_reports() {
+    let desk = Desk::start().await;
+    let mut other = items(2);
+    other[1]["params"]["user_profile_id"] = "uprof_b".into();
+    let profile = ("anthropic-user-profile-id", "uprof_a");
+    let body = json!({ "requests": other });
+    let headers = [KEY, VERSION, profile];
+    let (_, _, batch) = desk
+        .call("POST", "/v1/messages/batches", &headers, &body)
+        .await;
+    let ended = desk.end(batch["id"].as_str().unwrap()).await;
+    let counts = ended.request_counts;
+    assert_eq!((counts.succeeded, counts.errored), (1, 1));
+    let path = "/v1/organizations/analytics/usage?starting_at=2026-11-22T00:00:00Z\
+                &ending_at=2026-11-23T00:00:00Z&group_by[]=user_profile_id";
+    let rows = admin(&desk, path).await["data"].clone();
+    assert_eq!(rows[0]["group"]["user_profile_id"], "uprof_a");
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_workspace_must_be_the_keys() {
+    let desk = Desk::start().await;
+    let path = "/v1/messages/batches";
+    let ask = async |workspace: &str| {
+        let named = ("anthropic-workspace-id", workspace);
+        desk.call("GET", path, &[KEY, VERSION, named], &Value::Null)
+            .await
+    };
+    let (status, headers, _) = ask("wrkspc_other").await;
+    assert_eq!(status, 400);
+    let own = headers["anthropic-workspace-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(ask(&own).await.0, 200);
+    desk.set("behavior", json!({ "workspace_mismatch": 200 }))
+        .await;
+    assert_eq!(ask("wrkspc_other").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_limit_that_is_reached_says_so_in_headers() {
+    let desk = Desk::with(|options| options.limits.calls_per_minute = Some(2)).await;
+    let path = "/v1/messages/batches";
+    for (status, remaining) in [(200, "1"), (200, "0"), (429, "0")] {
+        let (answered, headers, _) = desk.get(path).await;
+        assert_eq!(answered, status);
+        assert_eq!(headers["anthropic-ratelimit-requests-remaining"], remaining);
+        assert_eq!(headers["anthropic-ratelimit-requests-limit"], "2");
+        assert_eq!(headers.contains_key("retry-after"), status == 429);
+    }
+    desk.clock.advance(Duration::from_mins(1));
+    assert_eq!(desk.get(path).await.0, 200);
+}

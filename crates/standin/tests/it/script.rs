@@ -129,7 +129,13 @@ fn the_documented_scripts_are_scripts() {
         assert!(parsed.is_ok(), "{parsed:?}\n{script}");
         shown += 1;
     }
-    assert!(shown >= 2, "{shown}");
+    for line in text.split("`fault.").skip(1) {
+        let fault = line.split('`').next().unwrap();
+        let parsed = Script::parse(&format!("[[faults.rules]]\nfault.{fault}"));
+        assert!(parsed.is_ok(), "{parsed:?}\n{fault}");
+        shown += 1;
+    }
+    assert!(shown >= 5, "{shown}");
     let json = serde_json::to_value(offpeak_standin::Behavior::default()).unwrap();
     for switch in json.as_object().unwrap().keys() {
         assert!(
