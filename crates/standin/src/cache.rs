@@ -114,6 +114,9 @@ impl Session<'_> {
 /// The marked prefixes that are long enough, shortest first.
 fn marks(params: &Value, model: &Model, workspace: &str) -> Vec<Mark> {
     // Nearly no prompt has a mark; finding that out should cost nearly nothing.
+    if !is_marked(params) {
+        return Vec::new();
+    }
     let automatic = life(&params["cache_control"]);
     let mut hash = Sha256::new();
     hash.update(workspace);
@@ -138,6 +141,20 @@ fn marks(params: &Value, model: &Model, workspace: &str) -> Vec<Mark> {
         walk.mark(life);
     }
     walk.marks
+}
+
+fn is_marked(params: &Value) -> bool {
+    let marked = |part: &Value| !part["cache_control"].is_null();
+    let any = |parts: &Value| {
+        parts
+            .as_array()
+            .is_some_and(|parts| parts.iter().any(marked))
+    };
+    let messages = params["messages"].as_array();
+    marked(params)
+        || any(&params["tools"])
+        || any(&params["system"])
+        || messages.is_some_and(|all| all.iter().any(|message| any(&message["content"])))
 }
 
 struct Walk {

@@ -96,6 +96,15 @@ impl Model {
         }
     }
 
+    /// `active` or `deprecated`; none is retired yet.
+    pub(crate) fn lifecycle(&self) -> &'static str {
+        if self.retires.is_some() {
+            "deprecated"
+        } else {
+            "active"
+        }
+    }
+
     /// Its family, such as `opus`.
     pub(crate) fn line(&self) -> &'static str {
         self.line
@@ -135,14 +144,7 @@ impl Model {
             id: self.id.to_owned(),
             display_name: self.name.to_owned(),
             created_at: midnight(self.released),
-            lifecycle: Some(
-                if self.retires.is_some() {
-                    "deprecated"
-                } else {
-                    "active"
-                }
-                .to_owned(),
-            ),
+            lifecycle: Some(self.lifecycle().to_owned()),
             deprecated_at: self.retires.map(|_| midnight(date!(2026 - 09 - 29))),
             retires_at: self.retires.map(midnight),
             line: Some(self.line.to_owned()),

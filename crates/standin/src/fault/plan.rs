@@ -49,6 +49,10 @@ pub(crate) enum Lot {
 impl Plan {
     /// The lot of one item.
     pub(crate) fn lot(&self, batch: &str, item: u32, seed: u64) -> Lot {
+        let shares = self.expired + self.refused + self.broken_off;
+        if shares <= 0.0 && self.errored.is_empty() {
+            return Lot::Answered;
+        }
         let mut left = Dice::new(seed, &[batch, "lot", &item.to_string()]).share();
         let mut falls = |share: f64| {
             left -= share;

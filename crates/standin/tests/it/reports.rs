@@ -341,3 +341,25 @@ async fn a_limit_that_is_reached_says_so_in_headers() {
     desk.clock.advance(Duration::from_mins(1));
     assert_eq!(desk.get(path).await.0, 200);
 }
+
+#[tokio::test]
+async fn models_are_listed_by_lifecycle() {
+    let desk = Desk::start().await;
+    let count = async |query: &str| {
+        let (status, _, page) = desk.get(&format!("/v1/models?limit=100{query}")).await;
+        assert_eq!(status, 200);
+        page["data"].as_array().unwrap().len()
+    };
+    let all = count("").await;
+    let (active, deprecated) = (
+        count("&lifecycle[]=active").await,
+        count("&lifecycle[]=deprecated").await,
+    );
+    assert!(active > 10 && deprecated > 0);
+    assert_eq!(active + deprecated, all);
+    assert_eq!(
+        count("&lifecycle[]=active&lifecycle[]=deprecated").await,
+        all
+    );
+    assert_eq!(count("&lifecycle[]=retired").await, 0);
+}
