@@ -143,7 +143,9 @@ impl Shelf {
         let mut records = books.records.values();
         records
             .find(|record| {
-                record.workspace == workspace && record.idempotency_key.as_deref() == Some(key)
+                record.workspace == workspace
+                    && record.idempotency_key.as_deref() == Some(key)
+                    && !record.deleted
             })
             .cloned()
     }

@@ -53,7 +53,14 @@ pub(super) async fn create(
         let (world, faults) = (Arc::clone(&world), Arc::clone(&drawn.faults));
         blocking(move || {
             let items = spooled.items;
-            let record = store(&world, &caller, spooled, &faults, idempotency_key)?;
+            let record = store(
+                &world,
+                &caller,
+                spooled,
+                &faults,
+                idempotency_key,
+                world.limits.max_queued,
+            )?;
             intrude(&world, &caller, items, &faults)?;
             Ok(record)
         })
@@ -111,6 +118,7 @@ fn store(
     mut spooled: Spooled,
     faults: &[Fault],
     idempotency_key: Option<String>,
+    max_queued: u64,
 ) -> Result<Record, Refusal> {
     let created_at = world.now();
     let held = world.faults().holds();
@@ -123,8 +131,8 @@ fn store(
     });
     let mut plan = plans.next_back().unwrap_or_default();
     plan.cache_hit_rate.get_or_insert(behavior.cache_hit_rate);
-    let (queued, wait) = (world.limits.max_queued, behavior.queue_retry_after);
-    world.shelf.add(spooled, queued, wait, |seq| {
+    let wait = behavior.queue_retry_after;
+    world.shelf.add(spooled, max_queued, wait, |seq| {
         let number = seq.to_string();
         let instant = created_at.unix_timestamp_nanos().to_string();
         Record {
@@ -177,6 +185,7 @@ fn intrude(world: &World, caller: &Caller, items: u32, faults: &[Fault]) -> Resu
                 spooled,
                 &[Fault::Batch(Plan::default())],
                 None,
+                u64::MAX,
             )?;
             world
                 .shelf

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Instant;
 
 use flate2::read::GzDecoder;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -254,5 +254,4 @@ async fn a_redirect_leads_on() {
     assert!(answer.head.contains(&location), "{}", answer.head);
     let (status, _, _) = desk.get(&format!("{path}?redirected=1")).await;
     assert_eq!(status, 200);
-    assert_ne!(Value::Null, desk.get(LIST).await.2);
 }
