@@ -1,10 +1,11 @@
 //! Makes the message that answers a Messages body: a deterministic extract of its
 //! own input, in the form that it asks for.
 
-use offpeak_anthropic::shape::{CacheCreation, ServiceTier, Usage};
+use offpeak_anthropic::shape::{ServiceTier, Usage};
 use serde_json::{Value, json};
 
 use crate::brief::Brief;
+use crate::cache::{Cached, Session};
 use crate::check::{self, Checked, Terms};
 use crate::dice;
 use crate::prose;
@@ -18,12 +19,16 @@ const WORDS: usize = 80;
 const REFUSAL_TRIGGER: &str = "ANTHROPIC_MAGIC_STRING_TRIGGER_REFUSAL";
 
 /// Under which conditions a message is answered.
-#[derive(Debug, Clone)]
-pub(crate) struct Setting<'a> {
+#[derive(Debug)]
+pub(crate) struct Setting<'a, 'b> {
     pub(crate) version: &'a str,
     pub(crate) betas: &'a [String],
     pub(crate) in_batch: bool,
     pub(crate) message_id: String,
+    /// The prompt cache that it runs through.
+    pub(crate) cache: Option<&'a mut Session<'b>>,
+    /// It is refused, whatever it says: `true` with empty content.
+    pub(crate) refuse: Option<bool>,
 }
 
 /// An answered message.
@@ -48,7 +53,7 @@ struct Draft {
 /// Checks a Messages body and answers it.
 pub(crate) fn reply(
     params: &Value,
-    setting: Setting<'_>,
+    setting: Setting<'_, '_>,
     schemas: &mut Schemas,
 ) -> Result<Reply, Refusal> {
     let Setting {
@@ -56,6 +61,8 @@ pub(crate) fn reply(
         betas,
         in_batch,
         message_id,
+        cache,
+        refuse,
     } = setting;
     let checked = check::message(
         params,
@@ -66,13 +73,21 @@ pub(crate) fn reply(
         },
     )?;
     let brief = Brief::read(params);
-    let draft = draft(params, &checked, &brief, &message_id, schemas)?;
+    let mut draft = if refuse == Some(true) {
+        refused(Vec::new(), 1)
+    } else {
+        draft(params, &checked, &brief, &message_id, schemas)?
+    };
+    if refuse == Some(false) {
+        draft = refused(draft.content, draft.output_tokens);
+    }
+    let cached = cache.map_or_else(Cached::default, |cache| cache.run(params, checked.model));
     let usage = Usage {
-        input_tokens: checked.input_tokens,
+        input_tokens: checked.input_tokens.saturating_sub(cached.total()),
         output_tokens: draft.output_tokens,
-        cache_creation_input_tokens: Some(0),
-        cache_creation: Some(CacheCreation::default()),
-        cache_read_input_tokens: Some(0),
+        cache_creation_input_tokens: Some(cached.written_total()),
+        cache_creation: Some(cached.written),
+        cache_read_input_tokens: Some(cached.read),
         server_tool_use: None,
         service_tier: Some(if in_batch {
             ServiceTier::Batch
@@ -96,6 +111,7 @@ pub(crate) fn reply(
         "stop_sequence": null,
         "stop_details": draft.stop_details,
         "container": null,
+        "diagnostics": null,
         "usage": usage,
     });
     Ok(Reply {
@@ -115,12 +131,7 @@ fn draft(
     schemas: &mut Schemas,
 ) -> Result<Draft, Refusal> {
     if brief.document.contains(REFUSAL_TRIGGER) {
-        return Ok(Draft {
-            content: Vec::new(),
-            stop_reason: "refusal",
-            stop_details: json!({ "type": "refusal", "category": null, "explanation": null }),
-            output_tokens: 1,
-        });
+        return Ok(refused(Vec::new(), 1));
     }
     if checked.max_tokens == 0 {
         return Ok(written("", 0));
@@ -149,6 +160,15 @@ fn draft(
         prose::opening(&sentences, brief.words().unwrap_or(WORDS), room)
     };
     Ok(written(&text, checked.max_tokens))
+}
+
+fn refused(content: Vec<Value>, output_tokens: u64) -> Draft {
+    Draft {
+        content,
+        stop_reason: "refusal",
+        stop_details: json!({ "type": "refusal", "category": null, "explanation": null }),
+        output_tokens,
+    }
 }
 
 /// A text answer, cut off where the tokens end.
@@ -210,6 +230,8 @@ mod tests {
             betas: &[],
             in_batch: true,
             message_id: "msg_standin_1".to_owned(),
+            cache: None,
+            refuse: None,
         };
         reply(&params, setting, &mut Schemas::default()).unwrap()
     }

@@ -8,9 +8,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use offpeak_anthropic::API_VERSIONS;
 use offpeak_anthropic::shape::ErrorKind;
+use time::Duration;
 use time::macros::format_description;
 
 use crate::dice;
+use crate::edge::Override;
+use crate::fault;
+use crate::rates::Family;
 use crate::refusal::Refusal;
 use crate::world::World;
 
@@ -18,6 +22,10 @@ use crate::world::World;
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) workspace: String,
+    /// The id of its key.
+    pub(crate) api_key: String,
+    /// Whose usage it is, as it says.
+    pub(crate) user_profile: Option<String>,
     pub(crate) version: String,
     pub(crate) betas: Vec<String>,
 }
@@ -44,9 +52,11 @@ pub(crate) async fn frame(
     let format = format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     );
-    let date = world.now().format(format).unwrap_or_default();
+    let skew = Duration::seconds(world.behavior().date_skew_s);
+    let date = (world.now() + skew).format(format).unwrap_or_default();
     set(&mut response, "request-id", &request_id);
     set(&mut response, header::DATE.as_str(), &date);
+    Override::apply(&mut response);
     response
 }
 
@@ -56,18 +66,44 @@ pub(crate) async fn enter(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let workspace = match credential(request.headers()) {
-        None => return unauthenticated("x-api-key header is required"),
-        Some(key) => match world.workspace(key) {
-            None => return unauthenticated("invalid x-api-key"),
-            Some(workspace) => workspace,
-        },
+    let Some(key) = credential(request.headers()) else {
+        return unauthenticated("x-api-key header is required");
     };
-    let organization = dice::uuid(0, &["organization"]);
-    let counted = request.uri().path().starts_with("/v1/messages/batches");
+    let Some(workspace) = world.workspace(key) else {
+        return unauthenticated("invalid x-api-key");
+    };
+    let api_key = dice::id("apikey_", 0, &[key]);
+    let is_admin = World::is_admin(key);
+    let path = request.uri().path();
+    let of_organization = path.starts_with("/v1/organizations");
+    let family = Family::of(path);
+    let behavior = world.behavior();
+    let named = text(request.headers(), "anthropic-workspace-id");
+    let elsewhere = named.is_some_and(|named| named != workspace) && !is_admin;
+    let mut standing = None;
     let admitted = versions(request.headers()).and_then(|versions| {
-        if counted {
-            world.admit(&workspace)?;
+        if of_organization != is_admin {
+            return Err(Refusal::new(
+                403,
+                ErrorKind::Permission,
+                "This key may not be used here",
+            ));
+        }
+        if elsewhere && behavior.workspace_mismatch != 200 {
+            return Err(Refusal::new(
+                behavior.workspace_mismatch,
+                fault::kind(behavior.workspace_mismatch),
+                "anthropic-workspace-id: not the workspace of this key",
+            ));
+        }
+        if let Some(family) = family {
+            let kept = match family {
+                Family::Batches => world.limits.calls_per_minute,
+                Family::Messages | Family::TokenCounts => None,
+            };
+            let counted = world.rates.count(&workspace, family, kept, world.now());
+            standing = Some(counted);
+            counted.admit()?;
         }
         Ok(versions)
     });
@@ -75,17 +111,34 @@ pub(crate) async fn enter(
         Err(refusal) => refusal.into_response(),
         Ok((version, betas)) => {
             let workspace = workspace.clone();
-            request.extensions_mut().insert(Caller {
+            let user_profile = text(request.headers(), "anthropic-user-profile-id");
+            let caller = Caller {
                 workspace,
+                api_key,
+                user_profile: user_profile.map(str::to_owned),
                 version,
                 betas,
-            });
+            };
+            request.extensions_mut().insert(caller);
             next.run(request).await
         }
     };
+    if let Some(standing) = standing
+        && (family != Some(Family::Batches) || behavior.batch_rate_headers)
+    {
+        standing.tell(&mut response);
+    }
+    let organization = organization_id();
     set(&mut response, "anthropic-organization-id", &organization);
-    set(&mut response, "anthropic-workspace-id", &workspace);
+    if !of_organization {
+        set(&mut response, "anthropic-workspace-id", &workspace);
+    }
     response
+}
+
+/// There is one organization.
+pub(crate) fn organization_id() -> String {
+    dice::uuid(0, &["organization"])
 }
 
 fn set(response: &mut Response, name: &'static str, value: &str) {
@@ -94,11 +147,14 @@ fn set(response: &mut Response, name: &'static str, value: &str) {
     }
 }
 
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
 /// The key: `x-api-key` wins over a bearer token.
-fn credential(headers: &HeaderMap) -> Option<&str> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    text("x-api-key")
-        .or_else(|| text("authorization").and_then(|value| value.strip_prefix("Bearer ")))
+pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
+    text(headers, "x-api-key")
+        .or_else(|| text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer ")))
         .map(str::trim)
         .filter(|key| !key.is_empty())
 }

@@ -1,6 +1,8 @@
 //! What the API finds wrong with a Messages body: at once for a direct message,
 //! late and per item in a batch.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::models::{self, Model};
@@ -125,6 +127,36 @@ pub(crate) fn message(params: &Value, terms: Terms<'_>) -> Result<Checked, Refus
         max_tokens,
         input_tokens,
     })
+}
+
+/// What a batch refuses inside `params`, where it is refused at create.
+pub(crate) fn batch_only(number: usize, params: &RawValue) -> Result<(), Refusal> {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(default)]
+        stream: Value,
+        #[serde(default)]
+        speed: Value,
+        #[serde(default)]
+        max_tokens: Value,
+    }
+    let Ok(head) = serde_json::from_str::<Head>(params.get()) else {
+        return Ok(());
+    };
+    let place = |field: &str| format!("requests.{number}.params.{field}");
+    if !head.stream.is_null() && head.stream != Value::Bool(false) {
+        return wrong(&place("stream"), "Streaming is not supported here");
+    }
+    if !head.speed.is_null() {
+        return wrong(&place("speed"), "Not supported in a message batch");
+    }
+    if head.max_tokens == 0 {
+        return wrong(
+            &place("max_tokens"),
+            "Input should be greater than or equal to 1",
+        );
+    }
+    Ok(())
 }
 
 /// Checks the body of a token count; gives the tokens.

@@ -37,6 +37,12 @@ impl Dice {
         self.below(1000) + 1
     }
 
+    /// A share, 0 up to but not 1.
+    pub(crate) fn share(&mut self) -> f64 {
+        // 32 bits are exact in a float.
+        f64::from(u32::try_from(self.next() >> 32).unwrap_or(0)) / 4_294_967_296.0
+    }
+
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let pick = usize::try_from(self.below(last as u64 + 1)).unwrap_or(last);

@@ -1,11 +1,19 @@
 //! Faults that can be asked for. Each has a count and is gone when it is used up.
-//! Kept in memory only: a restart clears them (but a batch that was held stays held).
+//! Kept in memory only: a restart clears them (but what a batch was given at its
+//! creation stays with it).
+
+pub(crate) mod lines;
+pub(crate) mod plan;
+pub(crate) mod rule;
 
 use serde::{Deserialize, Serialize};
 
 use offpeak_anthropic::shape::ErrorKind;
 
+use crate::dice::Dice;
 use crate::refusal::Refusal;
+
+use rule::{Call, Fault, Form, Rule, Times};
 
 /// What is going to go wrong. The same form is read and shown by
 /// `/_standin/faults`; fields that are left out stay as they are.
@@ -25,6 +33,20 @@ pub struct Faults {
     /// canceled or a day old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<u32>,
+    /// Everything else, in the order in which it is tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
+}
+
+/// What a rule is asked about a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    pub(crate) call: Call,
+    pub(crate) key: &'a str,
+    /// The batch that it is about, and its age in milliseconds, where it is known.
+    pub(crate) batch: Option<(&'a str, Option<u64>)>,
+    /// It was redirected once.
+    pub(crate) redirected: bool,
 }
 
 /// An error in place of the answer to a create.
@@ -73,11 +95,42 @@ impl Faults {
             drop_create_answer,
             results_cut,
             hold,
+            rules,
         } = set;
         self.create_status = create_status.or_else(|| self.create_status.take());
         self.drop_create_answer = drop_create_answer.or(self.drop_create_answer);
         self.results_cut = results_cut.or(self.results_cut);
         self.hold = hold.or(self.hold);
+        self.rules.extend(rules);
+    }
+
+    /// The faults that fall on a call, in order; counts them down. `draw` tells
+    /// this call from all others.
+    pub(crate) fn draw(&mut self, facts: Facts<'_>, seed: u64, draw: &str) -> Vec<Fault> {
+        let mut drawn = Vec::new();
+        let mut number = 0_u32;
+        self.rules.retain_mut(|rule| {
+            number += 1;
+            if !rule.meets(facts) {
+                return true;
+            }
+            let dice = Dice::new(seed, &["rule", draw, &number.to_string()]).share();
+            if dice >= rule.chance {
+                return true;
+            }
+            if rule.skip > 0 {
+                rule.skip -= 1;
+                return true;
+            }
+            match &mut rule.times {
+                Times::Word(_) => {}
+                Times::Count(0) => return false,
+                Times::Count(left) => *left -= 1,
+            }
+            drawn.push(rule.fault.clone());
+            rule.times != Times::Count(0)
+        });
+        drawn
     }
 
     /// The error for a create that is answered before (or after) it is stored.
@@ -87,9 +140,13 @@ impl Faults {
             .as_mut()
             .filter(|fault| fault.stored == stored)?;
         let refusal = Refusal {
-            code: fault.code.clone(),
-            retry_after: fault.retry_after.clone(),
-            html: fault.html,
+            code: fault.code.as_deref().map(Into::into),
+            retry_after: fault.retry_after.as_deref().map(Into::into),
+            form: if fault.html {
+                Form::Html
+            } else {
+                Form::Envelope
+            },
             ..Refusal::new(
                 fault.status,
                 kind(fault.status),
@@ -123,6 +180,50 @@ impl Faults {
     }
 }
 
+impl Rule {
+    fn meets(&self, facts: Facts<'_>) -> bool {
+        let called = self.on.is_empty() || self.on.contains(&Call::Any);
+        if !called && !self.on.contains(&facts.call) {
+            return false;
+        }
+        if facts.redirected && matches!(self.fault, Fault::Redirect { .. }) {
+            return false;
+        }
+        if self.key.as_deref().is_some_and(|key| key != facts.key) {
+            return false;
+        }
+        let (id, age) = facts.batch.unzip();
+        if self.batch.is_some() && self.batch.as_deref() != id {
+            return false;
+        }
+        self.younger_ms
+            .is_none_or(|limit| age.flatten().is_some_and(|age| age < limit))
+    }
+}
+
+impl rule::Status {
+    /// The error that it stands for.
+    pub(crate) fn refusal(&self) -> Refusal {
+        let kind = self
+            .kind
+            .as_deref()
+            .map_or_else(|| kind(self.status), ErrorKind::from);
+        let message = self.message.as_deref();
+        Refusal {
+            code: self.code.as_deref().map(Into::into),
+            retry_after: self.retry_after.as_deref().map(Into::into),
+            retry_after_ms: self.retry_after_ms.as_deref().map(Into::into),
+            should_retry: self.should_retry,
+            form: self.body,
+            ..Refusal::new(
+                self.status,
+                kind,
+                message.unwrap_or("A fault that was asked for"),
+            )
+        }
+    }
+}
+
 fn count_down(left: &mut Option<u32>) -> bool {
     let Some(count) = left.filter(|count| *count > 0) else {
         *left = None;
@@ -132,7 +233,8 @@ fn count_down(left: &mut Option<u32>) -> bool {
     true
 }
 
-fn kind(status: u16) -> ErrorKind {
+/// The `error.type` that goes with a status.
+pub(crate) fn kind(status: u16) -> ErrorKind {
     match status {
         401 => ErrorKind::Authentication,
         402 => ErrorKind::Billing,

@@ -28,6 +28,15 @@ pub struct Billed {
     pub model: String,
     /// What was consumed; its `service_tier` tells the price.
     pub usage: Usage,
+    /// The workspace that it was done in.
+    #[serde(default)]
+    pub workspace_id: Option<String>,
+    /// The key that it was asked for with.
+    #[serde(default)]
+    pub api_key_id: Option<String>,
+    /// The user profile that it was done for.
+    #[serde(default)]
+    pub user_profile_id: Option<String>,
     /// When: the batch's end, or the direct call's time.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
@@ -107,10 +116,15 @@ impl Journal {
 
     /// Every entry, oldest first.
     pub(crate) fn read(&self) -> io::Result<Vec<Billed>> {
-        BufReader::new(File::open(&self.path)?)
+        self.entries()?.collect()
+    }
+
+    /// Every entry up to its present end, oldest first, read one by one.
+    pub(crate) fn entries(&self) -> io::Result<impl Iterator<Item = io::Result<Billed>> + use<>> {
+        let whole = File::open(&self.path)?.take(self.length());
+        Ok(BufReader::new(whole)
             .lines()
-            .map(|line| serde_json::from_str(&line?).map_err(io::Error::from))
-            .collect()
+            .map(|line| serde_json::from_str(&line?).map_err(io::Error::from)))
     }
 }
 
@@ -173,6 +187,9 @@ mod tests {
             message_id: "msg_standin_1".to_owned(),
             model: "claude-haiku-5-5".to_owned(),
             usage: Usage::default(),
+            workspace_id: None,
+            api_key_id: None,
+            user_profile_id: None,
             at: OffsetDateTime::UNIX_EPOCH,
         }
     }

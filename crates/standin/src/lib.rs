@@ -16,21 +16,28 @@
 //! results, and only the journal entries that are missing are added.
 
 mod answer;
+mod behavior;
 mod brief;
+mod cache;
 mod caller;
 mod check;
 mod choice;
 mod clock;
 mod dice;
+mod edge;
 mod evidence;
 mod fault;
 mod journal;
 mod models;
+mod price;
 mod prose;
+mod rates;
 mod record;
 mod refusal;
+mod report;
 mod routes;
 mod schema;
+mod script;
 mod settle;
 mod shelf;
 mod split;
@@ -49,9 +56,14 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 
+pub use behavior::{Behavior, Gzip, When};
 pub use clock::{Clock, Manual};
+pub use fault::lines::{Damage, LineFault};
+pub use fault::plan::Plan;
+pub use fault::rule::{Always, Call, Fault, Form, Reset, Rule, Status, Times};
 pub use fault::{CreateStatus, Faults, ResultsCut};
 pub use journal::Billed;
+pub use script::{Script, ScriptError, Turnaround};
 
 use world::World;
 
@@ -72,6 +84,9 @@ pub struct Options {
     pub limits: Limits,
     /// Scheme and host of `results_url`; by default those that the client used.
     pub public_url: Option<String>,
+    /// What it is to do differently from the start; its seed and turnaround, where
+    /// it has them, take the place of those above.
+    pub script: Option<Script>,
 }
 
 impl Options {
@@ -86,6 +101,7 @@ impl Options {
             seed: 1,
             limits: Limits::default(),
             public_url: None,
+            script: None,
         }
     }
 }
@@ -181,6 +197,11 @@ impl Standin {
     /// Adds faults to those that are set.
     pub fn set_faults(&self, faults: Faults) {
         self.world.faults().merge(faults);
+    }
+
+    /// Sets the switches for what the API leaves open.
+    pub fn set_behavior(&self, behavior: Behavior) {
+        self.world.set_behavior(behavior);
     }
 
     /// Forgets every fault that is set.

@@ -86,6 +86,37 @@ impl Model {
         self.generation > 46
     }
 
+    /// Tokens that a prefix must have to be cached.
+    pub(crate) fn min_cacheable(&self) -> u64 {
+        match (self.line, self.generation) {
+            ("opus" | "haiku", ..=46) => 4_096,
+            ("opus", 47) => 2_048,
+            ("opus", 48) | ("sonnet", ..=50) => 1_024,
+            _ => 512,
+        }
+    }
+
+    /// `active` or `deprecated`; none is retired yet.
+    pub(crate) fn lifecycle(&self) -> &'static str {
+        if self.retires.is_some() {
+            "deprecated"
+        } else {
+            "active"
+        }
+    }
+
+    /// Its family, such as `opus`.
+    pub(crate) fn line(&self) -> &'static str {
+        self.line
+    }
+
+    /// Every name that it answers to.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        [self.id, self.alias]
+            .into_iter()
+            .filter(|name| !name.is_empty())
+    }
+
     /// An assistant turn at the end is refused.
     pub(crate) fn refuses_prefill(&self) -> bool {
         self.generation >= 46
@@ -113,14 +144,7 @@ impl Model {
             id: self.id.to_owned(),
             display_name: self.name.to_owned(),
             created_at: midnight(self.released),
-            lifecycle: Some(
-                if self.retires.is_some() {
-                    "deprecated"
-                } else {
-                    "active"
-                }
-                .to_owned(),
-            ),
+            lifecycle: Some(self.lifecycle().to_owned()),
             deprecated_at: self.retires.map(|_| midnight(date!(2026 - 09 - 29))),
             retires_at: self.retires.map(midnight),
             line: Some(self.line.to_owned()),

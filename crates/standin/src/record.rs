@@ -6,12 +6,16 @@ use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus, RequestCounts};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::behavior::Behavior;
 use crate::dice::Dice;
+use crate::fault::plan::{Lot, Plan};
 
 /// How long a batch may run.
 pub(crate) const LIFETIME: Duration = Duration::from_hours(24);
 /// How long its results are kept, counted from its creation.
 pub(crate) const RETENTION: Duration = Duration::from_hours(29 * 24);
+/// When a batch ends that never ends.
+const NEVER: Duration = Duration::from_hours(24 * 365 * 100);
 /// The longest that canceling takes.
 const WIND_DOWN: Duration = Duration::from_secs(30);
 
@@ -31,6 +35,24 @@ pub(crate) struct Record {
     pub(crate) turnaround_ms: u64,
     /// Held by a fault: no item of it is ever processed.
     pub(crate) held: bool,
+    /// What faults want to become of it.
+    #[serde(default)]
+    pub(crate) plan: Plan,
+    /// Made by a fault, as if by another client of the workspace.
+    #[serde(default)]
+    pub(crate) foreign: bool,
+    /// The id of the key that it was created with.
+    #[serde(default)]
+    pub(crate) api_key: String,
+    /// The create's `anthropic-user-profile-id`.
+    #[serde(default)]
+    pub(crate) user_profile: Option<String>,
+    /// The create's `idempotency-key`.
+    #[serde(default)]
+    pub(crate) idempotency_key: Option<String>,
+    /// Items whose `custom_id` stands before, where that is not refused at once.
+    #[serde(default)]
+    pub(crate) duplicates: Vec<u32>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub(crate) cancel_at: Option<OffsetDateTime>,
     /// Set once its results and its journal entries are written.
@@ -66,6 +88,9 @@ impl Record {
 
     /// When every item of it is terminal, as things stand.
     pub(crate) fn ends_at(&self) -> OffsetDateTime {
+        if self.plan.never_ends {
+            return self.created_at + NEVER;
+        }
         let mut end = self.expires_at();
         if !self.held {
             end = end.min(self.created_at + self.turnaround());
@@ -84,6 +109,12 @@ impl Record {
     /// What became of an item: each is done at some time within the turnaround,
     /// and only what was done before the end counts.
     pub(crate) fn fate(&self, item: u32, seed: u64) -> Fate {
+        if self.plan.lot(&self.id, item, seed) == Lot::Expired {
+            return Fate::Expired;
+        }
+        if self.plan.cancel_completes && self.cancel_at.is_some() {
+            return Fate::Processed;
+        }
         let share = Dice::new(seed, &[&self.id, "done", &item.to_string()]).mille();
         let done = self.created_at
             + Duration::from_millis(self.turnaround_ms.saturating_mul(share) / 1000);
@@ -102,12 +133,27 @@ impl Record {
     }
 
     /// The batch as the API shows it. Counts stay at `processing` until the end.
-    pub(crate) fn show(&self, now: OffsetDateTime, origin: &str) -> MessageBatch {
+    pub(crate) fn show(
+        &self,
+        now: OffsetDateTime,
+        origin: &str,
+        behavior: &Behavior,
+    ) -> MessageBatch {
         let archived_at = self.is_archived(now).then(|| self.created_at + RETENTION);
+        let done = if behavior.early_counts && !self.held {
+            let age = (now - self.created_at).whole_milliseconds();
+            let whole = i128::from(self.turnaround_ms).max(1);
+            u64::try_from(age * i128::from(self.items) / whole).unwrap_or(0)
+        } else {
+            0
+        };
+        let succeeded = done.min(u64::from(self.items));
         let processing = RequestCounts {
-            processing: u64::from(self.items),
+            processing: u64::from(self.items) - succeeded,
+            succeeded,
             ..RequestCounts::default()
         };
+        let skew = time::Duration::seconds(behavior.stamp_skew_s);
         MessageBatch {
             id: self.id.clone(),
             processing_status: match (&self.settled, self.cancel_at) {
@@ -119,12 +165,13 @@ impl Record {
                 .settled
                 .as_ref()
                 .map_or(processing, |settled| settled.counts),
-            created_at: self.created_at,
-            expires_at: self.expires_at(),
-            ended_at: self.settled.as_ref().map(|settled| settled.ended_at),
-            cancel_initiated_at: self.cancel_at,
-            archived_at,
-            results_url: (self.settled.is_some() && archived_at.is_none())
+            created_at: self.created_at + skew,
+            expires_at: self.expires_at() + skew,
+            ended_at: self.settled.as_ref().map(|settled| settled.ended_at + skew),
+            cancel_initiated_at: self.cancel_at.map(|at| at + skew),
+            archived_at: archived_at.map(|at| at + skew),
+            results_url: (self.settled.is_some()
+                && (archived_at.is_none() || behavior.archived_url))
                 .then(|| format!("{origin}/v1/messages/batches/{}/results", self.id)),
         }
     }
@@ -147,6 +194,12 @@ mod tests {
             created_at: datetime!(2026-11-22 16:00 UTC),
             turnaround_ms: u64::try_from(turnaround.as_millis()).unwrap(),
             held: false,
+            plan: Plan::default(),
+            foreign: false,
+            api_key: String::new(),
+            user_profile: None,
+            idempotency_key: None,
+            duplicates: Vec::new(),
             cancel_at: None,
             settled: None,
             deleted: false,

@@ -1,5 +1,6 @@
 //! Errors as the API answers them.
 
+use crate::fault::rule::Form;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -7,15 +8,17 @@ use offpeak_anthropic::shape::{ErrorBody, ErrorDetails, ErrorEnvelope, ErrorKind
 
 /// An error answer. As a response it carries itself in its extensions; the
 /// outermost layer, which knows the request's id, writes the body.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
-    pub(crate) code: Option<String>,
-    pub(crate) retry_after: Option<String>,
-    /// Answer with a web page, as something in front of the API would.
-    pub(crate) html: bool,
+    pub(crate) code: Option<Box<str>>,
+    pub(crate) retry_after: Option<Box<str>>,
+    pub(crate) retry_after_ms: Option<Box<str>>,
+    pub(crate) should_retry: Option<bool>,
+    /// What the body looks like.
+    pub(crate) form: Form,
 }
 
 impl Refusal {
@@ -26,7 +29,9 @@ impl Refusal {
             message: message.into(),
             code: None,
             retry_after: None,
-            html: false,
+            retry_after_ms: None,
+            should_retry: None,
+            form: Form::Envelope,
         }
     }
 
@@ -55,7 +60,7 @@ impl Refusal {
                 kind: self.kind.clone(),
                 message: self.message.clone(),
                 details: self.code.clone().map(|code| ErrorDetails {
-                    error_code: Some(code),
+                    error_code: Some(code.into()),
                 }),
             },
             request_id,
@@ -65,19 +70,29 @@ impl Refusal {
     /// The whole answer.
     pub(crate) fn answer(&self, request_id: &str) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = if self.html {
-            let page =
-                format!("<html><head><title>{status}</title></head><body>{status}</body></html>");
-            (status, Html(page)).into_response()
-        } else {
-            (status, Json(self.envelope(Some(request_id.to_owned())))).into_response()
+        let page =
+            || format!("<html><head><title>{status}</title></head><body>{status}</body></html>");
+        let envelope = || Json(self.envelope(Some(request_id.to_owned())));
+        let mut response = match self.form {
+            Form::Envelope => (status, envelope()).into_response(),
+            Form::Html => (status, Html(page())).into_response(),
+            Form::Text => (status, status.to_string()).into_response(),
+            Form::Empty => status.into_response(),
+            Form::Broken => {
+                let json = [(header::CONTENT_TYPE, "application/json")];
+                (status, json, r#"{"type":"error","error":{"type":"#).into_response()
+            }
         };
-        if let Some(wait) = self
-            .retry_after
-            .as_deref()
-            .and_then(|wait| wait.parse::<HeaderValue>().ok())
-        {
-            response.headers_mut().insert(header::RETRY_AFTER, wait);
+        let should_retry = self.should_retry.map(|retry| retry.to_string().into());
+        for (name, value) in [
+            ("retry-after", &self.retry_after),
+            ("retry-after-ms", &self.retry_after_ms),
+            ("x-should-retry", &should_retry),
+        ] {
+            let value = value.as_deref().map(str::parse::<HeaderValue>);
+            if let Some(Ok(value)) = value {
+                response.headers_mut().insert(name, value);
+            }
         }
         response
     }

@@ -5,6 +5,7 @@ mod batches;
 mod create;
 mod messages;
 mod models;
+mod organization;
 mod results;
 
 use std::collections::HashMap;
@@ -12,12 +13,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Query;
-use axum::http::{HeaderMap, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use offpeak_anthropic::shape::ErrorKind;
 
 use crate::caller;
+use crate::edge;
 use crate::refusal::Refusal;
 use crate::world::World;
 
@@ -40,10 +41,32 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/v1/messages/count_tokens", post(messages::count))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::retrieve))
+        .route(
+            "/v1/organizations/rate_limits",
+            get(organization::rate_limits),
+        )
+        .route(
+            "/v1/organizations/workspaces/{id}/rate_limits",
+            get(organization::overrides),
+        )
+        .route(
+            "/v1/organizations/usage_report/messages",
+            get(organization::usage),
+        )
+        .route("/v1/organizations/cost_report", get(organization::cost))
+        .route(
+            "/v1/organizations/analytics/usage",
+            get(organization::analytics_usage),
+        )
+        .route(
+            "/v1/organizations/analytics/cost",
+            get(organization::analytics_cost),
+        )
         .method_not_allowed_fallback(async || {
             Refusal::new(405, ErrorKind::InvalidRequest, "Method Not Allowed")
         })
-        .layer(from_fn_with_state(Arc::clone(&world), caller::enter));
+        .layer(from_fn_with_state(Arc::clone(&world), caller::enter))
+        .layer(from_fn_with_state(Arc::clone(&world), edge::pass));
     let own = Router::new()
         .route("/_standin/state", get(admin::state))
         .route("/_standin/journal", get(admin::journal))
@@ -55,6 +78,11 @@ pub(crate) fn router(world: Arc<World>) -> Router {
                 .post(admin::set_faults)
                 .delete(admin::clear_faults),
         )
+        .route(
+            "/_standin/behavior",
+            get(admin::behavior).post(admin::set_behavior),
+        )
+        .route("/_standin/script", post(admin::script))
         .route("/_standin/release", post(admin::release))
         .layer(from_fn(admin::local_only));
     Router::new()
@@ -80,17 +108,6 @@ fn limit(params: &HashMap<String, String>) -> Result<usize, Refusal> {
         )),
         Err(_) => Err(Refusal::invalid("limit: Input should be a valid integer")),
     }
-}
-
-/// Scheme and host for URLs in answers: the configured ones, else the client's.
-fn origin(world: &World, headers: &HeaderMap) -> String {
-    if let Some(url) = &world.public_url {
-        return url.trim_end_matches('/').to_owned();
-    }
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    format!("http://{}", host.unwrap_or("localhost"))
 }
 
 /// Runs what touches the disk where it may block.

@@ -83,6 +83,7 @@ impl Shelf {
         &self,
         spooled: Spooled,
         max_queued: u64,
+        queue_retry_after: Option<u32>,
         draft: impl FnOnce(u64) -> Record,
     ) -> Result<Record, Refusal> {
         let mut books = self.books();
@@ -99,13 +100,16 @@ impl Shelf {
             .map(|other| u64::from(other.items))
             .sum();
         if queued + u64::from(record.items) > max_queued {
-            return Err(Refusal::new(
-                429,
-                offpeak_anthropic::shape::ErrorKind::RateLimit,
-                format!(
-                    "This request would exceed your limit of {max_queued} queued batch requests"
-                ),
-            ));
+            return Err(Refusal {
+                retry_after: queue_retry_after.map(|wait| wait.to_string().into()),
+                ..Refusal::new(
+                    429,
+                    offpeak_anthropic::shape::ErrorKind::RateLimit,
+                    format!(
+                        "This request would exceed your limit of {max_queued} queued batch requests"
+                    ),
+                )
+            });
         }
         save(spooled.folder(), &record)?;
         spooled.claim(&self.folder(&record.id))?;
@@ -126,6 +130,26 @@ impl Shelf {
             .ok_or_else(|| Refusal::not_found(format!("Could not find message batch {id}")))
     }
 
+    /// When a batch was created, whoever's it is.
+    pub(crate) fn created_at(&self, id: &str) -> Option<OffsetDateTime> {
+        let books = self.books();
+        let record = books.records.get(books.by_id.get(id)?)?;
+        Some(record.created_at)
+    }
+
+    /// The batch of an earlier create with this `idempotency-key`.
+    pub(crate) fn repeated(&self, workspace: &str, key: &str) -> Option<Record> {
+        let books = self.books();
+        let mut records = books.records.values();
+        records
+            .find(|record| {
+                record.workspace == workspace
+                    && record.idempotency_key.as_deref() == Some(key)
+                    && !record.deleted
+            })
+            .cloned()
+    }
+
     /// A page of a workspace's batches, newest first, and whether more follow in
     /// the direction walked.
     pub(crate) fn page(
@@ -133,6 +157,7 @@ impl Shelf {
         workspace: &str,
         cursor: Cursor<'_>,
         limit: usize,
+        hidden: &dyn Fn(&Record) -> bool,
     ) -> Result<(Vec<Record>, bool), Refusal> {
         let books = self.books();
         // A deleted batch still marks its place in the list.
@@ -149,7 +174,8 @@ impl Shelf {
                 .copied()
                 .ok_or_else(|| Refusal::invalid(format!("{field}: no such message batch: {id}")))
         };
-        let seen = |record: &&Record| record.workspace == workspace && !record.deleted;
+        let seen =
+            |record: &&Record| record.workspace == workspace && !record.deleted && !hidden(record);
         let mut page: Vec<Record> = match cursor {
             Cursor::Newest => books
                 .records

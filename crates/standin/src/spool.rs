@@ -15,6 +15,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::Receiver;
 
+use crate::behavior::{Behavior, When};
+use crate::check;
 use crate::refusal::Refusal;
 use crate::split::Split;
 
@@ -26,6 +28,8 @@ const INDEX: &str = "index";
 pub(crate) struct Spooled {
     folder: PathBuf,
     pub(crate) items: u32,
+    /// Items whose `custom_id` stands before.
+    pub(crate) duplicates: Vec<u32>,
     claimed: bool,
 }
 
@@ -57,14 +61,17 @@ impl Drop for Spooled {
 pub(crate) fn receive(
     folder: PathBuf,
     max_items: u32,
+    behavior: &Behavior,
     mut body: Receiver<Bytes>,
 ) -> Result<Spooled, Refusal> {
     fs::create_dir_all(&folder)?;
     let mut spooled = Spooled {
         folder,
         items: 0,
+        duplicates: Vec::new(),
         claimed: false,
     };
+    let mut duplicates = Vec::new();
     let mut spool = BufWriter::new(File::create(spooled.folder.join(SPOOL))?);
     let mut index = BufWriter::new(File::create(spooled.folder.join(INDEX))?);
     let mut ids = HashSet::new();
@@ -75,8 +82,11 @@ pub(crate) fn receive(
                 "requests: List should have at most {max_items} items after validation"
             )));
         }
-        let id = check_item(number, item)?;
-        if !ids.insert(id.into_boxed_str()) {
+        let id = check_item(number, item, behavior)?;
+        let known = !ids.insert(id.into_boxed_str());
+        if known && behavior.duplicate_id == When::Late {
+            duplicates.push(u32::try_from(number).unwrap_or(u32::MAX));
+        } else if known {
             return Err(Refusal::invalid(format!(
                 "requests.{number}.custom_id: custom_id must be unique within a batch"
             )));
@@ -93,6 +103,7 @@ pub(crate) fn receive(
     }
     let items = split.finish()?;
     spooled.items = u32::try_from(items).unwrap_or(u32::MAX);
+    spooled.duplicates = duplicates;
     for file in [spool, index] {
         file.into_inner()
             .map_err(io::IntoInnerError::into_error)?
@@ -102,7 +113,7 @@ pub(crate) fn receive(
 }
 
 /// Checks an item as far as the API does at once; gives its `custom_id`.
-fn check_item(number: usize, item: &[u8]) -> Result<String, Refusal> {
+fn check_item(number: usize, item: &[u8], behavior: &Behavior) -> Result<String, Refusal> {
     let wrong = |field: &str, why: &str| {
         Err(Refusal::invalid(format!(
             "requests.{number}.{field}: {why}"
@@ -145,8 +156,41 @@ fn check_item(number: usize, item: &[u8]) -> Result<String, Refusal> {
         Some(params) if !params.get().starts_with('{') => {
             wrong("params", "Input should be a valid dictionary")
         }
-        Some(_) => Ok(id),
+        Some(params) => {
+            if behavior.item_too_large == When::AtCreate
+                && params.get().len() as u64 > behavior.max_item_bytes
+            {
+                return Err(Refusal::too_large());
+            }
+            if behavior.batch_params == When::AtCreate {
+                check::batch_only(number, params)?;
+            }
+            Ok(id)
+        }
     }
+}
+
+/// A spool of so many items that nobody sent, as another client's would look.
+pub(crate) fn foreign(
+    folder: PathBuf,
+    items: u32,
+    behavior: &Behavior,
+) -> Result<Spooled, Refusal> {
+    let (chunks, inbox) = tokio::sync::mpsc::channel(items as usize + 2);
+    let send = |text: String| {
+        // There is room for every chunk.
+        let _sent = chunks.try_send(text.into());
+    };
+    send(r#"{"requests":["#.to_owned());
+    for item in 0..items {
+        let comma = if item > 0 { "," } else { "" };
+        send(format!(
+            r#"{comma}{{"custom_id":"foreign-{item}","params":{{"model":"claude-haiku-5-5","max_tokens":50,"messages":[{{"role":"user","content":"Request {item} of somebody else."}}]}}}}"#
+        ));
+    }
+    send("]}".to_owned());
+    drop(chunks);
+    receive(folder, u32::MAX, behavior, inbox)
 }
 
 /// A spool that is read back.

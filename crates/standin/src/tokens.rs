@@ -37,7 +37,8 @@ fn of_content(content: &Value) -> u64 {
     }
 }
 
-fn of_block(block: &Value) -> u64 {
+/// Tokens of a content block.
+pub(crate) fn of_block(block: &Value) -> u64 {
     match block["type"].as_str() {
         Some("text") => of_content(&block["text"]),
         Some("image") => IMAGE,

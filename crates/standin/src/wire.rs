@@ -1,12 +1,11 @@
 //! The listener, with connections that can be cut without an answer.
 
-use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::{future, io};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
@@ -25,18 +24,11 @@ struct Inner {
 }
 
 impl Cord {
-    /// Cuts the connection; the caller's future is dropped with it.
-    pub(crate) async fn cut(&self) -> Infallible {
+    /// Cuts the connection: the next thing that is read or written on it fails.
+    /// Whoever calls it answers anything, so that something is written.
+    pub(crate) fn cut(&self) {
         self.0.cut.store(true, Ordering::SeqCst);
         self.0.reader.wake();
-        future::pending().await
-    }
-
-    fn check(&self) -> io::Result<()> {
-        if self.0.cut.load(Ordering::SeqCst) {
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        Ok(())
     }
 }
 
@@ -75,6 +67,18 @@ pub(crate) struct Wire {
     cord: Cord,
 }
 
+impl Wire {
+    fn check(&self) -> io::Result<()> {
+        if self.cord.0.cut.load(Ordering::SeqCst) {
+            // The other side is to see a reset, not an orderly end. Where that
+            // cannot be had, an end has to do.
+            let _ok = self.stream.set_zero_linger();
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -82,7 +86,7 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.cord.0.reader.register(cx.waker());
-        self.cord.check()?;
+        self.check()?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
@@ -93,7 +97,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.cord.check()?;
+        self.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -114,7 +118,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.cord.check()?;
+        self.check()?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 }

@@ -1,6 +1,5 @@
 //! What all requests share.
 
-use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::ops::Range;
@@ -8,14 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use offpeak_anthropic::shape::ErrorKind;
+use axum::http::{HeaderMap, header};
+use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::behavior::Behavior;
+use crate::cache::Warm;
 use crate::dice::{self, Dice};
+use crate::edge::Drawn;
 use crate::fault::Faults;
 use crate::journal::Journal;
+use crate::rates::Rates;
 use crate::record::Record;
-use crate::refusal::Refusal;
+use crate::script::{Script, Turnaround};
 use crate::settle::settle;
 use crate::shelf::Shelf;
 use crate::{Clock, Error, Limits, Options};
@@ -31,15 +35,20 @@ const WAITED_FOR: u64 = 5_000;
 pub(crate) struct World {
     pub(crate) shelf: Shelf,
     pub(crate) journal: Journal,
+    /// What was answered but is free; for usage reports.
+    pub(crate) unbilled: Journal,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) public_url: Option<String>,
     pub(crate) seed: u64,
     keys: Vec<String>,
     turnaround: Mutex<Range<Duration>>,
+    behavior: Mutex<Behavior>,
     faults: Mutex<Faults>,
-    /// Calls of the running minute, by workspace.
-    calls: Mutex<HashMap<String, (i64, u32)>>,
+    warm: Mutex<Warm>,
+    pub(crate) rates: Rates,
+    /// Calls so far: what is drawn for each follows from its number.
+    draws: AtomicU64,
     /// Makes ids of requests and direct messages differ, over restarts too.
     opened: String,
     counter: AtomicU64,
@@ -59,7 +68,12 @@ impl World {
             seed,
             limits,
             public_url,
+            script,
         } = options;
+        let script = script.unwrap_or_default();
+        let turnaround = script.turnaround.map_or(turnaround, |range| {
+            Duration::from_millis(range.min_ms)..Duration::from_millis(range.max_ms)
+        });
         let folder = |source| Error::Folder {
             path: data.clone(),
             source,
@@ -77,11 +91,15 @@ impl World {
             clock,
             limits,
             public_url,
-            seed,
+            seed: script.seed.unwrap_or(seed),
+            unbilled: Journal::open(&data.join("unbilled.ndjson")).map_err(folder)?,
             keys,
             turnaround: Mutex::new(turnaround),
-            faults: Mutex::default(),
-            calls: Mutex::default(),
+            behavior: Mutex::new(script.behavior),
+            faults: Mutex::new(script.faults),
+            warm: Mutex::default(),
+            rates: Rates::default(),
+            draws: AtomicU64::new(0),
             counter: AtomicU64::new(0),
             settling_small: Arc::default(),
             settling_big: Arc::default(),
@@ -109,29 +127,65 @@ impl World {
             .then(|| dice::id("wrkspc_", 0, &[key]))
     }
 
-    /// Counts a call against the limit per minute.
-    pub(crate) fn admit(&self, workspace: &str) -> Result<(), Refusal> {
-        let Some(limit) = self.limits.calls_per_minute else {
-            return Ok(());
-        };
-        let now = self.now().unix_timestamp();
-        let mut calls = locked(&self.calls);
-        let (minute, count) = calls.entry(workspace.to_owned()).or_default();
-        if *minute != now.div_euclid(60) {
-            (*minute, *count) = (now.div_euclid(60), 0);
+    /// Whether a key is an Admin key, which steers the organization.
+    pub(crate) fn is_admin(key: &str) -> bool {
+        key.starts_with("sk-ant-admin")
+    }
+
+    pub(crate) fn behavior(&self) -> Behavior {
+        locked(&self.behavior).clone()
+    }
+
+    pub(crate) fn set_behavior(&self, behavior: Behavior) {
+        *locked(&self.behavior) = behavior;
+    }
+
+    /// Changes some switches, given as JSON; gives all.
+    pub(crate) fn change_behavior(&self, change: &Value) -> Result<Behavior, serde_json::Error> {
+        let mut behavior = locked(&self.behavior);
+        *behavior = behavior.change(change)?;
+        Ok(behavior.clone())
+    }
+
+    /// Does what a script says, less its seed.
+    pub(crate) fn follow(&self, script: Script) {
+        if let Some(Turnaround { min_ms, max_ms }) = script.turnaround {
+            self.set_turnaround(Duration::from_millis(min_ms)..Duration::from_millis(max_ms));
         }
-        if *count < limit {
-            *count += 1;
-            return Ok(());
+        *locked(&self.behavior) = script.behavior;
+        *self.faults() = script.faults;
+    }
+
+    /// A name for the dice of one call.
+    pub(crate) fn next_draw(&self) -> String {
+        self.draws.fetch_add(1, Ordering::Relaxed).to_string()
+    }
+
+    /// What is warm in the prompt cache now.
+    pub(crate) fn warm(&self) -> Warm {
+        locked(&self.warm).clone()
+    }
+
+    pub(crate) fn keep_warm(&self, warm: Warm) {
+        locked(&self.warm).absorb(warm, self.now().unix_timestamp());
+    }
+
+    /// Scheme and host for URLs in answers: the configured ones, else the client's.
+    pub(crate) fn origin(&self, headers: &HeaderMap) -> String {
+        if let Some(url) = &self.public_url {
+            return url.trim_end_matches('/').to_owned();
         }
-        Err(Refusal {
-            retry_after: Some((60 - now.rem_euclid(60)).to_string()),
-            ..Refusal::new(
-                429,
-                ErrorKind::RateLimit,
-                format!("This request would exceed your limit of {limit} requests per minute"),
-            )
-        })
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        format!("http://{}", host.unwrap_or("localhost"))
+    }
+
+    /// A batch as a call is to see it.
+    pub(crate) fn show(&self, record: &Record, headers: &HeaderMap, drawn: &Drawn) -> Value {
+        let behavior = self.behavior();
+        let batch = record.show(self.now(), &self.origin(headers), &behavior);
+        drawn.show(&batch, self.seed)
     }
 
     pub(crate) fn turnaround(&self) -> Range<Duration> {
@@ -157,13 +211,15 @@ impl World {
             .shelf
             .all()
             .into_iter()
-            .filter(|record| record.held && record.settled.is_none() && !record.is_due(now))
+            .filter(|record| record.held || record.plan.never_ends)
+            .filter(|record| record.settled.is_none() && !record.is_due(now))
             .collect();
         for record in &held {
             let age = u64::try_from((now - record.created_at).whole_milliseconds()).unwrap_or(0);
             let turnaround_ms = age + self.draw_turnaround(&[&record.id, "released"]);
             self.shelf.change(record.seq, |record| {
                 record.held = false;
+                record.plan.never_ends = false;
                 record.turnaround_ms = turnaround_ms;
             })?;
         }
@@ -204,7 +260,7 @@ impl World {
         let work = move || {
             let _turn = turn;
             for record in self.shelf.due(self.now()).into_iter().filter(size.fits()) {
-                if let Err(error) = settle(&self.shelf, &self.journal, &record, self.seed) {
+                if let Err(error) = settle(&self, &record) {
                     // It stays due; the next request tries again.
                     tracing::error!(batch = record.id, %error, "a batch could not be ended");
                 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use offpeak_standin::Standin;
+use offpeak_standin::{Script, Standin};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -27,6 +27,9 @@ pub struct Args {
     /// Longest time of a batch
     #[arg(long, value_name = "TIME", value_parser = crate::config::length)]
     turnaround_max: Option<Duration>,
+    /// What it is to do differently and what is to go wrong, as TOML or JSON
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: Args, config: &Config, output: Output) -> Ended {
@@ -45,8 +48,16 @@ pub(super) async fn run(args: Args, config: &Config, output: Output) -> Ended {
     let state = args
         .state
         .unwrap_or_else(|| config.dev.data.join("standin-alone"));
+    let script = args.script.as_deref().map(Script::read).transpose();
+    let mut script = script.map_err(Failure::usage)?;
+    if let Some(script) = &mut script
+        && (args.turnaround_min.is_some() || args.turnaround_max.is_some())
+    {
+        script.turnaround = None;
+    }
     let standin = Standin::open(offpeak_standin::Options {
         turnaround: min..max,
+        script,
         ..offpeak_standin::Options::new(state)
     })
     .map_err(Failure::usage)?;

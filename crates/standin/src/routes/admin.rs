@@ -6,10 +6,9 @@
 //!   first; ends all due batches before.
 //! - `POST /_standin/turnaround` `{"min_ms": 5000, "max_ms": 15000}`: for batches to come.
 //! - `POST /_standin/clock/advance` `{"seconds": 3600}`: manual clock only.
-//! - `GET`, `POST`, `DELETE /_standin/faults`: show, add, clear faults, see
-//!   [`Faults`]: `{"create_status": {"status": 529, "stored": false, "times": 1,
-//!   "retry_after": "5", "code": "…", "html": false}, "drop_create_answer": 1,
-//!   "results_cut": {"after_lines": 10, "times": 1}, "hold": 1}`.
+//! - `GET`, `POST`, `DELETE /_standin/faults`: show, add, clear [`Faults`].
+//! - `GET`, `POST /_standin/behavior`: show, change switches of [`Behavior`].
+//! - `POST /_standin/script`: a whole [`Script`] in place of faults and switches.
 //! - `POST /_standin/release`: lets held batches go.
 
 use std::sync::Arc;
@@ -30,8 +29,10 @@ use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
 use crate::Clock;
+use crate::behavior::Behavior;
 use crate::fault::Faults;
 use crate::refusal::Refusal;
+use crate::script::{Script, Turnaround};
 use crate::world::World;
 
 use super::blocking;
@@ -47,16 +48,19 @@ pub(super) async fn local_only(request: Request, next: Next) -> Response {
 pub(super) async fn state(State(world): State<Arc<World>>) -> Json<Value> {
     world.catch_up().await;
     let now = world.now();
+    let behavior = world.behavior();
     let batches: Vec<Value> = world
         .shelf
         .all()
         .iter()
         .map(|record| {
             json!({
-                "batch": record.show(now, ""),
+                "batch": record.show(now, "", &behavior),
                 "workspace": record.workspace,
                 "version": record.version,
                 "held": record.held,
+                "foreign": record.foreign,
+                "plan": record.plan,
                 "seconds_to_end": (record.ends_at() - now).as_seconds_f64().max(0.0),
             })
         })
@@ -66,6 +70,7 @@ pub(super) async fn state(State(world): State<Arc<World>>) -> Json<Value> {
         "now": now.unix_timestamp(),
         "clock": match world.clock { Clock::System => "system", Clock::Manual(_) => "manual" },
         "turnaround": { "min_ms": millis(turnaround.start), "max_ms": millis(turnaround.end) },
+        "behavior": behavior,
         "faults": *world.faults(),
         "batches": batches,
     }))
@@ -84,12 +89,6 @@ pub(super) async fn turnaround(
     State(world): State<Arc<World>>,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Turnaround {
-        min_ms: u64,
-        max_ms: u64,
-    }
     let Turnaround { min_ms, max_ms } = parse(&body)?;
     world.set_turnaround(Duration::from_millis(min_ms)..Duration::from_millis(max_ms));
     Ok(Json(json!({ "min_ms": min_ms, "max_ms": max_ms })))
@@ -133,6 +132,32 @@ pub(super) async fn set_faults(
 pub(super) async fn clear_faults(State(world): State<Arc<World>>) -> Json<Faults> {
     *world.faults() = Faults::default();
     Json(Faults::default())
+}
+
+pub(super) async fn behavior(State(world): State<Arc<World>>) -> Json<Behavior> {
+    Json(world.behavior())
+}
+
+pub(super) async fn set_behavior(
+    State(world): State<Arc<World>>,
+    body: Bytes,
+) -> Result<Json<Behavior>, Refusal> {
+    let change: Value = parse(&body)?;
+    let changed = world.change_behavior(&change);
+    Ok(Json(
+        changed.map_err(|error| Refusal::invalid(error.to_string()))?,
+    ))
+}
+
+/// Takes a whole script, TOML or JSON, in place of what was set; its seed is for
+/// the start only.
+pub(super) async fn script(
+    State(world): State<Arc<World>>,
+    body: String,
+) -> Result<Json<Script>, Refusal> {
+    let script = Script::parse(&body).map_err(|error| Refusal::invalid(error.to_string()))?;
+    world.follow(script.clone());
+    Ok(Json(script))
 }
 
 pub(super) async fn release(State(world): State<Arc<World>>) -> Result<Json<Value>, Refusal> {

@@ -5,72 +5,105 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::{Extension, Json};
-use offpeak_anthropic::shape::{MessageBatch, Page};
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
+use crate::edge::Drawn;
+use crate::fault;
+use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::shelf::Cursor;
 use crate::world::World;
 
-use super::{Params, blocking, limit, origin};
+use super::{Params, blocking, limit};
 
 pub(super) async fn retrieve(
     State(world): State<Arc<World>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
+    Extension(drawn): Extension<Drawn>,
     headers: HeaderMap,
-) -> Result<Json<MessageBatch>, Refusal> {
+) -> Result<Json<Value>, Refusal> {
     world.catch_up().await;
     let record = world.shelf.find(&caller.workspace, &id)?;
-    Ok(Json(record.show(world.now(), &origin(&world, &headers))))
+    Ok(Json(world.show(&record, &headers, &drawn)))
 }
 
 pub(super) async fn list(
     State(world): State<Arc<World>>,
     Extension(caller): Extension<Caller>,
     Query(params): Params,
+    Extension(drawn): Extension<Drawn>,
     headers: HeaderMap,
-) -> Result<Json<Page<MessageBatch>>, Refusal> {
+) -> Result<Json<Value>, Refusal> {
     world.catch_up().await;
     let limit = limit(&params)?;
+    let both = world.behavior().both_cursors;
     let cursor = match (params.get("after_id"), params.get("before_id")) {
-        (Some(_), Some(_)) => {
-            return Err(Refusal::invalid(
+        (Some(_), Some(_)) if both != 200 => {
+            return Err(refused(
+                both,
                 "before_id and after_id cannot be used together",
             ));
         }
-        (Some(id), None) => Cursor::OlderThan(id),
+        (Some(id), _) => Cursor::OlderThan(id),
         (None, Some(id)) => Cursor::NewerThan(id),
         (None, None) => Cursor::Newest,
     };
-    let (records, has_more) = world.shelf.page(&caller.workspace, cursor, limit)?;
-    let (now, origin) = (world.now(), origin(&world, &headers));
-    Ok(Json(Page {
-        first_id: records.first().map(|record| record.id.clone()),
-        last_id: records.last().map(|record| record.id.clone()),
-        data: records
-            .iter()
-            .map(|record| record.show(now, &origin))
-            .collect(),
-        has_more,
-    }))
+    let now = world.now();
+    let hidden = |record: &Record| {
+        let age = (now - record.created_at).whole_milliseconds();
+        drawn.hides(record, age, world.seed)
+    };
+    let (mut records, has_more) = world
+        .shelf
+        .page(&caller.workspace, cursor, limit, &hidden)?;
+    if drawn.reverses() {
+        records.reverse();
+    }
+    let data: Vec<Value> = records
+        .iter()
+        .map(|record| world.show(record, &headers, &drawn))
+        .collect();
+    Ok(Json(json!({
+        "data": data,
+        "has_more": has_more,
+        "first_id": records.first().map(|record| &record.id),
+        "last_id": records.last().map(|record| &record.id),
+    })))
 }
 
-/// Canceling twice changes nothing; what has ended cannot be canceled.
+fn refused(status: u16, message: impl Into<String>) -> Refusal {
+    Refusal::new(status, fault::kind(status), message)
+}
+
+/// What canceling twice or after the end does is a switch.
 pub(super) async fn cancel(
     State(world): State<Arc<World>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
+    Extension(drawn): Extension<Drawn>,
     headers: HeaderMap,
-) -> Result<Json<MessageBatch>, Refusal> {
+) -> Result<Json<Value>, Refusal> {
     world.catch_up().await;
     let now = world.now();
     let record = world.shelf.find(&caller.workspace, &id)?;
-    if record.settled.is_some() || record.is_due(now) {
-        return Err(Refusal::invalid(format!(
-            "Message batch {id} has already ended and cannot be canceled"
-        )));
+    let behavior = world.behavior();
+    let ended = record.settled.is_some() || record.is_due(now);
+    if ended && behavior.cancel_ended != 200 {
+        return Err(refused(
+            behavior.cancel_ended,
+            format!("Message batch {id} has already ended and cannot be canceled"),
+        ));
+    }
+    if !ended && record.cancel_at.is_some() && behavior.cancel_again != 200 {
+        return Err(refused(
+            behavior.cancel_again,
+            format!("Message batch {id} is being canceled"),
+        ));
+    }
+    if ended {
+        return Ok(Json(world.show(&record, &headers, &drawn)));
     }
     let change = Arc::clone(&world);
     let record = blocking(move || {
@@ -79,7 +112,7 @@ pub(super) async fn cancel(
         })?)
     })
     .await?;
-    Ok(Json(record.show(now, &origin(&world, &headers))))
+    Ok(Json(world.show(&record, &headers, &drawn)))
 }
 
 pub(super) async fn delete(
@@ -89,10 +122,12 @@ pub(super) async fn delete(
 ) -> Result<Json<Value>, Refusal> {
     world.catch_up().await;
     let record = world.shelf.find(&caller.workspace, &id)?;
-    if record.settled.is_none() {
-        return Err(Refusal::invalid(format!(
-            "Message batch {id} is in progress; cancel it before you delete it"
-        )));
+    let unended = world.behavior().delete_unended;
+    if record.settled.is_none() && unended != 200 {
+        return Err(refused(
+            unended,
+            format!("Message batch {id} is in progress; cancel it before you delete it"),
+        ));
     }
     blocking(move || Ok(world.shelf.delete(&record)?)).await?;
     Ok(Json(json!({ "id": id, "type": "message_batch_deleted" })))

@@ -8,8 +8,10 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use crate::answer::{self, Setting};
+use crate::cache::Session;
 use crate::caller::Caller;
 use crate::check::{self, Terms};
+use crate::dice::Dice;
 use crate::journal::Billed;
 use crate::refusal::Refusal;
 use crate::schema::Schemas;
@@ -27,23 +29,41 @@ pub(super) async fn send(
 ) -> Result<Json<Value>, Refusal> {
     let params = read(body).await?;
     blocking(move || {
+        let now = world.now();
+        let mut warm = world.warm();
+        let mut session = Session {
+            warm: &mut warm,
+            workspace: &caller.workspace,
+            now: now.unix_timestamp(),
+            hit_rate: 1.0,
+            dice: Dice::new(world.seed, &["direct"]),
+        };
         let setting = Setting {
             version: &caller.version,
             betas: &caller.betas,
             in_batch: false,
             message_id: world.fresh_id("msg_"),
+            cache: Some(&mut session),
+            refuse: None,
         };
         let reply = answer::reply(&params, setting, &mut Schemas::default())?;
-        if reply.billed {
-            world.journal.append(&Billed {
-                batch_id: None,
-                custom_id: None,
-                message_id: reply.id,
-                model: reply.model,
-                usage: reply.usage,
-                at: world.now(),
-            })?;
-        }
+        world.keep_warm(warm);
+        let journal = if reply.billed {
+            &world.journal
+        } else {
+            &world.unbilled
+        };
+        journal.append(&Billed {
+            batch_id: None,
+            custom_id: None,
+            message_id: reply.id,
+            model: reply.model,
+            usage: reply.usage,
+            workspace_id: Some(caller.workspace),
+            api_key_id: Some(caller.api_key),
+            user_profile_id: caller.user_profile,
+            at: now,
+        })?;
         Ok(Json(reply.message))
     })
     .await

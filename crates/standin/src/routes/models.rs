@@ -6,12 +6,20 @@ use offpeak_anthropic::shape::{ModelInfo, Page};
 
 use crate::models::{self, Model};
 use crate::refusal::Refusal;
+use crate::report;
 
 use super::{Params, limit};
 
-pub(super) async fn list(Query(params): Params) -> Result<Json<Page<ModelInfo>>, Refusal> {
+pub(super) async fn list(
+    Query(params): Params,
+    Query(query): Query<report::Query>,
+) -> Result<Json<Page<ModelInfo>>, Refusal> {
     let limit = limit(&params)?;
-    let all = models::all();
+    let lifecycles = query.many("lifecycle");
+    let wanted = |model: &&Model| {
+        lifecycles.is_empty() || lifecycles.iter().any(|asked| asked == model.lifecycle())
+    };
+    let all: Vec<&Model> = models::all().iter().filter(wanted).collect();
     let place = |field: &str| -> Result<Option<usize>, Refusal> {
         let Some(id) = params.get(field) else {
             return Ok(None);
@@ -37,7 +45,7 @@ pub(super) async fn list(Query(params): Params) -> Result<Json<Page<ModelInfo>>,
     } else {
         range.end < all.len()
     };
-    let data: Vec<ModelInfo> = all[range].iter().map(Model::show).collect();
+    let data: Vec<ModelInfo> = all[range].iter().map(|model| model.show()).collect();
     Ok(Json(Page {
         first_id: data.first().map(|model| model.id.clone()),
         last_id: data.last().map(|model| model.id.clone()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -14,6 +14,10 @@ use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
 use crate::caller::Caller;
+use crate::edge::{Drawn, lines};
+use crate::fault;
+use crate::fault::lines::LineFault;
+use crate::fault::rule::Fault;
 use crate::refusal::Refusal;
 use crate::settle::RESULTS;
 use crate::world::World;
@@ -23,27 +27,48 @@ const CHUNK: usize = 64 << 10;
 pub(super) async fn download(
     State(world): State<Arc<World>>,
     Extension(caller): Extension<Caller>,
+    Extension(drawn): Extension<Drawn>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     world.catch_up().await;
     let record = world.shelf.find(&caller.workspace, &id)?;
+    let behavior = world.behavior();
+    let refused = |status, message| Err(Refusal::new(status, fault::kind(status), message));
     if record.settled.is_none() {
-        return Err(Refusal::invalid(format!(
-            "Message batch {id} has no results until it has ended"
-        )));
+        let message = format!("Message batch {id} has no results until it has ended");
+        return refused(behavior.results_early, message);
     }
-    if record.is_archived(world.now()) {
-        return Err(Refusal::not_found(format!(
-            "The results of message batch {id} are archived"
-        )));
+    if record.is_archived(world.now()) && behavior.results_archived != 200 {
+        let message = format!("The results of message batch {id} are archived");
+        return refused(behavior.results_archived, message);
     }
     let file = File::open(world.shelf.folder(&record.id).join(RESULTS)).await?;
+    let length = file.metadata().await?.len();
     let chunks = ReaderStream::with_capacity(file, CHUNK);
-    let body = match world.faults().cut() {
+    let damages: Arc<[LineFault]> = drawn
+        .faults
+        .iter()
+        .filter_map(|fault| match fault {
+            Fault::Lines(damage) => Some(damage.clone()),
+            _ => None,
+        })
+        .collect();
+    let cut_after = world.faults().cut();
+    let whole = cut_after.is_none() && damages.is_empty();
+    let body = match cut_after {
         Some(lines) => Body::from_stream(cut(chunks, lines)),
-        None => Body::from_stream(chunks),
+        None if damages.is_empty() => Body::from_stream(chunks),
+        None => Body::from_stream(lines::damage(chunks, damages, world.seed, drawn.draw)),
     };
-    Ok(([(header::CONTENT_TYPE, "application/x-jsonl")], body).into_response())
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    if let Ok(kind) = behavior.results_type.parse::<HeaderValue>() {
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
+    if behavior.results_length && whole {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Ok(response)
 }
 
 /// The first lines (fewer, if the client is slow to take them), then a break.

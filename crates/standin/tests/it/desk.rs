@@ -127,6 +127,23 @@ impl Desk {
         lines
     }
 
+    /// Adds a rule, given without its defaults.
+    pub(crate) async fn rule(&self, rule: Value) {
+        self.set("faults", json!({ "rules": [rule] })).await;
+    }
+
+    /// Posts to one of the stand-in's own endpoints.
+    pub(crate) async fn set(&self, what: &str, body: Value) {
+        let path = format!("/_standin/{what}");
+        let (status, _, body) = self.call("POST", &path, &[], &body).await;
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// A call without a network and with the usual headers.
+    pub(crate) async fn get(&self, path: &str) -> (u16, HeaderMap, Value) {
+        self.call("GET", path, &[KEY, VERSION], &Value::Null).await
+    }
+
     /// A call without a network: status, headers and body.
     pub(crate) async fn call(
         &self,

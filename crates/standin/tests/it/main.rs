@@ -13,8 +13,22 @@ mod batches;
 #[cfg(test)]
 mod create;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod entry;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod raw;
+#[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod restart;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod switches;

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use offpeak_standin::{Error, Standin};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::desk::{Desk, TURNAROUND, items, options};
+use crate::desk::{Desk, KEY, TURNAROUND, VERSION, items, options};
 
 #[tokio::test]
 async fn it_goes_on_where_it_was() {
@@ -82,6 +82,40 @@ async fn killed_while_ending_a_batch_bills_nothing_twice() {
         assert_eq!(desk.standin.journal().unwrap(), journal, "cut at {cut}");
         (folder, clock) = desk.close().await;
     }
+}
+
+#[tokio::test]
+async fn killed_while_ending_a_batch_changes_nothing_about_the_cache() {
+    let desk = Desk::start().await;
+    let control = json!({ "type": "ephemeral", "ttl": "1h" });
+    let mut cached = items(40);
+    for item in &mut cached {
+        item["params"]["system"] =
+            json!([{ "type": "text", "text": "x".repeat(4_000), "cache_control": control }]);
+    }
+    let batch = desk.create(&cached).await;
+    let batch = desk.end(&batch.id).await;
+    let lines = desk.results(&batch).await;
+    let journal = desk.standin.journal().unwrap();
+    let length = fs::read(desk.folder.path().join("standin/journal.ndjson"))
+        .unwrap()
+        .len();
+    let (folder, clock) = desk.close().await;
+    unsettle(folder.path(), &batch.id, length / 2);
+    let desk = Desk::reopen(folder, clock).await;
+    let params = json!({ "params": cached[0]["params"] })["params"].clone();
+    let (status, _, _) = desk
+        .call("POST", "/v1/messages", &[KEY, VERSION], &params)
+        .await;
+    assert_eq!(status, 200, "which warms the cache before the second try");
+    let again = desk.client.batch(&batch.id).await.unwrap();
+    assert_eq!(desk.results(&again).await, lines);
+    let billed = desk.standin.journal().unwrap();
+    let of_batch: Vec<_> = billed
+        .iter()
+        .filter(|entry| entry.batch_id.is_some())
+        .collect();
+    assert!(of_batch.into_iter().eq(&journal));
 }
 
 #[tokio::test]
