@@ -62,19 +62,8 @@ pub async fn claim_job(
 /// comes back instead: whether the body is the same is told by its running
 /// hash. A key that stands for a single job is [`Error::KeyReused`].
 pub async fn claim_group(tx: &mut TenantTx, key: &str, group: GroupId) -> Result<(Made, GroupId)> {
-    let (tenant, now) = (tx.tenant(), tx.now());
-    let done = sqlx::query!(
-        "INSERT INTO idempotency (tenant_id, key, group_id, created_at)
-         VALUES ($1, $2, $3, $4)
-             ON CONFLICT DO NOTHING",
-        tenant.as_uuid(),
-        key,
-        group.as_uuid(),
-        now,
-    )
-    .execute(tx.conn())
-    .await?;
-    if done.rows_affected() == 1 {
+    let tenant = tx.tenant();
+    if take_for_group(tx, key, group).await? {
         return Ok((Made::Now, group));
     }
     let row = sqlx::query!(
@@ -108,7 +97,17 @@ pub async fn claim_group(tx: &mut TenantTx, key: &str, group: GroupId) -> Result
     if freed.rows_affected() != 1 {
         return Err(Error::KeyBusy);
     }
-    let taken = sqlx::query!(
+    if take_for_group(tx, key, group).await? {
+        Ok((Made::Now, group))
+    } else {
+        Err(Error::KeyBusy)
+    }
+}
+
+/// Writes the key down for a group; false when somebody has it.
+async fn take_for_group(tx: &mut TenantTx, key: &str, group: GroupId) -> Result<bool> {
+    let (tenant, now) = (tx.tenant(), tx.now());
+    let done = sqlx::query!(
         "INSERT INTO idempotency (tenant_id, key, group_id, created_at)
          VALUES ($1, $2, $3, $4)
              ON CONFLICT DO NOTHING",
@@ -119,11 +118,7 @@ pub async fn claim_group(tx: &mut TenantTx, key: &str, group: GroupId) -> Result
     )
     .execute(tx.conn())
     .await?;
-    if taken.rows_affected() == 1 {
-        Ok((Made::Now, group))
-    } else {
-        Err(Error::KeyBusy)
-    }
+    Ok(done.rows_affected() == 1)
 }
 
 /// The group that `key` stands for, if any. A key that stands for a single job

@@ -97,16 +97,6 @@ pub struct Counts {
     pub expired: u32,
 }
 
-impl Counts {
-    /// All of them.
-    pub fn total(self) -> u64 {
-        [self.succeeded, self.errored, self.canceled, self.expired]
-            .into_iter()
-            .map(u64::from)
-            .sum()
-    }
-}
-
 /// Anthropic reports it as ended: its jobs count as processing. False when
 /// somebody wrote that down before.
 pub async fn ended(

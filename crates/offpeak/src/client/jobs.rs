@@ -102,8 +102,16 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
     Ok(Exit::Ok)
 }
 
-/// One job on one line.
-pub(super) fn one_line(job: &Job) -> String {
+/// Prints a job on one line, or whole for programs.
+pub(super) fn show_line(job: &Job, output: Output) -> std::io::Result<()> {
+    if output.json {
+        output.value(job)
+    } else {
+        output.line(&one_line(job))
+    }
+}
+
+fn one_line(job: &Job) -> String {
     let mut text = format!("{}: {}", job.id, state(job));
     if let Some(reason) = &job.reason {
         let _ = write!(text, " ({reason})");

@@ -41,11 +41,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
             let job: Job = client
                 .post(&format!("/v1/jobs/{}/retry", escape(id)))
                 .await?;
-            if output.json {
-                output.value(&job)?;
-            } else {
-                output.line(&super::jobs::one_line(&job))?;
-            }
+            super::jobs::show_line(&job, output)?;
         }
     }
     Ok(Exit::Ok)

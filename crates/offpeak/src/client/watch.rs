@@ -91,11 +91,7 @@ async fn job(client: &Client, id: &str, progress: &mut Progress, output: Output)
         }
     };
     progress.clear();
-    if output.json {
-        output.value(&job)?;
-    } else {
-        output.line(&super::jobs::one_line(&job))?;
-    }
+    super::jobs::show_line(&job, output)?;
     Ok(if job.state == JobState::Completed {
         Exit::Ok
     } else {
