@@ -62,9 +62,14 @@ pub async fn fresh() -> Result<PgConnectOptions> {
 /// Where test data may be kept between runs: beside the build's own output.
 pub fn scratch() -> Result<PathBuf> {
     let exe = std::env::current_exe()?;
-    let target = exe
+    // Cargo's `CACHEDIR.TAG` would say it too, but is missing where something
+    // else made the folder first.
+    let profile = exe
         .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").exists())
+        .find(|folder| folder.ends_with("deps"))
+        .and_then(Path::parent);
+    let target = profile
+        .and_then(Path::parent)
         .context("the test does not run from a build folder")?;
     Ok(target.join("testkit"))
 }
