@@ -2,10 +2,13 @@ use std::time::Duration;
 
 use offpeak_domain::id::TenantId;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
 use crate::Result;
+
+/// A connection that nobody used for so long may have been lost.
+const RESTED: Duration = Duration::from_secs(1);
 
 /// How to reach the database.
 #[derive(Clone, Debug)]
@@ -45,10 +48,26 @@ impl Options {
             // A plan for any parameters prunes no partition and, on tables that
             // turn over all the time, prefers a walk to a thousand probes.
             ("plan_cache_mode", "force_custom_plan"),
+            // Every statement is short: starting a second process or a compiler
+            // for it takes longer than the statement.
+            ("max_parallel_workers_per_gather", "0"),
+            ("jit", "off"),
         ]);
         PgPoolOptions::new()
             .max_connections(self.max_connections)
             .acquire_timeout(self.acquire_timeout)
+            // Asked whether it still answers only after a rest: in a busy
+            // process that would be one more round trip for each transaction.
+            .test_before_acquire(false)
+            .before_acquire(|conn, meta| {
+                Box::pin(async move {
+                    if meta.idle_for < RESTED {
+                        return Ok(true);
+                    }
+                    // A connection that fails this is replaced by a new one.
+                    Ok(conn.ping().await.is_ok())
+                })
+            })
             .connect_lazy_with(connect)
     }
 }

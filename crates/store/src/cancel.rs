@@ -154,7 +154,7 @@ async fn from_batches(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Taken>> {
 }
 
 /// The state of a batch's jobs, as the view `job_state` says it.
-fn counted_as(batch: offpeak_domain::batch::State) -> State {
+pub(crate) fn counted_as(batch: offpeak_domain::batch::State) -> State {
     use offpeak_domain::batch::State as Batch;
     match batch {
         Batch::InProgress | Batch::Canceling => State::Submitted,

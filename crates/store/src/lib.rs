@@ -28,6 +28,7 @@ pub mod job;
 pub mod job_type;
 pub mod lease;
 pub mod list;
+pub mod look;
 pub mod notify;
 pub mod open_batch;
 pub mod ready;

@@ -1,19 +1,22 @@
 //! The list of jobs: filters, a keyset, and a bound on what one page reads.
 //!
-//! Queued and submitted jobs are found through `ready` and `inflight`, ended
-//! ones through `result`, failed and canceled ones through an index of their
-//! own, a group's through its index; whichever is walked, a page looks at no
-//! more than [`SCAN`] jobs and then hands back where to go on.
+//! Ended jobs are found through `result`, failed and canceled ones through an
+//! index of their own, open ones through `ready` and `inflight`, a group's
+//! through its index. Each such walk looks at a bounded number of rows and says
+//! how far it came; a page ends where the shortest of its walks did, and hands
+//! back a cursor. So the cost of a page does not depend on what the filters
+//! match, only how many pages it takes to find it.
 
 use offpeak_domain::id::{GroupId, JobId};
-use offpeak_domain::job::State;
+use offpeak_domain::job::{Outcome, State};
 use uuid::Uuid;
 
 use crate::job::{Job, by_ids};
 use crate::{Result, TenantTx};
 
-/// Jobs that one page looks at, at most.
-pub const SCAN: usize = 5_000;
+mod walk;
+
+use walk::Walk;
 
 /// Which jobs; everything that is said must hold.
 #[derive(Clone, Debug, Default)]
@@ -41,182 +44,106 @@ pub struct Page {
     pub next: Option<JobId>,
 }
 
-/// Where the walk goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    All,
-    Open,
-    Ended,
-    /// Failed or canceled.
-    Troubled,
-    Group(GroupId),
-}
-
 /// Up to `limit` jobs that fit.
 pub async fn page(tx: &mut TenantTx, filter: &Filter, limit: usize) -> Result<Page> {
-    let source = source(filter);
-    let (mut jobs, mut seen, mut before) = (Vec::new(), 0, filter.before);
-    // The first step is small, since most pages are full after it.
-    let mut step = limit.saturating_add(1);
-    loop {
-        let heads = heads(tx, source, before, step).await?;
-        let at_end = heads.len() < step;
-        seen += heads.len();
-        before = heads.last().copied().or(before);
-        for job in by_ids(tx, &heads).await? {
-            if fits(filter, &job) {
-                jobs.push(job);
-            }
-            if jobs.len() > limit {
-                jobs.truncate(limit);
-                let next = jobs.last().map(|job| job.id);
-                return Ok(Page { jobs, next });
-            }
-        }
-        if at_end {
-            return Ok(Page { jobs, next: None });
-        }
-        if seen >= SCAN {
-            return Ok(Page { jobs, next: before });
-        }
-        step = (step * 4).min(1_000).min(SCAN - seen);
-    }
-}
-
-fn source(filter: &Filter) -> Source {
-    let troubled = |state: &State| state.is_final() && *state != State::Completed;
-    if !filter.states.is_empty() && filter.states.iter().all(troubled) {
-        return Source::Troubled;
-    }
-    if let Some(group) = filter.group {
-        return Source::Group(group);
-    }
+    let take = limit.saturating_add(1);
+    let mut walks = Vec::new();
     if filter.states.is_empty() {
-        Source::All
-    } else if filter.states.iter().all(|state| state.is_final()) {
-        Source::Ended
-    } else if filter.states.iter().any(|state| state.is_final()) {
-        Source::All
-    } else {
-        Source::Open
+        walks.push(walk::jobs(tx, filter, take).await?);
+    } else if let Some(range) = walk::range(tx, filter).await? {
+        let outcomes = outcomes(filter);
+        if !outcomes.is_empty() {
+            walks.push(walk::ended(tx, filter, range, &outcomes, take).await?);
+        }
+        if filter.states.contains(&State::Queued) {
+            walks.push(walk::ready(tx, filter, range, take).await?);
+        }
+        if filter.states.iter().any(|state| !state.is_final()) {
+            walks.push(walk::inflight(tx, filter, range, take).await?);
+        }
     }
+    let (ids, next) = merge(walks, limit);
+    // A job that moved on between two statements is left out.
+    let mut jobs = by_ids(tx, &ids).await?;
+    jobs.retain(|job| filter.states.is_empty() || filter.states.contains(&job.state));
+    Ok(Page { jobs, next })
 }
 
-fn fits(filter: &Filter, job: &Job) -> bool {
-    let is = |wanted: &Option<String>, is: Option<&str>| {
-        wanted.as_deref().is_none_or(|wanted| is == Some(wanted))
+fn outcomes(filter: &Filter) -> Vec<&'static str> {
+    let of = |outcome: &Outcome| match outcome {
+        Outcome::Completed => State::Completed,
+        Outcome::Failed => State::Failed,
+        Outcome::Canceled => State::Canceled,
     };
-    (filter.states.is_empty() || filter.states.contains(&job.state))
-        && filter.group.is_none_or(|group| job.group == Some(group))
-        && is(
-            &filter.job_type,
-            job.job_type.as_ref().map(|(name, _)| name.as_str()),
-        )
-        && is(&filter.user, job.user.as_deref())
-        && is(&filter.model, Some(&job.model))
+    [Outcome::Completed, Outcome::Failed, Outcome::Canceled]
+        .iter()
+        .filter(|outcome| filter.states.contains(&of(outcome)))
+        .map(|outcome| outcome.as_str())
+        .collect()
 }
 
-/// The next `limit` ids on the walk, newest first.
-async fn heads(
-    tx: &mut TenantTx,
-    source: Source,
-    before: Option<JobId>,
-    limit: usize,
-) -> Result<Vec<JobId>> {
-    let tenant = tx.tenant().as_uuid();
-    let before = before.map_or(Uuid::max(), JobId::as_uuid);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let ids = match source {
-        Source::All => {
-            sqlx::query_scalar!(
-                "SELECT id FROM job
-                  WHERE tenant_id = $1 AND id < $2
-                  ORDER BY id DESC LIMIT $3",
-                tenant,
-                before,
-                limit,
-            )
-            .fetch_all(tx.conn())
-            .await?
-        }
-        Source::Ended => {
-            sqlx::query_scalar!(
-                "SELECT id FROM result
-                  WHERE tenant_id = $1 AND id < $2
-                  ORDER BY id DESC LIMIT $3",
-                tenant,
-                before,
-                limit,
-            )
-            .fetch_all(tx.conn())
-            .await?
-        }
-        Source::Troubled => {
-            sqlx::query_scalar!(
-                "SELECT id FROM result
-                  WHERE tenant_id = $1 AND outcome <> 'completed' AND id < $2
-                  ORDER BY id DESC LIMIT $3",
-                tenant,
-                before,
-                limit,
-            )
-            .fetch_all(tx.conn())
-            .await?
-        }
-        Source::Group(group) => {
-            sqlx::query_scalar!(
-                "SELECT id FROM job
-                  WHERE tenant_id = $1 AND group_id = $4 AND id < $2
-                  ORDER BY id DESC LIMIT $3",
-                tenant,
-                before,
-                limit,
-                group.as_uuid(),
-            )
-            .fetch_all(tx.conn())
-            .await?
-        }
-        Source::Open => {
-            // A job stands in one of the two, except for the moment in which a
-            // claim moves it; UNION leaves one of each.
-            sqlx::query_scalar!(
-                r#"SELECT id AS "id!"
-                     FROM (SELECT id FROM (SELECT id FROM ready
-                                            WHERE tenant_id = $1 AND id < $2
-                                            ORDER BY id DESC LIMIT $3) AS r
-                            UNION
-                           SELECT id FROM (SELECT id FROM inflight
-                                            WHERE tenant_id = $1 AND id < $2 AND NOT canceled
-                                            ORDER BY id DESC LIMIT $3) AS i) AS open
-                    ORDER BY id DESC LIMIT $3"#,
-                tenant,
-                before,
-                limit,
-            )
-            .fetch_all(tx.conn())
-            .await?
-        }
-    };
-    Ok(ids.into_iter().map(JobId::from_uuid).collect())
+/// The newest `limit` of what several walks found, and where to go on. Below
+/// the point where one walk stopped nobody knows what it would have found.
+fn merge(walks: Vec<Walk>, limit: usize) -> (Vec<JobId>, Option<JobId>) {
+    let stopped = walks.iter().filter_map(|walk| walk.stopped).max();
+    let mut ids: Vec<Uuid> = walks.into_iter().flat_map(|walk| walk.ids).collect();
+    ids.retain(|id| stopped.is_none_or(|stopped| *id >= stopped));
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    ids.dedup();
+    let mut next = stopped;
+    if ids.len() > limit {
+        ids.truncate(limit);
+        next = ids.last().copied();
+    }
+    let ids = ids.into_iter().map(JobId::from_uuid).collect();
+    (ids, next.map(JobId::from_uuid))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Filter, Source, source};
+    use super::{Filter, Walk, merge, outcomes};
+    use offpeak_domain::id::JobId;
     use offpeak_domain::job::State;
+    use uuid::Uuid;
+
+    fn walk(ids: &[u128], stopped: Option<u128>) -> Walk {
+        Walk {
+            ids: ids.iter().copied().map(Uuid::from_u128).collect(),
+            stopped: stopped.map(Uuid::from_u128),
+        }
+    }
+
+    fn merged(walks: Vec<Walk>, limit: usize) -> (Vec<u128>, Option<u128>) {
+        let number = |id: JobId| id.as_uuid().as_u128();
+        let (ids, next) = merge(walks, limit);
+        (ids.into_iter().map(number).collect(), next.map(number))
+    }
 
     #[test]
-    fn the_walk_follows_the_states_asked_for() {
-        let of = |states: &[State]| {
-            source(&Filter {
-                states: states.into(),
-                ..Filter::default()
-            })
+    fn a_page_ends_where_its_shortest_walk_did() {
+        assert_eq!(
+            merged(vec![walk(&[9, 7], None), walk(&[8], None)], 5),
+            (vec![9, 8, 7], None)
+        );
+        // The second walk has not looked below 6.
+        assert_eq!(
+            merged(vec![walk(&[9, 7, 3], None), walk(&[8], Some(6))], 5),
+            (vec![9, 8, 7], Some(6))
+        );
+        assert_eq!(
+            merged(vec![walk(&[9, 7, 3], Some(3)), walk(&[], Some(6))], 1),
+            (vec![9], Some(9))
+        );
+        assert_eq!(merged(vec![walk(&[], Some(4))], 5), (vec![], Some(4)));
+        assert_eq!(merged(vec![], 5), (vec![], None));
+    }
+
+    #[test]
+    fn only_final_states_are_outcomes() {
+        let filter = Filter {
+            states: vec![State::Failed, State::Queued, State::Completed],
+            ..Filter::default()
         };
-        assert_eq!(of(&[]), Source::All);
-        assert_eq!(of(&[State::Queued, State::Submitted]), Source::Open);
-        assert_eq!(of(&[State::Failed, State::Canceled]), Source::Troubled);
-        assert_eq!(of(&[State::Failed, State::Completed]), Source::Ended);
-        assert_eq!(of(&[State::Failed, State::Queued]), Source::All);
+        assert_eq!(outcomes(&filter), ["completed", "failed"]);
     }
 }

@@ -24,7 +24,8 @@ pub struct Open {
     pub expires_at: OffsetDateTime,
 }
 
-/// The batches of an upstream that are due for a look at `now`, oldest first.
+/// The batches of an upstream that are due for a look at `now`, and those that
+/// the listing which looks at them shows anyway: all newer ones. Oldest first.
 pub async fn due(
     system: &System,
     upstream: UpstreamId,
@@ -36,7 +37,10 @@ pub async fn due(
                   created_at AS "created_at!", expires_at AS "expires_at!"
              FROM batch
             WHERE upstream_id = $1 AND state IN ('in_progress', 'canceling')
-              AND next_poll_at <= $2
+              AND created_at >= (SELECT min(created_at)
+                                   FROM batch
+                                  WHERE upstream_id = $1 AND state IN ('in_progress', 'canceling')
+                                    AND next_poll_at <= $2)
             ORDER BY created_at, id
             LIMIT $3"#,
         upstream.as_uuid(),

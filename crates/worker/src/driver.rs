@@ -1,5 +1,6 @@
 //! Runs the loops: each in a task of its own, woken by a hint, by the time that
-//! its last tick named, or by the idle time. It turns outcomes into metrics,
+//! its last tick named, or, every idle time, by one look at the whole database.
+//! A loop that none of these wakes runs by itself now and then all the same. It turns outcomes into metrics,
 //! log lines and wake-ups, so that the loops need not.
 //!
 //! If a loop's task panics, the process stops: half a worker is worse than a
@@ -8,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use offpeak_store::{lease, notify};
+use offpeak_store::{lease, look, notify};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -21,6 +22,9 @@ use crate::worker::{Loop, Worker};
 
 /// Between two tries of a tick that failed, at most.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// Idle times after which a loop runs that nothing has woken.
+const UNWOKEN: u32 = 12;
 
 /// How long a stopping process waits for a create that is under way.
 const SEND_GRACE: Duration = Duration::from_secs(25);
@@ -57,6 +61,11 @@ pub(crate) async fn run(worker: &Worker, stop: CancellationToken) {
     }
     tasks.spawn(listen(
         worker.setting.system.clone(),
+        Arc::clone(&bells),
+        stop.clone(),
+    ));
+    tasks.spawn(look_around(
+        Arc::clone(&worker.setting),
         Arc::clone(&bells),
         stop.clone(),
     ));
@@ -108,6 +117,7 @@ impl One {
                 () = self.patience_over() => return,
             };
             self.measure(&outcome, begun.elapsed());
+            let mut rest = false;
             let wait = match outcome {
                 Ok(outcome) => {
                     failures = 0;
@@ -117,14 +127,15 @@ impl One {
                     }
                     match outcome.wait {
                         Wait::Now => Duration::ZERO,
-                        Wait::For(wait) => wait.min(self.idle() * 12),
-                        Wait::Idle => self.idle(),
+                        Wait::For(wait) => wait.min(self.idle() * UNWOKEN),
+                        Wait::Idle => self.idle() * UNWOKEN,
                     }
                 }
                 Err(error) => {
                     failures += 1;
                     let name = self.which.name();
                     tracing::warn!(r#loop = name, %error, failures, "tick failed");
+                    rest = true;
                     self.idle().saturating_mul(failures).min(MAX_BACKOFF)
                 }
             };
@@ -133,7 +144,8 @@ impl One {
                 continue;
             }
             tokio::select! {
-                () = bell => {}
+                // Nobody cuts the rest after a failure short.
+                () = bell, if !rest => {}
                 () = sleep(wait) => {}
                 () = self.stop.cancelled() => {}
             }
@@ -227,6 +239,40 @@ async fn listen(system: offpeak_store::System, bells: Arc<Bells>, stop: Cancella
         tokio::select! {
             () = sleep(Duration::from_secs(1)) => {}
             () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Every idle time, rings for the loops that have something to do: what no hint
+/// announced, such as the end of a backoff, or the work of a process that died.
+async fn look_around(
+    setting: Arc<crate::worker::Setting>,
+    bells: Arc<Bells>,
+    stop: CancellationToken,
+) {
+    let idle = setting.options.idle;
+    while !stop.is_cancelled() {
+        match tokio::time::timeout(MAX_BACKOFF, look::look(&setting.system)).await {
+            Ok(Ok(work)) => {
+                for (which, has_work) in [
+                    (Loop::Form, work.form),
+                    (Loop::Submit, work.submit),
+                    (Loop::Poll, work.poll),
+                    (Loop::Ingest, work.ingest),
+                    (Loop::Rescue, work.rescue),
+                    (Loop::Relay, work.relay),
+                ] {
+                    if has_work {
+                        bells.of(which).notify_waiters();
+                    }
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "could not look around"),
+            Err(_) => tracing::warn!("looking around took too long"),
+        }
+        tokio::select! {
+            () = sleep(idle) => {}
+            () = stop.cancelled() => {}
         }
     }
 }

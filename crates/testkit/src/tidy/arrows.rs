@@ -51,17 +51,43 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "offpeak-api",
         ],
     ),
+    // So may what measures.
+    (
+        "offpeak-bench",
+        &[
+            "offpeak",
+            "offpeak-domain",
+            "offpeak-anthropic",
+            "offpeak-standin",
+            "offpeak-store",
+            "offpeak-worker",
+            "offpeak-api",
+        ],
+    ),
 ];
 
 /// Who may have more of `offpeak-anthropic` than its shapes: whoever calls.
-const CALLERS: &[&str] = &["offpeak-worker", "offpeak", "offpeak-testkit"];
+const CALLERS: &[&str] = &[
+    "offpeak-worker",
+    "offpeak",
+    "offpeak-testkit",
+    "offpeak-bench",
+];
 
 /// Crates of others that only these of ours may use.
 const CONFINED: &[(&str, &[&str])] = &[
-    ("sqlx", &["offpeak-store", "offpeak-testkit"]),
+    (
+        "sqlx",
+        &["offpeak-store", "offpeak-testkit", "offpeak-bench"],
+    ),
     (
         "reqwest",
-        &["offpeak-anthropic", "offpeak", "offpeak-testkit"],
+        &[
+            "offpeak-anthropic",
+            "offpeak",
+            "offpeak-testkit",
+            "offpeak-bench",
+        ],
     ),
 ];
 

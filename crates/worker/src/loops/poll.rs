@@ -122,15 +122,17 @@ impl Poll {
 }
 
 /// A batch is looked at every `every` while it is young, and less and less
-/// often, down to a fifth of that, as it ages: a twentieth of its age.
+/// often, down to a fifth of that, as it ages: a twentieth of its age, in whole
+/// multiples of `every`, so that batches of any age are looked at together.
 fn by_interval(open: &[Open], now: OffsetDateTime, every: Duration) -> HashMap<Duration, Vec<Key>> {
     let mut groups: HashMap<Duration, Vec<Key>> = HashMap::new();
     for batch in open {
         let age = Duration::try_from(now - batch.created_at).unwrap_or_default();
-        // In whole seconds, so that many batches share one statement.
-        let aged = Duration::from_secs((age / 20).as_secs());
+        let times = (age.as_nanos() / 20)
+            .checked_div(every.as_nanos())
+            .map_or(1, |times| times.clamp(1, 5));
         groups
-            .entry(aged.clamp(every, every * 5))
+            .entry(every * u32::try_from(times).unwrap_or(1))
             .or_default()
             .push(batch.key);
     }

@@ -21,11 +21,10 @@ impl Relay {
             return Ok(Outcome::default());
         }
         let folded = delta::fold(&self.0.system, CHUNK).await?;
-        let more = folded >= CHUNK.unsigned_abs();
-        let wait = if more {
-            Wait::Now
-        } else {
-            Wait::For(Duration::from_secs(1))
+        let wait = match folded {
+            0 => Wait::Idle,
+            some if some >= CHUNK.unsigned_abs() => Wait::Now,
+            _ => Wait::For(Duration::from_secs(1)),
         };
         Ok(Outcome {
             done: folded,

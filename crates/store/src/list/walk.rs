@@ -1,0 +1,315 @@
+//! The walks of a page: each goes down one index, newest first, looks at a
+//! bounded number of rows, and filters by what stands in these rows.
+
+use offpeak_domain::batch;
+use offpeak_domain::id::{GroupId, JobId};
+use uuid::Uuid;
+
+use super::Filter;
+use crate::cancel::counted_as;
+use crate::{Result, TenantTx};
+
+/// Rows that a walk looks at where they stand side by side.
+const SCAN: i64 = 2_000;
+/// Where each row stands on a page of its own, or needs a look into another table.
+const PROBES: i64 = 1_000;
+
+/// What a walk found.
+#[derive(Debug)]
+pub(super) struct Walk {
+    /// Newest first.
+    pub(super) ids: Vec<Uuid>,
+    /// The last row that it looked at, if there may be more below.
+    pub(super) stopped: Option<Uuid>,
+}
+
+/// Ids that a walk keeps to: from the first one, to before the second.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range(Uuid, Uuid);
+
+/// A row that fits, or the last one of the walk.
+struct Seen {
+    id: Uuid,
+    fits: bool,
+    /// At the bound of the walk.
+    bound: bool,
+}
+
+impl Walk {
+    fn of(seen: &[Seen], take: i64) -> Self {
+        let full = i64::try_from(seen.len()).is_ok_and(|seen| seen >= take);
+        let stopped = seen
+            .last()
+            .filter(|last| full || last.bound)
+            .map(|last| last.id);
+        let ids = seen.iter().filter(|seen| seen.fits).map(|seen| seen.id);
+        Self {
+            ids: ids.collect(),
+            stopped,
+        }
+    }
+}
+
+fn before(filter: &Filter) -> Uuid {
+    filter.before.map_or(Uuid::max(), JobId::as_uuid)
+}
+
+fn take(take: usize) -> i64 {
+    i64::try_from(take).unwrap_or(i64::MAX)
+}
+
+/// Where the jobs of the filter's group stand; none when it has none. Without
+/// a group, everything older than the cursor.
+pub(super) async fn range(tx: &mut TenantTx, filter: &Filter) -> Result<Option<Range>> {
+    let before = before(filter);
+    let Some(group) = filter.group else {
+        return Ok(Some(Range(Uuid::nil(), before)));
+    };
+    let tenant = tx.tenant().as_uuid();
+    let ends = sqlx::query!(
+        r#"SELECT (SELECT id FROM job WHERE tenant_id = $1 AND group_id = $2
+                    ORDER BY id LIMIT 1) AS first,
+                  (SELECT id FROM job WHERE tenant_id = $1 AND group_id = $2
+                    ORDER BY id DESC LIMIT 1) AS last"#,
+        tenant,
+        group.as_uuid(),
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(ends.first.zip(ends.last).map(|(first, last)| {
+        let past = Uuid::from_u128(last.as_u128().saturating_add(1));
+        Range(first, past.min(before))
+    }))
+}
+
+/// Jobs in any state.
+pub(super) async fn jobs(tx: &mut TenantTx, filter: &Filter, limit: usize) -> Result<Walk> {
+    let take = take(limit);
+    let seen = sqlx::query_as!(
+        Seen,
+        r#"SELECT id AS "id!", coalesce(fits, false) AS "fits!", place = $3 AS "bound!"
+             FROM (SELECT id, row_number() OVER (ORDER BY id DESC) AS place,
+                          ($5::text IS NULL OR type = $5)
+                          AND ($6::text IS NULL OR user_label = $6)
+                          AND ($7::text IS NULL OR model = $7)
+                          -- What is being staged is not there yet.
+                          AND (group_id IS NULL
+                               OR group_id NOT IN (SELECT id FROM job_group
+                                                    WHERE tenant_id = $1 AND opened_at IS NULL))
+                              AS fits
+                     FROM (SELECT id, group_id, type, user_label, model
+                             FROM job
+                            WHERE tenant_id = $1 AND id < $2
+                              AND ($8::uuid IS NULL OR group_id = $8)
+                            ORDER BY id DESC
+                            LIMIT $3) AS walked) AS looked
+            WHERE fits OR place = $3
+            ORDER BY id DESC
+            LIMIT $4"#,
+        tx.tenant().as_uuid(),
+        before(filter),
+        SCAN,
+        take,
+        filter.job_type.as_deref(),
+        filter.user.as_deref(),
+        filter.model.as_deref(),
+        filter.group.map(GroupId::as_uuid),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(Walk::of(&seen, take))
+}
+
+/// Jobs that ended in one of these ways.
+pub(super) async fn ended(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    range: Range,
+    outcomes: &[&str],
+    limit: usize,
+) -> Result<Walk> {
+    let take = take(limit);
+    let completed = outcomes.contains(&"completed");
+    let seen = sqlx::query_as!(
+        Seen,
+        r#"SELECT id AS "id!", coalesce(fits, false) AS "fits!", place = $3 AS "bound!"
+             FROM (SELECT id, row_number() OVER (ORDER BY id DESC) AS place,
+                          outcome = ANY ($9::text[])
+                          AND ($5::text IS NULL OR type = $5)
+                          AND ($6::text IS NULL OR user_label = $6)
+                          AND ($7::text IS NULL OR model = $7)
+                          AND ($8::uuid IS NULL OR group_id = $8) AS fits
+                     FROM (SELECT id, outcome, group_id, type, user_label, model
+                             FROM result
+                            WHERE tenant_id = $1 AND id < $2 AND id >= $10
+                              -- The condition of the index of the few.
+                              AND ($11 OR outcome <> 'completed')
+                            ORDER BY id DESC
+                            LIMIT $3) AS walked) AS looked
+            WHERE fits OR place = $3
+            ORDER BY id DESC
+            LIMIT $4"#,
+        tx.tenant().as_uuid(),
+        range.1,
+        if completed { SCAN } else { PROBES },
+        take,
+        filter.job_type.as_deref(),
+        filter.user.as_deref(),
+        filter.model.as_deref(),
+        filter.group.map(GroupId::as_uuid),
+        outcomes as &[&str],
+        range.0,
+        completed,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(Walk::of(&seen, take))
+}
+
+/// Jobs that wait.
+pub(super) async fn ready(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    range: Range,
+    limit: usize,
+) -> Result<Walk> {
+    let (scan, take) = bounds(filter, limit);
+    let seen = sqlx::query_as!(
+        Seen,
+        r#"SELECT id AS "id!", coalesce(fits, false) AS "fits!", place = $3 AS "bound!"
+             FROM (SELECT id, row_number() OVER (ORDER BY id DESC) AS place,
+                          ($5::uuid IS NULL OR group_id = $5)
+                          AND ($6::text IS NULL
+                               OR bucket_id IN (SELECT id FROM bucket
+                                                 WHERE tenant_id = $1 AND model = $6)) AS fits
+                     FROM (SELECT id, group_id, bucket_id
+                             FROM ready
+                            WHERE tenant_id = $1 AND id < $2 AND id >= $7
+                            ORDER BY id DESC
+                            LIMIT $3) AS walked) AS looked
+            WHERE fits OR place = $3
+            ORDER BY id DESC
+            LIMIT $4"#,
+        tx.tenant().as_uuid(),
+        range.1,
+        scan,
+        take,
+        filter.group.map(GroupId::as_uuid),
+        filter.model.as_deref(),
+        range.0,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    by_head(tx, filter, Walk::of(&seen, take)).await
+}
+
+/// Jobs in a batch, whose state is then theirs.
+pub(super) async fn inflight(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    range: Range,
+    limit: usize,
+) -> Result<Walk> {
+    let (scan, take) = bounds(filter, limit);
+    let states: Vec<&str> = batch::State::ALL
+        .iter()
+        .filter(|state| filter.states.contains(&counted_as(**state)))
+        .map(|state| state.as_str())
+        .collect();
+    let seen = sqlx::query_as!(
+        Seen,
+        r#"SELECT id AS "id!", coalesce(fits, false) AS "fits!", place = $3 AS "bound!"
+             FROM (SELECT i.id, i.place,
+                          NOT i.canceled
+                          AND ($5::uuid IS NULL OR i.group_id = $5)
+                          AND ($6::text IS NULL OR b.model = $6)
+                          AND b.state = ANY ($7::text[]) AS fits
+                     FROM (SELECT id, batch_id, group_id, canceled,
+                                  row_number() OVER (ORDER BY id DESC) AS place
+                             FROM inflight
+                            WHERE tenant_id = $1 AND id < $2 AND id >= $8
+                            ORDER BY id DESC
+                            LIMIT $3) AS i
+                     LEFT JOIN batch b ON b.tenant_id = $1 AND b.id = i.batch_id) AS looked
+            WHERE fits OR place = $3
+            ORDER BY id DESC
+            LIMIT $4"#,
+        tx.tenant().as_uuid(),
+        range.1,
+        scan,
+        take,
+        filter.group.map(GroupId::as_uuid),
+        filter.model.as_deref(),
+        &states as &[&str],
+        range.0,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    by_head(tx, filter, Walk::of(&seen, take)).await
+}
+
+/// A queue row names neither type nor user: with these, all that was walked is
+/// looked up, so less is walked.
+fn bounds(filter: &Filter, limit: usize) -> (i64, i64) {
+    if filter.job_type.is_some() || filter.user.is_some() {
+        (PROBES, PROBES)
+    } else {
+        (SCAN, take(limit))
+    }
+}
+
+/// Keeps what the heads say is of the type and user asked for.
+async fn by_head(tx: &mut TenantTx, filter: &Filter, mut walk: Walk) -> Result<Walk> {
+    if filter.job_type.is_none() && filter.user.is_none() {
+        return Ok(walk);
+    }
+    let (Some(last), Some(first)) = (walk.ids.first(), walk.ids.last()) else {
+        return Ok(walk);
+    };
+    walk.ids = sqlx::query_scalar!(
+        "SELECT id
+           FROM job
+          WHERE tenant_id = $1 AND id = ANY ($2)
+            -- Leaves out the partitions in which none of them is.
+            AND id BETWEEN $3 AND $4
+            AND ($5::text IS NULL OR type = $5)
+            AND ($6::text IS NULL OR user_label = $6)
+          ORDER BY id DESC",
+        tx.tenant().as_uuid(),
+        &walk.ids,
+        *first,
+        *last,
+        filter.job_type.as_deref(),
+        filter.user.as_deref(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(walk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Seen, Walk};
+    use uuid::Uuid;
+
+    #[test]
+    fn a_walk_knows_whether_there_may_be_more() {
+        let of = |seen: &[(u128, bool, bool)], take| {
+            let seen = seen.iter().map(|&(id, fits, bound)| Seen {
+                id: Uuid::from_u128(id),
+                fits,
+                bound,
+            });
+            let walk = Walk::of(&seen.collect::<Vec<_>>(), take);
+            (walk.ids.len(), walk.stopped.map(|id| id.as_u128()))
+        };
+        // To the end of all rows.
+        assert_eq!(of(&[(9, true, false), (5, true, false)], 3), (2, None));
+        // As many as wanted.
+        assert_eq!(of(&[(9, true, false), (5, true, false)], 2), (2, Some(5)));
+        // As far as allowed.
+        assert_eq!(of(&[(9, true, false), (5, false, true)], 3), (1, Some(5)));
+        assert_eq!(of(&[(9, true, false), (5, true, true)], 3), (2, Some(5)));
+        assert_eq!(of(&[], 3), (0, None));
+    }
+}

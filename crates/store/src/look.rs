@@ -1,0 +1,46 @@
+//! One look at the whole database: which loops have something to do. An idle
+//! process asks this every few seconds instead of letting each loop ask.
+
+use crate::{Result, System};
+
+/// Which loops have something to do. True may be said too often, never too seldom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one bell each")]
+pub struct Work {
+    /// Jobs wait, or whoever waited is still written down.
+    pub form: bool,
+    /// Batches wait to be sent.
+    pub submit: bool,
+    /// A batch upstream is due for a look.
+    pub poll: bool,
+    /// A batch has ended and its results are not read yet.
+    pub ingest: bool,
+    /// A send is under way or uncertain, or a batch's jobs are to be freed.
+    pub rescue: bool,
+    /// Differences are not folded yet.
+    pub relay: bool,
+}
+
+/// Looks. Its cost depends on the number of open batches and waiting buckets.
+pub async fn look(system: &System) -> Result<Work> {
+    Ok(sqlx::query_as!(
+        Work,
+        r#"SELECT EXISTS (SELECT FROM tally WHERE scope = 'bucket' AND n <> 0)
+                  OR EXISTS (SELECT FROM share)
+                  -- Only until the fold that follows: the table is nearly empty.
+                  OR EXISTS (SELECT FROM delta WHERE scope = 'bucket') AS "form!",
+                  coalesce(bool_or(state = 'planned'), false) AS "submit!",
+                  coalesce(bool_or(state IN ('in_progress', 'canceling')
+                                   AND next_poll_at <= clock_timestamp()), false) AS "poll!",
+                  coalesce(bool_or(state = 'ended'), false) AS "ingest!",
+                  coalesce(bool_or(state IN ('sending', 'uncertain')), false)
+                  OR EXISTS (SELECT FROM batch
+                              WHERE state IN ('refuted', 'rejected') AND freed_at IS NULL)
+                      AS "rescue!",
+                  EXISTS (SELECT FROM delta) AS "relay!"
+             FROM batch
+            WHERE state NOT IN ('ingested', 'refuted', 'rejected')"#
+    )
+    .fetch_one(&system.pool)
+    .await?)
+}
