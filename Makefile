@@ -3,9 +3,10 @@
 CARGO ?= cargo
 # Given to `make run`: --exit, --yes, --limit N, --listen ADDRESS.
 ARGS ?=
+BENCHES = bulk submit ingest claim life list idle
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help deps build run test lint check sqlx openapi clean-data
+.PHONY: help deps build run test lint check sqlx openapi clean-data bench
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,12 @@ sqlx: ## renew the cache of checked queries, crates/store/.sqlx
 
 openapi: build ## renew the committed document of the HTTP API
 	@$(TARGET)/debug/offpeak openapi > docs/openapi.json
+
+bench: $(BENCHES:%=bench-%) bench-report ## every bench, one after the other, then docs/performance.md
+
+# Each ends with one line of JSON: bulk submit ingest claim life list idle.
+bench-%: deps
+	@$(CARGO) run --quiet --release --locked -p offpeak-bench --bin $* -- $(ARGS)
 
 clean-data: ## forget all that `offpeak dev` and the tests keep
 	@scripts/clean-data
