@@ -134,6 +134,7 @@ impl State {
                 // Asking twice changes nothing, here as at Anthropic.
                 Event::CancelRequested => Ok(Self::Canceling),
                 Event::Ended => Ok(Self::Ended),
+                Event::Disowned => Ok(Self::Uncertain),
                 Event::SendStarted
                 | Event::Created
                 | Event::CreateUnknown
@@ -141,8 +142,7 @@ impl State {
                 | Event::NotCreated
                 | Event::Adopted
                 | Event::Refuted
-                | Event::IngestCompleted
-                | Event::Disowned => invalid,
+                | Event::IngestCompleted => invalid,
             },
             Self::Ended => match event {
                 Event::IngestCompleted => Ok(Self::Ingested),
@@ -251,7 +251,7 @@ mod tests {
         cancel_requested .           .           .           canceling   canceling   .           .           .           .
         ended            .           .           .           ended       ended       .           .           .           .
         ingest_completed .           .           .           .           .           ingested    .           .           .
-        disowned         .           .           .           uncertain   .           uncertain   .           .           .
+        disowned         .           .           .           uncertain   uncertain   uncertain   .           .           .
         (open)           true        true        true        true        true        true        false       false       false
         (queue slot)     true        true        true        true        true        false       false       false       false
         ");

@@ -36,6 +36,9 @@ pub struct Candidate {
     /// Whether it cannot be meant: it is another batch of ours, or its results
     /// were read and name none of our jobs.
     pub known: bool,
+    /// Whether another send has recognised it as its own, on no better evidence.
+    /// It is not adopted twice, but may be this one's all the same.
+    pub guessed: bool,
 }
 
 /// The complete listings that were made for this send, the present included.
@@ -77,14 +80,15 @@ pub fn reconcile(
 ) -> Verdict {
     let window = send.sent_at - SKEW..=send.deadline + SKEW;
     let is_suspect = |c: &Candidate| !c.known && window.contains(&c.created_at);
-    let fits = |c: &Candidate| is_suspect(c) && c.total == send.items;
+    let fits = |c: &Candidate| is_suspect(c) && !c.guessed && c.total == send.items;
 
     let mut fitting = (0..candidates.len()).filter(|index| fits(&candidates[*index]));
     if let (Some(only), None, 0) = (fitting.next(), fitting.next(), alike) {
         return Verdict::Adopt(only);
     }
-    // Of another size, or too many of ours: counts may be wrong or late, so
-    // any stranger in the window might be ours until it ended and was read.
+    // Of another size, too many of ours, or guessed to be another's: counts may
+    // be wrong or late, and guesses too, so any stranger in the window might be
+    // ours until it ended and was read.
     if candidates.iter().any(is_suspect) {
         return Verdict::Wait;
     }
@@ -129,6 +133,7 @@ mod tests {
             created_at: minutes(minute),
             total,
             known: false,
+            guessed: false,
         }
     }
 
@@ -180,6 +185,16 @@ mod tests {
         );
         assert_eq!(verdict(&[candidate(1, 500)], 1), Verdict::Wait);
         assert_eq!(verdict(&[candidate(1, 77)], 0), Verdict::Wait);
+    }
+
+    #[test]
+    fn what_another_guessed_is_neither_adopted_nor_out_of_the_question() {
+        let guessed = Candidate {
+            guessed: true,
+            ..candidate(1, 500)
+        };
+        assert_eq!(verdict(&[guessed], 0), Verdict::Wait);
+        assert_eq!(verdict(&[guessed, candidate(2, 500)], 0), Verdict::Adopt(1));
     }
 
     #[test]

@@ -184,7 +184,8 @@ impl Rescue {
             .map(|(index, seen)| Candidate {
                 created_at: seen.created_at - ahead,
                 total: seen.request_counts.total(),
-                known: taken.contains(&index),
+                known: false,
+                guessed: taken.contains(&index),
             })
             .collect();
         let overlaps = |other: &Send| {
