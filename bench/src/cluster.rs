@@ -132,6 +132,12 @@ impl Cluster {
     }
 }
 
+/// Seconds of CPU that a process has spent by itself.
+pub fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = Stat::of(i32::try_from(pid)?).context("no such process")?;
+    Ok(f64::from(u32::try_from(stat.own)?) / TICKS_A_SECOND)
+}
+
 /// What the kernel says of a process, times in clock ticks.
 struct Stat {
     parent: i32,

@@ -106,6 +106,8 @@ pub async fn inserts(
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .min_connections(CONNECTIONS)
+        // A question before each insert would flatter what is held against it.
+        .test_before_acquire(false)
         .connect_with(connect.clone())
         .await?;
     sqlx::raw_sql("TRUNCATE public.bare").execute(&pool).await?;

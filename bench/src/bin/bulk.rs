@@ -2,10 +2,10 @@
 //! against a bare INSERT at the same rate, and the server's memory with an
 //! upload ten times as long.
 
-use anyhow::{Result, ensure};
-use offpeak_bench::cluster::{Cluster, Database};
+use anyhow::{Result, bail, ensure};
+use offpeak_bench::cluster::{Cluster, Database, cpu_seconds};
 use offpeak_bench::figures::{Figures, Samples};
-use offpeak_bench::load::{self, Outcome};
+use offpeak_bench::load;
 use offpeak_bench::server::{self, Settings};
 use offpeak_bench::texts::Texts;
 use offpeak_bench::upload::{Client, line};
@@ -21,11 +21,16 @@ async fn main() -> Result<()> {
     }
     let lines: usize = argument("lines", 100_000)?;
     let rounds: usize = argument("rounds", 5)?;
-    let rate: u32 = argument("rate", 1_000)?;
-    let seconds: u32 = argument("seconds", 10)?;
+    let only: String = argument("only", String::new())?;
     let cluster = Cluster::start("pg").await?;
     let database = cluster.fresh("bulk").await?;
     let texts = Texts::read()?;
+    if only == "singles" {
+        let mut figures = Figures::new("bulk-singles");
+        singles(&cluster, &database, &texts, &mut figures).await?;
+        cluster.stop().await?;
+        return figures.end();
+    }
     let mut figures = Figures::new("bulk");
 
     let (child, url) = server::start(&Settings::api(&database.url)).await?;
@@ -83,18 +88,7 @@ async fn main() -> Result<()> {
     figures.note("server_rss_mb", long_mb);
     child.end().await?;
 
-    // Another server: what it held for many callers at once is no matter here.
-    let (child, url) = server::start(&Settings::api(&database.url)).await?;
-    singles(
-        &database,
-        &url,
-        &Texts::read()?,
-        rate,
-        seconds,
-        &mut figures,
-    )
-    .await?;
-    child.end().await?;
+    singles(&cluster, &database, &Texts::read()?, &mut figures).await?;
     cluster.stop().await?;
     figures.end()
 }
@@ -152,15 +146,23 @@ async fn compression(database: &Database, figures: &mut Figures) -> Result<()> {
 }
 
 /// Single submits at a fixed rate, from one tenant and from fifty, each beside
-/// bare inserts at the same rate.
+/// bare inserts at the same rate. Which of the two goes first takes turns.
 async fn singles(
+    cluster: &Cluster,
     database: &Database,
-    url: &str,
     texts: &Texts,
-    rate: u32,
-    seconds: u32,
     figures: &mut Figures,
 ) -> Result<()> {
+    let rate: u32 = argument("rate", 1_000)?;
+    let seconds: u32 = argument("seconds", 10)?;
+    let rounds: usize = argument("single-rounds", 5)?;
+    // A server of its own: what another held for uploads is no matter here.
+    let (child, url) = server::start(&Settings::api(&database.url)).await?;
+    let spent = Spent {
+        cluster,
+        server: child.pid()?,
+        calls: f64::from(rate * seconds),
+    };
     database
         .run(
             "CREATE TABLE public.bare (id bigint PRIMARY KEY, body bytea COMPRESSION lz4 NOT NULL)",
@@ -176,32 +178,38 @@ async fn singles(
             let (_, key) = database
                 .tenant(&format!("single-{tenants}-{number}"))
                 .await?;
-            clients.push(Client::new(url, &key));
+            clients.push(Client::new(&url, &key));
         }
         let (mut posts, mut ratios) = (Samples::default(), Samples::default());
         let mut inserts = Samples::default();
-        for round in 0..3 {
-            database.checkpoint().await?;
-            let bare = load::inserts(&database.connect, &bodies, rate, seconds).await?;
-            database.checkpoint().await?;
-            let post = load::posts(&clients, &bodies, rate, seconds).await?;
-            ensure!(post.failed == 0, "{} submits failed", post.failed);
-            let show = |one: &Outcome| {
-                format!(
-                    "p50 {:.2} ms, p99 {:.2} ms at {:.0}/s",
-                    one.times.quantile(0.5),
-                    one.times.quantile(0.99),
-                    one.rate
-                )
+        for round in 0..rounds {
+            let mut outcomes = [None, None];
+            for turn in [round % 2, 1 - round % 2] {
+                database.checkpoint().await?;
+                let before = spent.seconds()?;
+                let outcome = if turn == 0 {
+                    load::inserts(&database.connect, &bodies, rate, seconds).await?
+                } else {
+                    load::posts(&clients, &bodies, rate, seconds).await?
+                };
+                ensure!(outcome.failed == 0, "{} calls failed", outcome.failed);
+                print(format_args!(
+                    "{tenants} tenants, round {round}: {} p50 {:.2} ms, p99 {:.2} ms at {:.0}/s; \
+                     CPU a call {}",
+                    ["bare INSERT", "POST"][turn],
+                    outcome.times.quantile(0.5),
+                    outcome.times.quantile(0.99),
+                    outcome.rate,
+                    spent.since(before)?,
+                ));
+                outcomes[turn] = Some(outcome.times.quantile(0.99));
+            }
+            let [Some(bare), Some(post)] = outcomes else {
+                bail!("a round without one of its halves");
             };
-            print(format_args!(
-                "{tenants} tenants, round {round}: POST {}; bare INSERT {}",
-                show(&post),
-                show(&bare)
-            ));
-            posts.push(post.times.quantile(0.99));
-            inserts.push(bare.times.quantile(0.99));
-            ratios.push(post.times.quantile(0.99) / bare.times.quantile(0.99));
+            posts.push(post);
+            inserts.push(bare);
+            ratios.push(post / bare);
         }
         figures.add(&format!("single_p99_ms_{tenants}"), &posts);
         figures.add(&format!("bare_insert_p99_ms_{tenants}"), &inserts);
@@ -209,5 +217,33 @@ async fn singles(
         worst.push(posts.median());
     }
     figures.note("single_p99_ms", worst.spread().1);
-    Ok(())
+    child.end().await
+}
+
+/// What calls cost in CPU time: PostgreSQL's, the server's and the caller's own.
+struct Spent<'a> {
+    cluster: &'a Cluster,
+    server: u32,
+    calls: f64,
+}
+
+impl Spent<'_> {
+    fn seconds(&self) -> Result<[f64; 3]> {
+        Ok([
+            self.cluster.cpu_seconds()?,
+            cpu_seconds(self.server)?,
+            cpu_seconds(std::process::id())?,
+        ])
+    }
+
+    fn since(&self, before: [f64; 3]) -> Result<String> {
+        let now = self.seconds()?;
+        let of = |part: usize| (now[part] - before[part]) / self.calls * 1e3;
+        Ok(format!(
+            "{:.3} ms PostgreSQL, {:.3} ms server, {:.3} ms caller",
+            of(0),
+            of(1),
+            of(2)
+        ))
+    }
 }

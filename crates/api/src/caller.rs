@@ -7,6 +7,9 @@ use axum::http::header;
 use axum::http::request::Parts;
 use offpeak_domain::api_key::ApiKey;
 use offpeak_domain::id::TenantId;
+use offpeak_store::job::NewJob;
+use offpeak_store::job::one::{self, Claim, Submitted};
+use offpeak_store::job_type::Newest;
 use offpeak_store::{TenantTx, Tenants};
 
 use crate::State;
@@ -33,6 +36,16 @@ impl Caller {
     /// A transaction that sees the rows of this tenant and no others.
     pub(crate) async fn begin(&self) -> Result<TenantTx> {
         Ok(self.tenants.begin(self.tenant).await?)
+    }
+
+    /// Submits one job of this tenant, in a transaction of its own.
+    pub(crate) async fn submit(
+        &self,
+        job: NewJob,
+        claim: Option<Claim<'_>>,
+        assumed: Option<Newest>,
+    ) -> Result<Submitted> {
+        Ok(one::submit(&self.tenants, self.tenant, job, claim, assumed).await?)
     }
 }
 

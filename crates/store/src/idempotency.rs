@@ -1,7 +1,8 @@
 //! Idempotency keys: the first use writes down what it made, every later use
-//! finds that.
+//! finds that. Those of groups; a single job's is claimed where the job is
+//! stored, in [`crate::job::one`].
 
-use offpeak_domain::id::{GroupId, JobId};
+use offpeak_domain::id::GroupId;
 
 use crate::{Error, Result, TenantTx};
 
@@ -12,50 +13,6 @@ pub enum Made {
     Now,
     /// This, before.
     Before,
-}
-
-/// Claims `key` for a job with this body. On [`Made::Before`] the job that the
-/// key made comes back instead, and nothing may be stored; a key that stands
-/// for another body or for a group is [`Error::KeyReused`].
-///
-/// Waits while another transaction is claiming the same key.
-pub async fn claim_job(
-    tx: &mut TenantTx,
-    key: &str,
-    job: JobId,
-    body_hash: &[u8; 32],
-) -> Result<(Made, JobId)> {
-    let (tenant, now) = (tx.tenant(), tx.now());
-    let done = sqlx::query!(
-        "INSERT INTO idempotency (tenant_id, key, job_id, body_hash, created_at)
-         VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT DO NOTHING",
-        tenant.as_uuid(),
-        key,
-        job.as_uuid(),
-        &body_hash[..],
-        now,
-    )
-    .execute(tx.conn())
-    .await?;
-    if done.rows_affected() == 1 {
-        return Ok((Made::Now, job));
-    }
-    let row = sqlx::query!(
-        "SELECT job_id, body_hash FROM idempotency WHERE tenant_id = $1 AND key = $2",
-        tenant.as_uuid(),
-        key,
-    )
-    .fetch_optional(tx.conn())
-    .await?
-    // It was there a moment ago: the upload that held it has just been refused.
-    .ok_or(Error::KeyBusy)?;
-    match (row.job_id, row.body_hash) {
-        (Some(before), Some(hash)) if hash == body_hash => {
-            Ok((Made::Before, JobId::from_uuid(before)))
-        }
-        _ => Err(Error::KeyReused),
-    }
 }
 
 /// Claims `key` for a group. On [`Made::Before`] the group that the key began

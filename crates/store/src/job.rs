@@ -1,5 +1,7 @@
 //! Jobs: written once in chunks, read through the view `job_state`.
 
+pub mod one;
+
 use offpeak_domain::id::{BatchId, GroupId, JobId, UpstreamId};
 use offpeak_domain::job::{Detail, Lane, State};
 use offpeak_domain::money::Pico;

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use offpeak_domain::id::TenantId;
 use offpeak_domain::job_type::{Compiled, JobType};
-use offpeak_store::job_type;
+use offpeak_store::job_type::{self, Newest};
 
 use crate::caller::Caller;
 use crate::error::{Error, Result};
@@ -11,11 +11,16 @@ use crate::error::{Error, Result};
 /// Compiled job types kept in memory, at most.
 const MAX_KEPT: usize = 1_000;
 
+/// Names whose newest version is remembered, at most.
+const MAX_REMEMBERED: usize = 10_000;
+
 /// Job types as they run. A version never changes, so what was compiled once
-/// stays good; only which version is the newest is asked each time.
+/// stays good; which version is the newest is asked each time, or assumed and
+/// confirmed by whoever stores the job.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     compiled: Mutex<HashMap<Key, Arc<Compiled>>>,
+    newest: Mutex<HashMap<(TenantId, String), Newest>>,
 }
 
 /// Whose (none: shipped), name, version.
@@ -36,8 +41,8 @@ impl Catalog {
         let Some(newest) = job_type::newest(&mut tx, name).await? else {
             return Ok(None);
         };
-        let owner = (!newest.shipped).then(|| caller.tenant());
-        let key = (owner, name.to_owned(), newest.version);
+        self.remember(caller.tenant(), name, newest);
+        let key = key(caller.tenant(), name, newest);
         if let Some(found) = self.kept().get(&key) {
             return Ok(Some((newest.version, found.clone())));
         }
@@ -57,7 +62,37 @@ impl Catalog {
         Ok(Some((newest.version, compiled)))
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Compiled>>> {
-        self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The newest version of that name when it was last asked for, as long as
+    /// its compiled form is at hand. It may have been replaced since.
+    pub(crate) fn remembered(
+        &self,
+        tenant: TenantId,
+        name: &str,
+    ) -> Option<(Newest, Arc<Compiled>)> {
+        let named = (tenant, name.to_owned());
+        let newest = *lock(&self.newest).get(&named)?;
+        let compiled = self.kept().get(&key(tenant, name, newest))?.clone();
+        Some((newest, compiled))
     }
+
+    fn remember(&self, tenant: TenantId, name: &str, version: Newest) {
+        let mut newest = lock(&self.newest);
+        if newest.len() >= MAX_REMEMBERED {
+            newest.clear();
+        }
+        newest.insert((tenant, name.to_owned()), version);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<Key, Arc<Compiled>>> {
+        lock(&self.compiled)
+    }
+}
+
+fn key(tenant: TenantId, name: &str, newest: Newest) -> Key {
+    let owner = (!newest.shipped).then_some(tenant);
+    (owner, name.to_owned(), newest.version)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,10 +2,12 @@ use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use offpeak_domain::id::{JobId, Minter};
-use offpeak_store::idempotency::{self, Made};
-use offpeak_store::job::{self, Entry, NewJob};
+use offpeak_store::job::one::{Claim, Submitted};
+use offpeak_store::job::{self, NewJob};
+use offpeak_store::job_type::Newest;
 use offpeak_wire::{Job, JobRequest, Problem};
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
 use super::draft::{Draft, Drafting};
 use super::{FIELDS, idempotency_key, view};
@@ -46,38 +48,62 @@ pub(crate) async fn handle(
     let header_key = idempotency_key(&headers)?;
     let request: JobRequest = parse(&body, FIELDS).map_err(Error::input)?;
     let key = one_key(header_key, request.idempotency_key.clone())?;
-    let draft = Drafting::new(&state, &caller)
-        .draft(&request)
-        .await?
-        .map_err(Error::input)?;
-
-    let mut tx = caller.begin().await?;
-    let mut id: JobId = Minter::new(tx.now(), rng()).mint();
-    let mut made = Made::Now;
-    if let Some(key) = &key {
-        let hash: [u8; 32] = Sha256::digest(&body).into();
-        (made, id) = idempotency::claim_job(&mut tx, key, id, &hash).await?;
-    }
-    if made == Made::Now {
-        let new = stored(draft, id, None, &state);
-        job::insert_chunk(&mut tx, &[new], Entry::Ready).await?;
-    }
-    let now = tx.now();
-    let mut shown = view::job(job::get(&mut tx, id).await?, now, state.flush_after());
-    tx.commit().await?;
-
-    let status = match made {
-        Made::Now => {
-            state.hint.ready();
-            StatusCode::ACCEPTED
-        }
-        Made::Before => {
-            shown.replayed = true;
-            StatusCode::OK
+    let hash: Option<[u8; 32]> = key.is_some().then(|| Sha256::digest(&body).into());
+    let claim = key
+        .as_deref()
+        .zip(hash.as_ref())
+        .map(|(key, body_hash)| Claim { key, body_hash });
+    let mut trusting = true;
+    let (shown, status) = loop {
+        let (draft, assumed) = drafted(&state, &caller, &request, trusting).await?;
+        // The store gives it its time: the database's.
+        let undated: JobId = Minter::new(OffsetDateTime::UNIX_EPOCH, rng()).mint();
+        let new = stored(draft, undated, None, &state);
+        match caller.submit(new, claim, assumed).await? {
+            Submitted::Stored(job, now) => {
+                state.hint.ready();
+                // Nobody can have moved it on before now, so it need not be read back.
+                break (
+                    view::job(*job, now, state.flush_after()),
+                    StatusCode::ACCEPTED,
+                );
+            }
+            Submitted::Before(id) => {
+                let mut tx = caller.begin().await?;
+                let before = job::get(&mut tx, id).await?;
+                let mut shown = view::job(before, tx.now(), state.flush_after());
+                shown.replayed = true;
+                break (shown, StatusCode::OK);
+            }
+            Submitted::Outdated => trusting = false,
         }
     };
     let location = format!("/v1/jobs/{}", shown.id);
     Ok((status, [(header::LOCATION, location)], axum::Json(shown)).into_response())
+}
+
+/// The draft of a request. Where that is allowed, by the version of its job type
+/// that was the newest when it was last asked for: then that version comes with
+/// it, for the store to confirm.
+async fn drafted(
+    state: &State,
+    caller: &Caller,
+    request: &JobRequest,
+    trusting: bool,
+) -> Result<(Draft, Option<Newest>)> {
+    if trusting
+        && let Some(name) = &request.r#type
+        && let Some((newest, compiled)) = state.catalog.remembered(caller.tenant(), name)
+    {
+        let mut drafting = Drafting::new(state, caller);
+        drafting.assume(name, newest.version, compiled);
+        // What one version refuses the next may allow: only a fresh look refuses.
+        if let Ok(draft) = drafting.draft(request).await? {
+            return Ok((draft, Some(newest)));
+        }
+    }
+    let draft = Drafting::new(state, caller).draft(request).await?;
+    Ok((draft.map_err(Error::input)?, None))
 }
 
 /// The row of a draft.

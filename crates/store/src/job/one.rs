@@ -1,0 +1,102 @@
+//! A single job, from its tenant to its commit in one round trip.
+
+use offpeak_domain::id::{JobId, TenantId};
+use offpeak_domain::job::{Detail, Lane, State};
+use time::OffsetDateTime;
+
+use super::{Job, NewJob};
+use crate::job_type::Newest;
+use crate::{Error, Result, Tenants, bucket};
+
+/// An idempotency key with what it is to stand for.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The app's key.
+    pub key: &'a str,
+    /// SHA-256 of the request's body.
+    pub body_hash: &'a [u8; 32],
+}
+
+/// What became of a submit.
+#[derive(Clone, Debug)]
+pub enum Submitted {
+    /// The job is stored durably, in the queue; as it stood at this time.
+    Stored(Box<Job>, OffsetDateTime),
+    /// The key stands for this job, made before from the same body.
+    Before(JobId),
+    /// Nothing was done: the job type has another newest version by now.
+    Outdated,
+}
+
+/// Stores a job that belongs to no group and puts it into the queue, in a
+/// transaction of its own that sees the rows of `tenant` and no others. The id
+/// comes undated, minted as of 1970, and gets the database's time.
+///
+/// `assumed` is the newest version of the job's type as it is remembered, to be
+/// confirmed in the same transaction; none when it has just been looked up.
+///
+/// A key that stands for another body or for a group is [`Error::KeyReused`].
+/// Waits while another transaction is claiming the same key.
+pub async fn submit(
+    tenants: &Tenants,
+    tenant: TenantId,
+    job: NewJob,
+    claim: Option<Claim<'_>>,
+    assumed: Option<Newest>,
+) -> Result<Submitted> {
+    let bucket = bucket::id(job.upstream, &job.model, "");
+    let (name, version) = job.job_type.clone().unzip();
+    // No explicit transaction: the statement is one. sqlx gives its row only
+    // when the server is ready for the next, which is after the commit.
+    let row = sqlx::query!(
+        r#"SELECT outcome AS "outcome!", job AS "job!", at AS "at!"
+             FROM submit_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"#,
+        tenant.as_uuid(),
+        job.id.as_uuid(),
+        claim.map(|claim| claim.key),
+        claim.map(|claim| &claim.body_hash[..]),
+        name,
+        version.and_then(|version| i32::try_from(version).ok()),
+        assumed.map(|newest| newest.shipped),
+        job.user,
+        job.model,
+        job.upstream.as_uuid(),
+        bucket.as_uuid(),
+        job.priority,
+        job.metadata,
+        job.structured,
+        job.params,
+    )
+    .fetch_one(&tenants.pool)
+    .await?;
+    match row.outcome.as_str() {
+        "stored" => {}
+        "before" => return Ok(Submitted::Before(JobId::from_uuid(row.job))),
+        "outdated" => return Ok(Submitted::Outdated),
+        "reused" => return Err(Error::KeyReused),
+        "busy" => return Err(Error::KeyBusy),
+        _ => {
+            return Err(Error::Unknown {
+                column: "submit_one.outcome",
+                value: row.outcome,
+            });
+        }
+    }
+    let stored = Job {
+        id: JobId::from_uuid(row.job),
+        group: None,
+        job_type: job.job_type,
+        user: job.user,
+        model: job.model,
+        lane: Lane::Batch,
+        priority: job.priority,
+        metadata: job.metadata,
+        state: State::Queued,
+        detail: Some(Detail::Waiting),
+        attempt: 1,
+        batch: None,
+        expires_at: None,
+        end: None,
+    };
+    Ok(Submitted::Stored(Box::new(stored), row.at))
+}
