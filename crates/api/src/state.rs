@@ -8,6 +8,7 @@ use prometheus_client::registry::Registry;
 use rand::rngs::StdRng;
 
 use crate::Hint;
+use crate::caller::Known;
 use crate::edge::Requests;
 use crate::job_types::Catalog;
 
@@ -20,6 +21,7 @@ pub struct State {
     pub(crate) hint: Hint,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) known: Arc<Known>,
     pub(crate) requests: Requests,
 }
 
@@ -71,6 +73,7 @@ impl State {
             hint,
             upstream: Arc::new(upstream),
             catalog: Arc::default(),
+            known: Arc::default(),
             requests,
         }
     }

@@ -34,12 +34,12 @@ BEGIN
     END IF;
 END $$;
 
--- Stores one job of this tenant, unless its idempotency key made one before or
--- its job type has another newest version than the caller remembers. The id
--- comes with its random bits and gets its time here, from the same clock as
--- `not_before`.
+-- Stores one job of this tenant, unless the API key was revoked, the idempotency
+-- key made a job before, or the job type has another newest version than the
+-- caller remembers. The id comes with its random bits and gets its time here,
+-- from the same clock as `not_before`.
 CREATE FUNCTION submit_one(
-    for_tenant uuid, undated uuid, idempotency_key text, hash bytea,
+    for_tenant uuid, with_key uuid, undated uuid, idempotency_key text, hash bytea,
     job_type_name text, job_type_version integer,
     -- Null: that version was looked up just now. Else whether it is a shipped
     -- one, as the caller remembers it.
@@ -47,7 +47,7 @@ CREATE FUNCTION submit_one(
     of_user text, of_model text, to_upstream uuid, to_bucket uuid, with_priority smallint,
     with_metadata text, is_structured boolean, messages_params bytea,
     -- `stored`, `before` (then `job` is that job), `reused` (the key stands for
-    -- another body or a group), `busy` or `outdated`.
+    -- another body or a group), `busy`, `outdated` or `revoked`.
     OUT outcome text, OUT job uuid, OUT at timestamptz)
     LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
 AS $$
@@ -56,18 +56,23 @@ DECLARE
     length integer := octet_length(messages_params);
     found_hash bytea;
 BEGIN
-    IF remembered_shipped IS NOT NULL AND (
+    outcome := CASE
+        WHEN NOT EXISTS (SELECT FROM api_key k
+                          WHERE k.tenant_id = for_tenant AND k.id = with_key
+                            AND k.revoked_at IS NULL)
+        THEN 'revoked'
         -- A tenant's own goes before a shipped one, whatever its version.
-        EXISTS (SELECT FROM job_type own
-                 WHERE own.tenant_id = for_tenant AND own.name = job_type_name
-                   AND own.version > CASE WHEN remembered_shipped THEN 0
-                                          ELSE job_type_version END)
-        OR remembered_shipped AND EXISTS (
-                SELECT FROM job_type shipped
-                 WHERE shipped.tenant_id = '00000000-0000-0000-0000-000000000000'
-                   AND shipped.name = job_type_name AND shipped.version > job_type_version))
-    THEN
-        outcome := 'outdated';
+        WHEN remembered_shipped IS NOT NULL AND EXISTS (
+                 SELECT FROM job_type own
+                  WHERE own.tenant_id = for_tenant AND own.name = job_type_name
+                    AND own.version > CASE WHEN remembered_shipped THEN 0
+                                           ELSE job_type_version END)
+          OR remembered_shipped AND EXISTS (
+                 SELECT FROM job_type shipped
+                  WHERE shipped.tenant_id = '00000000-0000-0000-0000-000000000000'
+                    AND shipped.name = job_type_name AND shipped.version > job_type_version)
+        THEN 'outdated' END;
+    IF outcome IS NOT NULL THEN
         RETURN;
     END IF;
     at := clock_timestamp();

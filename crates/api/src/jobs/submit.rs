@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::draft::{Draft, Drafting};
 use super::{FIELDS, idempotency_key, view};
 use crate::body::{Json, parse};
-use crate::caller::Caller;
+use crate::caller::{Caller, Presumed, unknown_key};
 use crate::error::{Error, Result, fault};
 use crate::query::Query;
 use crate::state::rng;
@@ -39,26 +39,41 @@ use crate::{State, error};
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: Presumed,
     headers: HeaderMap,
     query: Query,
     Json(body): Json,
 ) -> Result<Response> {
+    let answer = submit(&state, &caller, &headers, query, &body).await;
+    if answer.is_err() {
+        // Who may not call hears that, and nothing of what else is wrong.
+        caller.confirm().await?;
+    }
+    answer
+}
+
+async fn submit(
+    state: &State,
+    caller: &Presumed,
+    headers: &HeaderMap,
+    query: Query,
+    body: &[u8],
+) -> Result<Response> {
     query.end()?;
-    let header_key = idempotency_key(&headers)?;
-    let request: JobRequest = parse(&body, FIELDS).map_err(Error::input)?;
+    let header_key = idempotency_key(headers)?;
+    let request: JobRequest = parse(body, FIELDS).map_err(Error::input)?;
     let key = one_key(header_key, request.idempotency_key.clone())?;
-    let hash: Option<[u8; 32]> = key.is_some().then(|| Sha256::digest(&body).into());
+    let hash: Option<[u8; 32]> = key.is_some().then(|| Sha256::digest(body).into());
     let claim = key
         .as_deref()
         .zip(hash.as_ref())
         .map(|(key, body_hash)| Claim { key, body_hash });
     let mut trusting = true;
     let (shown, status) = loop {
-        let (draft, assumed) = drafted(&state, &caller, &request, trusting).await?;
+        let (draft, assumed) = drafted(state, caller.caller(), &request, trusting).await?;
         // The store gives it its time: the database's.
         let undated: JobId = Minter::new(OffsetDateTime::UNIX_EPOCH, rng()).mint();
-        let new = stored(draft, undated, None, &state);
+        let new = stored(draft, undated, None, state);
         match caller.submit(new, claim, assumed).await? {
             Submitted::Stored(job, now) => {
                 state.hint.ready();
@@ -69,13 +84,14 @@ pub(crate) async fn handle(
                 );
             }
             Submitted::Before(id) => {
-                let mut tx = caller.begin().await?;
+                let mut tx = caller.caller().begin().await?;
                 let before = job::get(&mut tx, id).await?;
                 let mut shown = view::job(before, tx.now(), state.flush_after());
                 shown.replayed = true;
                 break (shown, StatusCode::OK);
             }
             Submitted::Outdated => trusting = false,
+            Submitted::Revoked => return Err(unknown_key()),
         }
     };
     let location = format!("/v1/jobs/{}", shown.id);

@@ -61,6 +61,36 @@ async fn what_was_accepted_is_shown_and_listed() -> Result<()> {
     Ok(())
 }
 
+/// The answer to a submit is made without reading the job back.
+#[tokio::test]
+async fn an_answer_is_what_a_read_shows() -> Result<()> {
+    let api = Api::new().await?;
+    let keyed =
+        |key: &str, body: &str| body.replacen('{', &format!(r#"{{"idempotency_key":"{key}","#), 1);
+    for body in [
+        SUMMARIZE.to_owned(),
+        // By now the key and the type's newest version are remembered.
+        SUMMARIZE.to_owned(),
+        keyed("run-1", SUMMARIZE),
+        raw_job("x"),
+        keyed("run-2", &raw_job("x")).replacen('{', r#"{"priority":"low","#, 1),
+    ] {
+        let accepted = api.post("/v1/jobs", body).await?;
+        assert_eq!(accepted.status, 202, "{accepted:?}");
+        let shown = api.get(&format!("/v1/jobs/{}", accepted.at("/id"))).await?;
+        assert_eq!(shown.text, accepted.text);
+    }
+    // Each id is a UUIDv7 of the database's own time.
+    let dated = "SELECT count(*) FROM offpeak.ready
+                  WHERE id::text LIKE '________-____-7___-%'
+                    AND left(replace(id::text, '-', ''), 12)
+                        = lpad(to_hex(floor(extract(epoch FROM not_before) * 1000)::bigint), 12, '0')
+                    AND not_before BETWEEN clock_timestamp() - interval '1 hour'
+                                       AND clock_timestamp()";
+    assert_eq!(api.world.number(dated).await?, 5);
+    Ok(())
+}
+
 #[tokio::test]
 async fn raw_params_go_on_byte_for_byte() -> Result<()> {
     let api = Api::new().await?;

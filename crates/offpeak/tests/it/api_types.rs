@@ -22,6 +22,55 @@ fn greeting() -> Value {
     })
 }
 
+/// Another process may have stored it: this one remembers the old version.
+#[tokio::test]
+async fn a_new_version_holds_for_the_next_job() -> Result<()> {
+    let api = Api::new().await?;
+    api.post("/v1/job-types", greeting().to_string()).await?;
+    let job = json!({"type": "greet", "input": {"who": "Ada"}}).to_string();
+    let wider = json!({"type": "greet", "input": {"who": "Ada", "how": "low"}}).to_string();
+    assert_eq!(
+        api.post("/v1/jobs", job.clone()).await?.at("/type_version"),
+        "1"
+    );
+    assert_eq!(api.post("/v1/jobs", wider.clone()).await?.status, 422);
+
+    api.world
+        .meddle(
+            r#"INSERT INTO offpeak.job_type (tenant_id, name, version, definition)
+               SELECT tenant_id, name, 2, jsonb_set(jsonb_set(definition::jsonb,
+                          '{input_schema,properties,how}', '{"type": "string"}'),
+                          '{version}', '2')::text
+                 FROM offpeak.job_type WHERE name = 'greet'"#,
+        )
+        .await?;
+    for body in [wider, job] {
+        let accepted = api.post("/v1/jobs", body).await?;
+        assert_eq!(accepted.at("/type_version"), "2", "{accepted:?}");
+    }
+
+    // A tenant's own goes before a shipped one of a higher version.
+    let shipped = r#"{"type":"summarize","input":{"text":"One. Two."}}"#;
+    assert_eq!(
+        api.post("/v1/jobs", shipped).await?.at("/type_version"),
+        "1"
+    );
+    api.world
+        .meddle(
+            r#"INSERT INTO offpeak.job_type (tenant_id, name, version, definition)
+               SELECT own.tenant_id, 'summarize', 2,
+                      (own.definition::jsonb || '{"name": "summarize", "version": 2}')::text
+                 FROM offpeak.job_type own WHERE own.name = 'greet' AND own.version = 1"#,
+        )
+        .await?;
+    let hidden = api.post("/v1/jobs", shipped).await?;
+    assert_eq!(
+        hidden.problem(),
+        r#"422 invalid_input "/input/who" "schema_violation""#
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_tenant_adds_versions_of_its_own() -> Result<()> {
     let mut api = Api::new().await?;

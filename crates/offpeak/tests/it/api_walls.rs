@@ -89,6 +89,27 @@ async fn a_revoked_key_opens_nothing() -> Result<()> {
     Ok(())
 }
 
+/// A submit does not look its key up when it was seen a moment ago.
+#[tokio::test]
+async fn a_revoked_key_submits_nothing() -> Result<()> {
+    let api = Api::new().await?;
+    assert_eq!(api.post("/v1/jobs", raw_job("a")).await?.status, 202);
+    assert_eq!(api.post("/v1/jobs", raw_job("b")).await?.status, 202);
+    api.world
+        .meddle("UPDATE offpeak.api_key SET revoked_at = now()")
+        .await?;
+    // Whatever else is wrong with a request is no longer this caller's to know.
+    for body in [raw_job("c"), "{}".to_owned(), raw_job("d")] {
+        let refused = api.post("/v1/jobs", body).await?;
+        assert_eq!(refused.problem(), "401 unauthenticated");
+    }
+    assert_eq!(
+        api.world.number("SELECT count(*) FROM offpeak.job").await?,
+        2
+    );
+    Ok(())
+}
+
 /// Everything that stands in the tenants' tables, as one hash a table.
 async fn fingerprint(api: &Api) -> Result<Vec<String>> {
     let mut all = Vec::new();

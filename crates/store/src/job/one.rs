@@ -1,6 +1,6 @@
 //! A single job, from its tenant to its commit in one round trip.
 
-use offpeak_domain::id::{JobId, TenantId};
+use offpeak_domain::id::{JobId, KeyId, TenantId};
 use offpeak_domain::job::{Detail, Lane, State};
 use time::OffsetDateTime;
 
@@ -26,11 +26,16 @@ pub enum Submitted {
     Before(JobId),
     /// Nothing was done: the job type has another newest version by now.
     Outdated,
+    /// Nothing was done: the API key opens nothing, or not this tenant.
+    Revoked,
 }
 
 /// Stores a job that belongs to no group and puts it into the queue, in a
 /// transaction of its own that sees the rows of `tenant` and no others. The id
 /// comes undated, minted as of 1970, and gets the database's time.
+///
+/// `key` is the tenant's API key that was presented: in the same transaction it
+/// must be there and not be revoked.
 ///
 /// `assumed` is the newest version of the job's type as it is remembered, to be
 /// confirmed in the same transaction; none when it has just been looked up.
@@ -39,7 +44,7 @@ pub enum Submitted {
 /// Waits while another transaction is claiming the same key.
 pub async fn submit(
     tenants: &Tenants,
-    tenant: TenantId,
+    (tenant, key): (TenantId, KeyId),
     job: NewJob,
     claim: Option<Claim<'_>>,
     assumed: Option<Newest>,
@@ -49,9 +54,10 @@ pub async fn submit(
     // No explicit transaction: the statement is one. sqlx gives its row only
     // when the server is ready for the next, which is after the commit.
     let row = sqlx::query!(
-        r#"SELECT outcome AS "outcome!", job AS "job!", at AS "at!"
-             FROM submit_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"#,
+        r#"SELECT outcome AS "outcome!", job, at
+             FROM submit_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"#,
         tenant.as_uuid(),
+        key.as_uuid(),
         job.id.as_uuid(),
         claim.map(|claim| claim.key),
         claim.map(|claim| &claim.body_hash[..]),
@@ -69,21 +75,22 @@ pub async fn submit(
     )
     .fetch_one(&tenants.pool)
     .await?;
-    match row.outcome.as_str() {
-        "stored" => {}
-        "before" => return Ok(Submitted::Before(JobId::from_uuid(row.job))),
-        "outdated" => return Ok(Submitted::Outdated),
-        "reused" => return Err(Error::KeyReused),
-        "busy" => return Err(Error::KeyBusy),
+    let (id, at) = match (row.outcome.as_str(), row.job.map(JobId::from_uuid), row.at) {
+        ("stored", Some(id), Some(at)) => (id, at),
+        ("before", Some(id), _) => return Ok(Submitted::Before(id)),
+        ("outdated", _, _) => return Ok(Submitted::Outdated),
+        ("revoked", _, _) => return Ok(Submitted::Revoked),
+        ("reused", _, _) => return Err(Error::KeyReused),
+        ("busy", _, _) => return Err(Error::KeyBusy),
         _ => {
             return Err(Error::Unknown {
                 column: "submit_one.outcome",
                 value: row.outcome,
             });
         }
-    }
+    };
     let stored = Job {
-        id: JobId::from_uuid(row.job),
+        id,
         group: None,
         job_type: job.job_type,
         user: job.user,
@@ -98,5 +105,5 @@ pub async fn submit(
         expires_at: None,
         end: None,
     };
-    Ok(Submitted::Stored(Box::new(stored), row.at))
+    Ok(Submitted::Stored(Box::new(stored), at))
 }
