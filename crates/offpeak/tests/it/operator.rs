@@ -174,14 +174,20 @@ async fn walk(database_url: &str) -> Result<()> {
 
 /// Tables, a tenant and its key.
 async fn make(operator: &mut Operator<'_>) -> Result<()> {
-    // How many there are is another number with each that is added.
-    let migrations =
+    // How many there are is another number with each that is added; the version
+    // is the highest of their own numbers.
+    let (mut migrations, mut version) = (0, 0);
+    for file in
         std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/migrations"))?
-            .count();
+    {
+        let name = file?.file_name();
+        let number = name.to_string_lossy()[..4].parse::<usize>()?;
+        (migrations, version) = (migrations + 1, version.max(number));
+    }
     let migrate = |applied: usize| {
         let s = if applied == 1 { "" } else { "s" };
         format!(
-            "exit 0\n--- stdout\nthe database is at version {migrations}; \
+            "exit 0\n--- stdout\nthe database is at version {version}; \
              {applied} migration{s} applied\n"
         )
     };
