@@ -109,6 +109,8 @@ ids! {
     UpstreamId = "ups_";
     /// What may share a batch: upstream, tenant, model, headers and prefix.
     BucketId = "bkt_";
+    /// Something that the operator has to know.
+    IncidentId = "inc_";
 }
 
 #[cfg(test)]

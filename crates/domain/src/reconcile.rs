@@ -78,8 +78,7 @@ pub fn reconcile(
     listings: Option<Listings>,
     settle: Duration,
 ) -> Verdict {
-    let window = send.sent_at - SKEW..=send.deadline + SKEW;
-    let is_suspect = |c: &Candidate| !c.known && window.contains(&c.created_at);
+    let is_suspect = |c: &Candidate| !c.known && send.may_have_made(c.created_at);
     let fits = |c: &Candidate| is_suspect(c) && !c.guessed && c.total == send.items;
 
     let mut fitting = (0..candidates.len()).filter(|index| fits(&candidates[*index]));
@@ -98,6 +97,28 @@ pub fn reconcile(
     }
 }
 
+/// Which of the `refuted` sends has stored the running stranger after all, if
+/// that is unmistakable. It has the time and the count of one of them, and no
+/// send that is `open` (under way, uncertain, or recognised and not verified)
+/// can have made it, whatever its count: in a workspace of our own it is then
+/// nobody's, and its work is for nothing.
+pub fn twin_of(stranger: &Candidate, refuted: &[Uncertain], open: &[Uncertain]) -> Option<usize> {
+    let made = |send: &Uncertain| send.may_have_made(stranger.created_at);
+    if stranger.known || open.iter().any(made) {
+        return None;
+    }
+    refuted
+        .iter()
+        .position(|send| made(send) && send.items == stranger.total)
+}
+
+impl Uncertain {
+    /// Whether a batch that was created then can be of this send.
+    fn may_have_made(&self, created_at: OffsetDateTime) -> bool {
+        (self.sent_at - SKEW..=self.deadline + SKEW).contains(&created_at)
+    }
+}
+
 impl Listings {
     /// Enough of them, none before the sender had given up, and spread over the
     /// time in which a stored batch would have become visible. Spread, and not
@@ -110,7 +131,7 @@ impl Listings {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidate, Listings, Uncertain, Verdict, reconcile};
+    use super::{Candidate, Listings, Uncertain, Verdict, reconcile, twin_of};
     use proptest::prelude::*;
     use std::time::Duration;
     use time::OffsetDateTime;
@@ -224,6 +245,27 @@ mod tests {
             Verdict::Refute,
             "with nothing in sight, a twin does not matter"
         );
+    }
+
+    #[test]
+    fn a_twin_is_unmistakable_or_left_alone() {
+        let other = Uncertain { items: 7, ..SEND };
+        let later = Uncertain {
+            sent_at: minutes(60),
+            deadline: minutes(65),
+            ..other
+        };
+        let running = candidate(3, 500);
+        assert_eq!(twin_of(&running, &[other, SEND], &[]), Some(1));
+        assert_eq!(twin_of(&running, &[SEND], &[later]), Some(0));
+        assert_eq!(twin_of(&running, &[other], &[]), None, "another count");
+        assert_eq!(twin_of(&running, &[SEND], &[other]), None, "may be its");
+        assert_eq!(twin_of(&candidate(30, 500), &[SEND], &[]), None);
+        let known = Candidate {
+            known: true,
+            ..running
+        };
+        assert_eq!(twin_of(&known, &[SEND], &[]), None);
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 //! over HTTP.
 
 mod doctor;
+mod incidents;
 mod key;
 mod migrate;
 mod openapi;
@@ -32,6 +33,8 @@ pub enum Command {
     Key(key::Command),
     /// Check configuration, database and upstream, and say what is wrong
     Doctor,
+    /// List what the operator has to know, or resolve one of it
+    Incidents(incidents::Args),
     /// Run the stand-in of Anthropic's API alone
     Standin(standin::Args),
     /// Print the OpenAPI document of the HTTP API
@@ -50,6 +53,7 @@ pub async fn run(
         Command::Tenant(command) => tenant::run(command, config, output).await,
         Command::Key(command) => key::run(command, config, output).await,
         Command::Doctor => doctor::run(config, environment, output).await,
+        Command::Incidents(args) => incidents::run(args, config, output).await,
         Command::Standin(args) => {
             log::begin(&config.log, false).map_err(Failure::usage)?;
             standin::run(args, config, output).await

@@ -5,6 +5,7 @@
 
 mod environment;
 mod length;
+mod reliability;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use toml::{Table, Value};
 
 pub use environment::Environment;
 pub use length::parse as length;
+pub use reliability::Reliability;
 
 /// The file that documents every setting and holds its default.
 pub const DEFAULT: &str = include_str!("config.default.toml");
@@ -42,6 +44,8 @@ pub struct Config {
     pub anthropic: Anthropic,
     /// `[batch]`
     pub batch: Batch,
+    /// `[reliability]`
+    pub reliability: Reliability,
     /// `[dev]`
     pub dev: Dev,
     /// `[postgres]`
@@ -191,6 +195,7 @@ impl Config {
         if config.dev.turnaround_min > config.dev.turnaround_max {
             bail!("configuration: dev.turnaround_min is longer than dev.turnaround_max");
         }
+        config.reliability.check()?;
         Ok(config)
     }
 
@@ -283,6 +288,10 @@ fn from_environment(table: &mut Table, environment: &Environment) -> anyhow::Res
                 Value::Integer(_) => Value::Integer(
                     text.parse()
                         .with_context(|| format!("{variable} must be a whole number"))?,
+                ),
+                Value::Boolean(_) => Value::Boolean(
+                    text.parse()
+                        .with_context(|| format!("{variable} must be true or false"))?,
                 ),
                 _ => Value::String(text),
             };

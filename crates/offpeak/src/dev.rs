@@ -116,7 +116,9 @@ impl Dev {
         system.close().await;
 
         let (standin, upstream) = if config.anthropic.api_key.is_some() {
-            (None, serve::upstream(config)?)
+            let upstream = serve::upstream(config)?;
+            config.reliability.check_for(&upstream.base_url)?;
+            (None, upstream)
         } else {
             let (standin, upstream) = standin(config, folder.path()).await?;
             (Some(standin), upstream)
@@ -264,7 +266,11 @@ fn hurry(worker: &mut offpeak_worker::Options, config: &Config) {
     shorter(&mut worker.send_within, Duration::from_secs(10));
     shorter(&mut worker.settle_time, Duration::from_secs(5));
     shorter(&mut worker.list_every, Duration::from_secs(1));
+    shorter(&mut worker.list_later, Duration::from_secs(5));
+    shorter(&mut worker.sweep_every, Duration::from_mins(1));
     shorter(&mut worker.lease, Duration::from_secs(5));
+    // It is nobody else's.
+    worker.dedicated_workspace = true;
 }
 
 /// The address as one can write it into a URL: a wildcard is reached locally.

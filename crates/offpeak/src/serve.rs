@@ -28,6 +28,7 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
     // What is wrong with the settings is said before anything is taken.
     let store = store_options(config, config.database_url()?)?;
     let upstream = upstream(config)?;
+    config.reliability.check_for(&upstream.base_url)?;
     let listener = match engine::listen(&config.server.listen).await {
         Ok(listener) => Some(listener),
         // Beside an API on the same machine the address is that one's, and work
@@ -118,5 +119,15 @@ pub fn worker_options(config: &Config) -> offpeak_worker::Options {
     options.limits.idle_after = config.batch.idle_after;
     options.first_poll = config.batch.first_poll;
     options.poll_every = config.batch.poll_every;
+    let reliability = &config.reliability;
+    options.settle_time = reliability.settle_time;
+    options.list_every = reliability.list_every;
+    options.list_often_for = reliability.list_often_for;
+    options.list_later = reliability.list_later;
+    options.sweep_every = reliability.sweep_every;
+    options.dedicated_workspace = reliability.dedicated_workspace;
+    options.send_within = reliability.send_within;
+    options.lease = reliability.lease;
+    options.idle = reliability.idle;
     options
 }

@@ -106,6 +106,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
                 listings = 0,
                 first_listing_at = NULL,
                 last_listing_at = NULL,
+                first_look_at = NULL,
                 last_error = NULL
           WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
             AND EXISTS (SELECT FROM lease

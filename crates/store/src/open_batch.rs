@@ -22,6 +22,9 @@ pub struct Open {
     pub created_at: OffsetDateTime,
     /// When it ends there at the latest.
     pub expires_at: OffsetDateTime,
+    /// A listing has shown it, or its create's answer never came: when it
+    /// became visible is known, or will not be.
+    pub listed: bool,
 }
 
 /// The batches of an upstream that are due for a look at `now`, and those that
@@ -34,7 +37,8 @@ pub async fn due(
 ) -> Result<Vec<Open>> {
     let rows = sqlx::query!(
         r#"SELECT tenant_id, id, upstream_batch_id AS "upstream_batch_id!",
-                  created_at AS "created_at!", expires_at AS "expires_at!"
+                  created_at AS "created_at!", expires_at AS "expires_at!",
+                  listed_at IS NOT NULL OR body_hash IS NULL AS "listed!"
              FROM batch
             WHERE upstream_id = $1 AND state IN ('in_progress', 'canceling')
               AND created_at >= (SELECT min(created_at)
@@ -56,8 +60,27 @@ pub async fn due(
             upstream_batch_id: row.upstream_batch_id,
             created_at: row.created_at,
             expires_at: row.expires_at,
+            listed: row.listed,
         })
         .collect())
+}
+
+/// A listing shows these for the first time.
+pub async fn listed(system: &System, keys: &[Key], at: OffsetDateTime) -> Result<()> {
+    let tenants: Vec<_> = keys.iter().map(|key| key.tenant.as_uuid()).collect();
+    let batches: Vec<_> = keys.iter().map(|key| key.batch.as_uuid()).collect();
+    sqlx::query!(
+        "UPDATE batch b
+            SET listed_at = $3
+           FROM unnest($1::uuid[], $2::uuid[]) AS k (tenant_id, id)
+          WHERE b.tenant_id = k.tenant_id AND b.id = k.id AND b.listed_at IS NULL",
+        &tenants,
+        &batches,
+        at,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(())
 }
 
 /// When the next batch is due for a look, if any is open.

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use offpeak_domain::batch;
-use offpeak_domain::id::{BatchId, UpstreamId};
+use offpeak_domain::id::UpstreamId;
 use offpeak_domain::job::State;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::batch::{Key, key};
-use crate::job::known as word;
 use crate::lease::interval;
 use crate::{Result, System, delta};
 
@@ -32,39 +30,54 @@ pub struct Send {
     pub first_listing_at: Option<OffsetDateTime>,
 }
 
-/// Whether an upstream has an uncertain send that was not listed for within
-/// the last `every`; and since when the oldest of its uncertain sends goes.
-pub async fn due(
+/// How often it is listed for an uncertain send.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// At first.
+    pub often: Duration,
+    /// How long that goes on.
+    pub young: Duration,
+    /// Afterwards.
+    pub later: Duration,
+}
+
+/// The uncertain sends of an upstream, in sum.
+#[derive(Clone, Copy, Debug)]
+pub struct Doubt {
+    /// When the oldest of them was sent.
+    pub since: OffsetDateTime,
+    /// When to list next.
+    pub list_at: OffsetDateTime,
+}
+
+/// Since when an upstream has uncertain sends, and when to list for them next;
+/// nothing when it has none. One listing serves all of them.
+pub async fn doubt(
     system: &System,
     upstream: UpstreamId,
     now: OffsetDateTime,
-    every: Duration,
-) -> Result<Option<OffsetDateTime>> {
+    pace: &Pace,
+) -> Result<Option<Doubt>> {
     let row = sqlx::query!(
         r#"SELECT min(sent_at) AS since,
-                  coalesce(bool_or(last_listing_at IS NULL
-                                   OR last_listing_at <= $2::timestamptz - $3::interval), false)
-                      AS "due!"
+                  min(coalesce(last_listing_at
+                               + CASE WHEN $2 < coalesce(first_look_at, $2) + $4::interval
+                                      THEN $3::interval ELSE $5::interval END,
+                               $2)) AS list_at
              FROM batch
             WHERE upstream_id = $1 AND state = 'uncertain'"#,
         upstream.as_uuid(),
         now,
-        interval(every),
+        interval(pace.often),
+        interval(pace.young),
+        interval(pace.later),
     )
     .fetch_one(&system.pool)
     .await?;
-    Ok(row.since.filter(|_| row.due))
-}
-
-/// How many sends of an upstream are uncertain.
-pub async fn count(system: &System, upstream: UpstreamId) -> Result<u64> {
-    let count = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM batch WHERE upstream_id = $1 AND state = 'uncertain'"#,
-        upstream.as_uuid(),
-    )
-    .fetch_one(&system.pool)
-    .await?;
-    Ok(u64::try_from(count).unwrap_or(0))
+    Ok(row
+        .since
+        .zip(row.list_at)
+        .map(|(since, list_at)| Doubt { since, list_at }))
 }
 
 /// Every send of an upstream without an answer, those under way included: what
@@ -97,7 +110,8 @@ pub async fn sends(system: &System, upstream: UpstreamId, limit: i64) -> Result<
         .collect())
 }
 
-/// Which of these message batches we know already: as ours, or as nothing to adopt.
+/// Which of these message batches we know already: as ours, or as nothing to
+/// adopt (foreign, or a twin).
 pub async fn known(
     system: &System,
     upstream: UpstreamId,
@@ -109,6 +123,9 @@ pub async fn known(
             UNION
            SELECT upstream_batch_id FROM foreign_batch
             WHERE upstream_id = $1 AND upstream_batch_id = ANY ($2)
+            UNION
+           SELECT upstream_batch_id FROM twin
+            WHERE upstream_id = $1 AND upstream_batch_id = ANY ($2)
             ORDER BY 1
             LIMIT 100000"#,
         upstream.as_uuid(),
@@ -116,23 +133,6 @@ pub async fn known(
     )
     .fetch_all(&system.pool)
     .await?)
-}
-
-/// The batch that a result line names, with its state, if it is one of ours.
-pub async fn named(
-    system: &System,
-    upstream: UpstreamId,
-    batch: BatchId,
-) -> Result<Option<(Key, batch::State)>> {
-    let row = sqlx::query!(
-        "SELECT tenant_id, id, state FROM batch WHERE id = $1 AND upstream_id = $2",
-        batch.as_uuid(),
-        upstream.as_uuid(),
-    )
-    .fetch_optional(&system.pool)
-    .await?;
-    row.map(|row| Ok((key(row.tenant_id, row.id), word("batch.state", row.state)?)))
-        .transpose()
 }
 
 /// A complete listing, made at `at`, did not show this send; `counts` when it
@@ -146,6 +146,7 @@ pub async fn not_listed(
     sqlx::query!(
         "UPDATE batch
             SET last_listing_at = $4,
+                first_look_at = coalesce(first_look_at, $4),
                 listings = listings + CASE WHEN $5 THEN 1 ELSE 0 END,
                 first_listing_at = CASE WHEN $5 THEN coalesce(first_listing_at, $4)
                                         ELSE first_listing_at END
@@ -176,8 +177,7 @@ pub async fn refute(system: &System, send: &Send) -> Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-/// A message batch that is nothing to adopt: somebody else's, or the late twin
-/// of a batch whose jobs went on without it.
+/// A message batch that is somebody else's: nothing to adopt.
 pub async fn foreign(system: &System, upstream: UpstreamId, upstream_batch_id: &str) -> Result<()> {
     sqlx::query!(
         "INSERT INTO foreign_batch (upstream_id, upstream_batch_id) VALUES ($1, $2)
@@ -215,7 +215,8 @@ pub(crate) async fn give_up_adoption(conn: &mut PgConnection, key: Key) -> Resul
         "UPDATE batch
             SET state = 'uncertain', upstream_batch_id = NULL, created_at = NULL,
                 expires_at = NULL, ended_at = NULL, next_poll_at = NULL, ingester = NULL,
-                ingest_until = NULL, short_reads = 0, verified = true, last_listing_at = NULL
+                ingest_until = NULL, short_reads = 0, verified = true, last_listing_at = NULL,
+                first_look_at = NULL, listed_at = NULL
           WHERE tenant_id = $1 AND id = $2",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),

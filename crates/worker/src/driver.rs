@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::measure::{Measure, OfLoop, Tick};
+use crate::measure::{OfLoop, Tick};
 use crate::outcome::{Outcome, Wait};
 use crate::worker::{Loop, Worker};
 
@@ -92,7 +92,7 @@ fn copies(worker: &Worker, which: Loop) -> usize {
     match which {
         Loop::Submit => worker.setting.options.parallel_sends.max(1),
         Loop::Ingest => 2,
-        Loop::Form | Loop::Poll | Loop::Rescue | Loop::Relay | Loop::Tend => 1,
+        Loop::Form | Loop::Poll | Loop::Rescue | Loop::Sweep | Loop::Relay | Loop::Tend => 1,
     }
 }
 
@@ -178,7 +178,7 @@ impl One {
         let options = &self.worker.setting.options;
         match self.which {
             Loop::Submit => options.send_within + Duration::from_mins(1),
-            Loop::Ingest => Duration::from_hours(6),
+            Loop::Ingest | Loop::Sweep => Duration::from_hours(6),
             Loop::Form | Loop::Poll | Loop::Rescue | Loop::Relay | Loop::Tend => {
                 Duration::from_mins(2)
             }
@@ -186,34 +186,34 @@ impl One {
     }
 
     fn measure(&self, outcome: &Result<Outcome, Error>, took: Duration) {
-        let Measure {
-            ticks,
-            done,
-            seconds,
-            queue_jobs,
-            queue_age,
-            ..
-        } = &*self.worker.measure;
+        let measure = &*self.worker.measure;
         let name = self.which.name();
         let word = if outcome.is_ok() { "ok" } else { "error" };
-        ticks
+        measure
+            .ticks
             .get_or_create(&Tick {
                 r#loop: name,
                 outcome: word,
             })
             .inc();
-        seconds
+        measure
+            .seconds
             .get_or_create(&OfLoop { r#loop: name })
             .observe(took.as_secs_f64());
         let Ok(outcome) = outcome else { return };
-        done.get_or_create(&OfLoop { r#loop: name })
+        measure
+            .done
+            .get_or_create(&OfLoop { r#loop: name })
             .inc_by(outcome.done);
         if self.which == Loop::Form {
             // Whoever does not lead says nothing, rather than what it knew last.
             let queue = outcome.queue.unwrap_or_default();
-            queue_jobs.set(i64::try_from(queue.jobs).unwrap_or(i64::MAX));
-            queue_age.set(queue.oldest.as_secs_f64());
+            measure
+                .queue_jobs
+                .set(i64::try_from(queue.jobs).unwrap_or(i64::MAX));
+            measure.queue_age.set(queue.oldest.as_secs_f64());
         }
+        measure.seen(&outcome.seen);
     }
 }
 

@@ -9,6 +9,7 @@
 //! either direction, or send a create whose predecessor's outcome is unknown.
 //! If the process dies here, every loop finds its work again in the database.
 
+mod absorb;
 mod chunk;
 mod clock;
 mod driver;
@@ -23,7 +24,7 @@ mod worker;
 
 pub use clock::Clock;
 pub use options::Options;
-pub use outcome::{Outcome, Queue, Wait};
+pub use outcome::{Outcome, Queue, Seen, Wait};
 pub use upstream::Upstream;
 pub use worker::{Loop, Worker};
 

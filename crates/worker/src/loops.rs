@@ -5,5 +5,7 @@ pub(crate) mod ingest;
 pub(crate) mod poll;
 pub(crate) mod relay;
 pub(crate) mod rescue;
+mod stranger;
 pub(crate) mod submit;
+pub(crate) mod sweep;
 pub(crate) mod tend;

@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::outcome::Seen;
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct Tick {
     pub(crate) r#loop: &'static str,
@@ -20,6 +22,16 @@ pub(crate) struct Tick {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct OfLoop {
     pub(crate) r#loop: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct Bound {
+    bound: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct OfKind {
+    kind: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -37,6 +49,10 @@ pub(crate) struct Measure {
     pub(crate) calls: Family<Call, Counter>,
     pub(crate) queue_jobs: Gauge,
     pub(crate) queue_age: Gauge<f64, AtomicU64>,
+    visible: Family<Bound, Histogram>,
+    incidents: Family<OfKind, Gauge>,
+    waiting: Gauge,
+    absorbed: Counter,
 }
 
 impl Measure {
@@ -51,6 +67,12 @@ impl Measure {
             calls: Family::default(),
             queue_jobs: Gauge::default(),
             queue_age: Gauge::default(),
+            visible: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(1.0, 2.0, 13))
+            }),
+            incidents: Family::default(),
+            waiting: Gauge::default(),
+            absorbed: Counter::default(),
         };
         registry.register("offpeak_ticks", "Ticks of each loop", measure.ticks.clone());
         registry.register(
@@ -78,7 +100,53 @@ impl Measure {
             "How long the first waiting job has waited",
             measure.queue_age.clone(),
         );
+        registry.register(
+            "offpeak_batch_visible_seconds",
+            "Age of a created batch at the first listing that showed it (bound=at_most), and at \
+             each listing before that did not (bound=at_least)",
+            measure.visible.clone(),
+        );
+        registry.register(
+            "offpeak_incidents_open",
+            "Incidents that nobody has resolved",
+            measure.incidents.clone(),
+        );
+        registry.register(
+            "offpeak_results_waiting",
+            "Batches that ended over an hour ago and are not all read",
+            measure.waiting.clone(),
+        );
+        registry.register(
+            "offpeak_absorbed_lines",
+            "Lines billed by late twins, which no tenant pays",
+            measure.absorbed.clone(),
+        );
         measure
+    }
+
+    /// Takes over what a tick saw.
+    pub(crate) fn seen(&self, seen: &Seen) {
+        for (bound, ages) in [("at_most", &seen.visible), ("at_least", &seen.hidden)] {
+            for age in ages {
+                self.visible
+                    .get_or_create(&Bound { bound })
+                    .observe(age.as_secs_f64());
+            }
+        }
+        if let Some(incidents) = &seen.incidents {
+            // A kind of which none is left open does not stay as it was.
+            self.incidents.clear();
+            for (kind, open) in incidents {
+                let kind = kind.clone();
+                self.incidents
+                    .get_or_create(&OfKind { kind })
+                    .set(i64::try_from(*open).unwrap_or(i64::MAX));
+            }
+        }
+        if let Some(waiting) = seen.waiting {
+            self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
+        self.absorbed.inc_by(seen.absorbed);
     }
 }
 

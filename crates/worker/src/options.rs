@@ -36,8 +36,18 @@ pub struct Options {
     /// How long after a send a stored batch may take to appear in the list. A
     /// send is refuted only after that.
     pub settle_time: Duration,
-    /// Between two listings for an uncertain send.
+    /// Between two listings for an uncertain send, at first.
     pub list_every: Duration,
+    /// How long they go on like that.
+    pub list_often_for: Duration,
+    /// Between two listings after that.
+    pub list_later: Duration,
+    /// Between two listings for late twins in the first two days after a send
+    /// that was believed to have stored nothing; afterwards a 24th as often.
+    pub sweep_every: Duration,
+    /// Nobody else creates message batches in our workspaces: what runs there
+    /// and can only be a late twin may be canceled.
+    pub dedicated_workspace: bool,
     /// How long an unfinished upload is kept.
     pub upload_patience: Duration,
     /// How long idempotency keys are remembered.
@@ -62,6 +72,10 @@ impl Default for Options {
             max_reads: 5,
             settle_time: Duration::from_mins(15),
             list_every: Duration::from_secs(15),
+            list_often_for: Duration::from_mins(2),
+            list_later: Duration::from_mins(1),
+            sweep_every: Duration::from_hours(1),
+            dedicated_workspace: false,
             upload_patience: Duration::from_hours(1),
             key_age: Duration::from_hours(24 * 7),
         }

@@ -15,6 +15,25 @@ pub struct Outcome {
     pub wakes: Vec<Loop>,
     /// What is waiting, where the loop has looked.
     pub queue: Option<Queue>,
+    /// What it saw that is worth a metric.
+    pub seen: Seen,
+}
+
+/// What a tick saw that is worth a metric.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Ages of created batches at the first listing that showed them: so long
+    /// at most did Anthropic take to list them.
+    pub visible: Vec<Duration>,
+    /// Ages of created batches that no listing has shown yet, the present one
+    /// included: so long at least does it take.
+    pub hidden: Vec<Duration>,
+    /// Open incidents by kind, where the loop has counted them.
+    pub incidents: Option<Vec<(String, u64)>>,
+    /// Batches whose results wait for longer than they should.
+    pub waiting: Option<u64>,
+    /// Lines that late twins billed, now absorbed.
+    pub absorbed: u64,
 }
 
 /// When a loop should run again at the latest; a hint may come earlier.

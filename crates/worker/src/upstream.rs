@@ -52,6 +52,10 @@ impl Upstream {
         self.count("retrieve", self.client.batch(id).await)
     }
 
+    pub(crate) async fn cancel_batch(&self, id: &str) -> Result<MessageBatch, Error> {
+        self.count("cancel", self.client.cancel_batch(id).await)
+    }
+
     pub(crate) async fn batches(
         &self,
         after: Option<&str>,

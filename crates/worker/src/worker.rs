@@ -18,6 +18,7 @@ use crate::loops::poll::Poll;
 use crate::loops::relay::Relay;
 use crate::loops::rescue::Rescue;
 use crate::loops::submit::Submit;
+use crate::loops::sweep::Sweep;
 use crate::loops::tend::Tend;
 use crate::measure::{Measure, Shared};
 use crate::options::Options;
@@ -37,6 +38,8 @@ pub enum Loop {
     Ingest,
     /// Settles uncertain sends.
     Rescue,
+    /// Finds late twins of sends that were given up.
+    Sweep,
     /// Folds counts.
     Relay,
     /// Keeps the database in shape.
@@ -45,12 +48,13 @@ pub enum Loop {
 
 impl Loop {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Form,
         Self::Submit,
         Self::Poll,
         Self::Ingest,
         Self::Rescue,
+        Self::Sweep,
         Self::Relay,
         Self::Tend,
     ];
@@ -63,6 +67,7 @@ impl Loop {
             Self::Poll => "poll",
             Self::Ingest => "ingest",
             Self::Rescue => "rescue",
+            Self::Sweep => "sweep",
             Self::Relay => "relay",
             Self::Tend => "tend",
         }
@@ -185,6 +190,7 @@ impl Worker {
             Loop::Poll => Poll(setting).tick().await,
             Loop::Ingest => Ingest(setting).tick().await,
             Loop::Rescue => Rescue(setting).tick().await,
+            Loop::Sweep => Sweep(setting).tick().await,
             Loop::Relay => Relay(setting).tick().await,
             Loop::Tend => Tend(setting).tick().await,
         }

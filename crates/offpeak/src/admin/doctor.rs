@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use offpeak_anthropic::Client;
-use offpeak_store::{Options, System, Tenants};
+use offpeak_store::{Options, System, Tenants, incident};
 use serde::Serialize;
 
 use super::store;
@@ -20,46 +20,61 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Check {
     name: &'static str,
     ok: bool,
+    /// Well, and yet somebody should look.
+    warning: bool,
     detail: String,
+}
+
+/// A check that is passed or failed.
+fn plain(name: &'static str, found: Result<String, String>) -> Check {
+    let ok = found.is_ok();
+    let detail = match found {
+        Ok(detail) | Err(detail) => detail,
+    };
+    Check {
+        name,
+        ok,
+        warning: false,
+        detail,
+    }
 }
 
 pub(super) async fn run(config: &Config, environment: &Environment, output: Output) -> Ended {
     let mut checks = Vec::new();
-    let mut note = |name, found: Result<String, String>| {
-        let ok = found.is_ok();
-        let detail = match found {
-            Ok(detail) | Err(detail) => detail,
-        };
-        checks.push(Check { name, ok, detail });
-    };
-    note("configuration", Ok("can be read".to_owned()));
-    note("address", address(&config.server.listen).await);
+    let mut note = |check: Check| checks.push(check);
+    note(plain("configuration", Ok("can be read".to_owned())));
+    note(plain("address", address(&config.server.listen).await));
     let options = store(config);
     if let (Err(error), true) = (&options, config.database.url.is_some()) {
-        note("database", Err(error.to_string()));
+        note(plain("database", Err(error.to_string())));
     } else if let Ok(options) = options {
         let found = database(options).await;
         let reached = found.is_ok();
-        note("database", found);
+        note(plain("database", found));
         if reached {
-            note("partitions", partitions(config).await);
+            note(plain("partitions", partitions(config).await));
+            note(incidents(config).await);
         }
     } else {
         // Without a database of its own, `offpeak dev` needs the programs.
         let options = postgres::Options::from_config(config, environment, true);
-        note(
+        note(plain(
             "PostgreSQL's programs",
             postgres::version(&options).map_err(|e| e.to_string()),
-        );
+        ));
     }
-    note("Anthropic", anthropic(config).await);
+    note(plain("Anthropic", anthropic(config).await));
 
     let all_well = checks.iter().all(|check| check.ok);
     if output.json {
         output.value(&checks)?;
     } else {
         for check in &checks {
-            let mark = if check.ok { "ok  " } else { "FAIL" };
+            let mark = match (check.ok, check.warning) {
+                (true, false) => "ok  ",
+                (true, true) => "warn",
+                (false, _) => "FAIL",
+            };
             output.line(&format!("{mark}  {:<22} {}", check.name, check.detail))?;
         }
     }
@@ -107,6 +122,36 @@ async fn partitions(config: &Config) -> Result<String, String> {
             let remedy = reach::remedy(&error, &options);
             Err(format!("{error}: {remedy}"))
         }
+    }
+}
+
+async fn incidents(config: &Config) -> Check {
+    let counted = async {
+        let options = store(config).map_err(|error| format!("{error:#}"))?;
+        let system = System::new(&options);
+        let open = incident::open_count(&system).await;
+        system.close().await;
+        open.map_err(|error| {
+            let error = error.to_string();
+            let remedy = reach::remedy(&error, &options);
+            format!("{error}: {remedy}")
+        })
+    };
+    let counted: Result<Vec<(String, u64)>, String> = counted.await;
+    let check = |ok, warning, detail| Check {
+        name: "incidents",
+        ok,
+        warning,
+        detail,
+    };
+    match counted {
+        Ok(open) if open.is_empty() => check(true, false, "none open".to_owned()),
+        Ok(open) => {
+            let each: Vec<String> = open.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+            let each = each.join(", ");
+            check(true, true, format!("open: {each}; see `offpeak incidents`"))
+        }
+        Err(error) => check(false, false, error),
     }
 }
 

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
+use offpeak_domain::incident::Kind;
 use offpeak_store::batch::Key;
+use offpeak_store::incident::{self, Note};
 use offpeak_store::open_batch::{self, Counts, Open};
 use time::OffsetDateTime;
 
 use crate::Result;
-use crate::outcome::{Outcome, Wait};
+use crate::outcome::{Outcome, Seen, Wait};
 use crate::upstream::Upstream;
 use crate::worker::{Loop, Setting};
 
@@ -39,7 +41,7 @@ impl Poll {
         for upstream in &self.0.upstreams {
             let due = open_batch::due(&self.0.system, upstream.id, now, BATCHES).await?;
             if !due.is_empty() {
-                outcome.done += self.look(upstream, due, now).await?;
+                outcome.done += self.look(upstream, due, now, &mut outcome.seen).await?;
             }
         }
         if outcome.done > 0 {
@@ -52,7 +54,13 @@ impl Poll {
     }
 
     /// Looks at these batches. Returns how many of them have ended.
-    async fn look(&self, upstream: &Upstream, due: Vec<Open>, now: OffsetDateTime) -> Result<u64> {
+    async fn look(
+        &self,
+        upstream: &Upstream,
+        due: Vec<Open>,
+        now: OffsetDateTime,
+        metrics: &mut Seen,
+    ) -> Result<u64> {
         let oldest = due.first().map_or(now, |open| open.created_at) - MARGIN;
         let mut open: HashMap<String, Open> = due
             .into_iter()
@@ -61,12 +69,20 @@ impl Poll {
         let mut still_open: Vec<Open> = Vec::new();
         let mut ended = 0;
         let mut after: Option<String> = None;
+        let (mut ahead, mut shown) = (time::Duration::ZERO, Vec::new());
         while !open.is_empty() {
-            let page = upstream.batches(after.as_deref()).await?.value;
+            let answer = upstream.batches(after.as_deref()).await?;
+            // By Anthropic's own clock, where it says what time it is there.
+            ahead = answer.date.map_or(ahead, |date| date - now);
+            let page = answer.value;
             for seen in &page.data {
                 let Some(ours) = open.remove(&seen.id) else {
                     continue;
                 };
+                if !ours.listed {
+                    metrics.visible.push(age(&ours, now + ahead));
+                    shown.push(ours.key);
+                }
                 if seen.processing_status == ProcessingStatus::Ended {
                     ended += u64::from(self.ended(ours.key, seen, now).await?);
                 } else {
@@ -79,6 +95,16 @@ impl Poll {
             }
             after = page.last_id;
         }
+        if !shown.is_empty() {
+            open_batch::listed(&self.0.system, &shown, now).await?;
+        }
+        let hidden: Vec<Duration> = open
+            .values()
+            .filter(|ours| !ours.listed)
+            .map(|ours| age(ours, now + ahead))
+            .collect();
+        self.warn_of(&hidden);
+        metrics.hidden.extend(hidden);
         // What the list does not show is asked for by its id: the list may lag.
         for ours in open.into_values() {
             match upstream.batch(&ours.upstream_batch_id).await {
@@ -92,6 +118,16 @@ impl Poll {
                         batch = %ours.key.batch, upstream_batch = ours.upstream_batch_id,
                         "Anthropic does not know this batch any more: its results will not come"
                     );
+                    let lost = Note {
+                        kind: Kind::ResultsLost,
+                        at: now,
+                        upstream: Some(upstream.id),
+                        tenant: Some(ours.key.tenant),
+                        batch: Some(ours.key.batch),
+                        upstream_batch_id: Some(&ours.upstream_batch_id),
+                        detail: "Anthropic does not know it any more, and it was never seen to end",
+                    };
+                    incident::note(&self.0.system, &lost).await?;
                     let none = Counts::default();
                     ended +=
                         u64::from(open_batch::ended(&self.0.system, ours.key, now, none).await?);
@@ -103,6 +139,21 @@ impl Poll {
             open_batch::look_again(&self.0.system, &batches, now + every).await?;
         }
         Ok(ended)
+    }
+
+    /// A batch that stays out of the list for long says that a refutation may
+    /// come too early.
+    fn warn_of(&self, hidden: &[Duration]) {
+        let settle_time = self.0.options.settle_time;
+        if let Some(longest) = hidden.iter().max().filter(|age| **age > settle_time / 10) {
+            tracing::warn!(
+                ?longest,
+                ?settle_time,
+                batches = hidden.len(),
+                "created batches are not listed for longer than a tenth of the settle time: raise \
+                 settle_time in [reliability] to ten times that, or sends may be paid twice"
+            );
+        }
     }
 
     async fn ended(&self, key: Key, seen: &MessageBatch, now: OffsetDateTime) -> Result<bool> {
@@ -121,13 +172,17 @@ impl Poll {
     }
 }
 
+fn age(batch: &Open, now: OffsetDateTime) -> Duration {
+    Duration::try_from(now - batch.created_at).unwrap_or_default()
+}
+
 /// A batch is looked at every `every` while it is young, and less and less
 /// often, down to a fifth of that, as it ages: a twentieth of its age, in whole
 /// multiples of `every`, so that batches of any age are looked at together.
 fn by_interval(open: &[Open], now: OffsetDateTime, every: Duration) -> HashMap<Duration, Vec<Key>> {
     let mut groups: HashMap<Duration, Vec<Key>> = HashMap::new();
     for batch in open {
-        let age = Duration::try_from(now - batch.created_at).unwrap_or_default();
+        let age = age(batch, now);
         let times = (age.as_nanos() / 20)
             .checked_div(every.as_nanos())
             .map_or(1, |times| times.clamp(1, 5));

@@ -8,17 +8,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
-use offpeak_domain::batch::State;
 use offpeak_domain::reconcile::{self, Candidate, Listings, SKEW, Verdict, reconcile};
-use offpeak_store::batch::{self, Key, Stored};
-use offpeak_store::uncertain::{self, Send};
-use offpeak_store::{Error as StoreError, release};
+use offpeak_store::uncertain::{self, Pace, Send};
+use offpeak_store::{batch, release};
 use time::OffsetDateTime;
 
-use super::ingest;
+use super::stranger::{self, Whose};
 use crate::Result;
 use crate::outcome::{Outcome, Wait};
 use crate::upstream::Upstream;
@@ -38,6 +35,13 @@ struct Listing {
     ahead: Option<time::Duration>,
 }
 
+/// What one listing settled.
+#[derive(Clone, Copy, Debug, Default)]
+struct Settled {
+    sends: u64,
+    twins: u64,
+}
+
 impl Rescue {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
         if !self.0.leads("rescue").await? {
@@ -52,19 +56,33 @@ impl Rescue {
             );
         }
         let freed = release::free_some(&self.0.system, now, CHUNK).await?;
-        let (mut settled, mut doubt) = (0, 0);
+        let options = &self.0.options;
+        let pace = Pace {
+            often: options.list_every,
+            young: options.list_often_for,
+            later: options.list_later,
+        };
+        let mut settled = Settled::default();
+        let mut next: Option<OffsetDateTime> = None;
         let mut failed = None;
         for upstream in &self.0.upstreams {
-            let every = self.0.options.list_every;
-            let due = uncertain::due(&self.0.system, upstream.id, now, every).await?;
-            if let Some(since) = due {
-                match self.settle(upstream, since, now).await {
-                    Ok(done) => settled += done,
+            let system = &self.0.system;
+            let doubt = uncertain::doubt(system, upstream.id, now, &pace).await?;
+            if let Some(doubt) = doubt.filter(|doubt| doubt.list_at <= now) {
+                match self.settle(upstream, doubt.since, now).await {
+                    Ok(done) => {
+                        settled.sends += done.sends;
+                        settled.twins += done.twins;
+                    }
                     // One upstream in trouble does not keep the others waiting.
                     Err(error) => failed = Some(error),
                 }
             }
-            doubt += uncertain::count(&self.0.system, upstream.id).await?;
+            let left = uncertain::doubt(system, upstream.id, now, &pace).await?;
+            next = [next, left.map(|doubt| doubt.list_at)]
+                .into_iter()
+                .flatten()
+                .min();
         }
         if let Some(error) = failed {
             return Err(error);
@@ -73,32 +91,34 @@ impl Rescue {
         if freed > 0 {
             wakes.push(Loop::Form);
         }
-        if settled > 0 {
+        if settled.sends > 0 {
             wakes.push(Loop::Poll);
         }
-        let wait = match (freed + settled > 0, doubt) {
+        if settled.twins > 0 {
+            wakes.push(Loop::Sweep);
+        }
+        let wait = match (freed + settled.sends > 0, next) {
             (true, _) => Wait::Now,
-            (false, 0) => Wait::Idle,
-            (false, _) => Wait::For(self.0.options.list_every),
+            (false, None) => Wait::Idle,
+            (false, Some(next)) => Wait::until(now, next.max(now + options.list_every)),
         };
         Ok(Outcome {
-            done: abandoned + freed + settled,
+            done: abandoned + freed + settled.sends,
             wait,
             wakes,
-            queue: None,
+            ..Outcome::default()
         })
     }
 
     /// Looks for the uncertain sends of an upstream in a complete listing.
-    /// Returns how many it settled.
     async fn settle(
         &self,
         upstream: &Upstream,
         since: OffsetDateTime,
         now: OffsetDateTime,
-    ) -> Result<u64> {
+    ) -> Result<Settled> {
         let listing = self.list(upstream, since, now).await?;
-        let (named, strangers) = self.read_ended(upstream, listing.strangers, now).await?;
+        let (named, twins, strangers) = self.read_ended(upstream, listing.strangers, now).await?;
         // Read after the listing: what it shows may belong to a send that was
         // not uncertain when the listing began, or still is not.
         let sends = uncertain::sends(&self.0.system, upstream.id, SENDS).await?;
@@ -113,8 +133,9 @@ impl Rescue {
             match verdict {
                 Verdict::Adopt(index) => {
                     taken.insert(index);
-                    settled +=
-                        u64::from(self.adopt(send.key, &strangers[index], false, now).await?);
+                    settled += u64::from(
+                        stranger::adopt(&self.0, send.key, &strangers[index], false, now).await?,
+                    );
                 }
                 Verdict::Refute => {
                     settled += u64::from(uncertain::refute(&self.0.system, send).await?);
@@ -126,47 +147,35 @@ impl Rescue {
                 }
             }
         }
-        Ok(settled)
+        Ok(Settled {
+            sends: settled,
+            twins,
+        })
     }
 
     /// What has ended says itself whose it is. Returns how many sends that
-    /// settled, and the strangers that are left.
+    /// settled, how many twins it found, and the strangers that are left.
     async fn read_ended(
         &self,
         upstream: &Upstream,
         strangers: Vec<MessageBatch>,
         now: OffsetDateTime,
-    ) -> Result<(u64, Vec<MessageBatch>)> {
-        let (mut settled, mut left) = (0, Vec::new());
+    ) -> Result<(u64, u64, Vec<MessageBatch>)> {
+        let (mut settled, mut twins, mut left) = (0, 0, Vec::new());
         for seen in strangers {
             if seen.processing_status != ProcessingStatus::Ended {
                 left.push(seen);
                 continue;
             }
-            let Some(id) = ingest::peek(upstream, &seen).await? else {
+            match stranger::settle(&self.0, upstream, &seen, now).await? {
                 // Not readable just now: it may still be one of ours.
-                left.push(seen);
-                continue;
-            };
-            let ours = match id {
-                Some(id) => uncertain::named(&self.0.system, upstream.id, id.batch).await?,
-                None => None,
-            };
-            match ours {
-                Some((key, State::Sending | State::Uncertain)) => {
-                    settled += u64::from(self.adopt(key, &seen, true, now).await?);
-                }
-                Some((key, state)) => {
-                    tracing::error!(
-                        batch = %key.batch, upstream_batch = seen.id, %state,
-                        "a late twin: Anthropic holds a batch whose jobs went on without it"
-                    );
-                    uncertain::foreign(&self.0.system, upstream.id, &seen.id).await?;
-                }
-                None => uncertain::foreign(&self.0.system, upstream.id, &seen.id).await?,
+                Whose::Unclear => left.push(seen),
+                Whose::OfSend(_) => settled += 1,
+                Whose::Twin(_) | Whose::Unheard => twins += 1,
+                Whose::Known | Whose::Foreign => {}
             }
         }
-        Ok((settled, left))
+        Ok((settled, twins, left))
     }
 
     fn judge(
@@ -251,31 +260,5 @@ impl Rescue {
             }
             after = page.last_id;
         }
-    }
-
-    /// False when the batch is not looking for it any more, or somebody has it
-    /// for certain: the next listing sees what is true then.
-    async fn adopt(
-        &self,
-        key: Key,
-        seen: &MessageBatch,
-        verified: bool,
-        now: OffsetDateTime,
-    ) -> Result<bool> {
-        let stored = Stored {
-            upstream_batch_id: &seen.id,
-            created_at: seen.created_at,
-            expires_at: seen.expires_at,
-            next_poll_at: now + Duration::from_secs(1),
-            verified,
-            body_hash: None,
-        };
-        match batch::stored(&self.0.system, key, &stored).await {
-            Ok(()) => {}
-            Err(StoreError::Moved(_)) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        tracing::info!(batch = %key.batch, upstream_batch = seen.id, verified, "send adopted");
-        Ok(true)
     }
 }

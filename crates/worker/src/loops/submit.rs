@@ -42,7 +42,7 @@ impl Submit {
                     done: 1,
                     wait: Wait::Now,
                     wakes: vec![Loop::Poll, Loop::Rescue],
-                    queue: None,
+                    ..Outcome::default()
                 });
             }
         }

@@ -1,14 +1,17 @@
 //! Upkeep: partitions ahead of time, statistics, uploads that nobody finished,
-//! idempotency keys that expired. If the process dies here, the next tick does
+//! idempotency keys that expired; and a look for batches that are late, which
+//! become incidents. If the process dies here, the next tick does
 //! the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use offpeak_store::incident::{self, Patience};
 use offpeak_store::tend;
+use time::OffsetDateTime;
 
 use crate::Result;
-use crate::outcome::{Outcome, Wait};
+use crate::outcome::{Outcome, Seen, Wait};
 use crate::worker::Setting;
 
 /// Days for which partitions stand ready.
@@ -21,15 +24,37 @@ const ROUND: Duration = Duration::from_mins(1);
 /// partition; the partitions' own are autovacuum's affair.
 const ANALYSE: Duration = Duration::from_hours(6);
 
+/// After the time at which a batch must have ended, until it is an incident.
+const OVERDUE: Duration = Duration::from_hours(1);
+/// After its end, until results that are not read are worth a warning …
+const RESULTS_LATE: Duration = Duration::from_hours(1);
+/// … and an incident.
+const RESULTS_WAITING: Duration = Duration::from_hours(24);
+/// How long Anthropic keeps results, from a batch's creation.
+pub(super) const RESULTS_KEPT: Duration = Duration::from_hours(29 * 24);
+/// From then on those that are not read are about to be lost: half a day before.
+const RESULTS_NEAR: Duration = Duration::from_hours(29 * 24 - 12);
+
 pub(crate) struct Tend(pub(crate) Arc<Setting>);
 
 impl Tend {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        if !self.0.leads("tend").await? {
-            return Ok(Outcome::default());
-        }
         let (system, options) = (&self.0.system, &self.0.options);
         let now = self.0.clock.now().await?;
+        // Every process says it, so that no gauge stays as its last leader left it.
+        let seen = Seen {
+            incidents: Some(incident::open_count(system).await?),
+            waiting: Some(incident::waiting(system, now, RESULTS_LATE).await?),
+            ..Seen::default()
+        };
+        if !self.0.leads("tend").await? {
+            return Ok(Outcome {
+                seen,
+                wait: Wait::For(ROUND),
+                ..Outcome::default()
+            });
+        }
+        self.watch(&seen, now).await?;
         let made = tend::partitions_ahead(system, AHEAD).await?;
         if made > 0 {
             tracing::info!(made, "partitions made");
@@ -49,7 +74,30 @@ impl Tend {
         Ok(Outcome {
             done: u64::from(made) + staged + keys,
             wait,
+            seen,
             ..Outcome::default()
         })
+    }
+
+    /// Tells the operator about batches that are late.
+    async fn watch(&self, seen: &Seen, now: OffsetDateTime) -> Result<()> {
+        let patience = Patience {
+            overdue: OVERDUE,
+            waiting: RESULTS_WAITING,
+            near_expiry: RESULTS_NEAR,
+        };
+        for noted in incident::watch(&self.0.system, now, patience).await? {
+            tracing::error!(
+                kind = noted.kind, batch = ?noted.batch, upstream_batch = noted.upstream_batch_id,
+                "incident"
+            );
+        }
+        if seen.waiting > Some(0) && self.0.once_in(RESULTS_LATE, "say results wait").await? {
+            tracing::warn!(
+                batches = seen.waiting,
+                "batches ended over an hour ago and their results are not all read"
+            );
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,73 @@
+//! What an operator has to know: a closed list of kinds, each with what it
+//! means and what to do. Something in the program writes each of them.
+
+use crate::label::labels;
+
+labels! {
+    /// What happened.
+    pub enum Kind as "incident kind", as_str {
+        /// Anthropic holds a message batch whose jobs went on without it.
+        LateTwin = "late_twin",
+        /// Anthropic holds a message batch in our form that no row knows.
+        UpstreamUnknownBatch = "upstream_unknown_batch",
+        /// A batch did not end in its time.
+        BatchOverdue = "batch_overdue",
+        /// A batch has ended long ago and its results are not all read.
+        ResultsWaiting = "results_waiting",
+        /// Results that are not read are about to be deleted.
+        ResultsNearExpiry = "results_near_expiry",
+        /// Results that were not read are gone.
+        ResultsLost = "results_lost",
+    }
+}
+
+impl Kind {
+    /// What it means and what to do, for a person.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::LateTwin => {
+                "A create was believed to have stored nothing, and Anthropic stored it after all: \
+                 its jobs were sent again, so this batch was paid besides. What it billed is \
+                 absorbed by the deployment, no tenant pays it. If it happens again, raise \
+                 settle_time in [reliability]."
+            }
+            Self::UpstreamUnknownBatch => {
+                "Anthropic holds a message batch that looks like ours, and this database has \
+                 never heard of it. Does another offpeak use the same workspace, or was the \
+                 database restored from a backup?"
+            }
+            Self::BatchOverdue => {
+                "Anthropic should have ended this batch an hour ago. It is looked at as before, \
+                 and its jobs are not sent again. If it stays so, ask Anthropic's support with \
+                 the id of the message batch."
+            }
+            Self::ResultsWaiting => {
+                "This batch ended a day ago and its results are not all read. Look at the last \
+                 error of the batch and at the worker's log."
+            }
+            Self::ResultsNearExpiry => {
+                "Anthropic deletes the results of this batch within twelve hours, and they are \
+                 not all read. Find out at once why reading them fails; they are paid for."
+            }
+            Self::ResultsLost => {
+                "Anthropic does not know this batch any more and its results were not read: its \
+                 jobs failed, and what it may have billed is in no ledger. Retry the jobs if \
+                 they are still wanted; that is paid again."
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn each_kind_has_its_own_text() {
+        let mut texts: Vec<&str> = Kind::ALL.iter().map(|kind| kind.text()).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), Kind::ALL.len());
+        assert!(texts.iter().all(|text| text.ends_with(['.', '?'])));
+    }
+}

@@ -1,0 +1,172 @@
+//! Whose a listed message batch is that no row of ours knows by its id. Once it
+//! has ended, its lines name the job and the batch of each request.
+
+use offpeak_anthropic::shape::MessageBatch;
+use offpeak_domain::batch::State;
+use offpeak_domain::incident::Kind;
+use offpeak_store::batch::{self, Key, Stored};
+use offpeak_store::incident::Note;
+use offpeak_store::twin::{self, Named};
+use offpeak_store::{Error as StoreError, uncertain};
+use std::time::Duration;
+use time::OffsetDateTime;
+
+use super::ingest;
+use crate::Result;
+use crate::upstream::Upstream;
+use crate::worker::Setting;
+
+/// Whose an ended stranger is.
+#[derive(Clone, Debug)]
+pub(super) enum Whose {
+    /// It does not say so just now.
+    Unclear,
+    /// Of this send, which waits for it.
+    OfSend(Key),
+    /// It is our batch's own after all: its id was written down meanwhile.
+    Known,
+    /// Nobody's any more: the jobs of this batch went on without it.
+    Twin(Named),
+    /// In our form, but of a batch that no row knows.
+    Unheard,
+    /// Somebody else's.
+    Foreign,
+}
+
+/// Finds out by its lines whose an ended stranger is. Only reads, except that
+/// a batch which had merely recognised another message batch lets go of it.
+pub(super) async fn whose(
+    setting: &Setting,
+    upstream: &Upstream,
+    seen: &MessageBatch,
+) -> Result<Whose> {
+    let Some(id) = ingest::peek(upstream, seen).await? else {
+        return Ok(Whose::Unclear);
+    };
+    let Some(id) = id else {
+        return Ok(Whose::Foreign);
+    };
+    let Some(named) = twin::named(&setting.system, upstream.id, id.batch).await? else {
+        return Ok(Whose::Unheard);
+    };
+    if named.upstream_batch_id.as_deref() == Some(&seen.id) {
+        return Ok(Whose::Known);
+    }
+    Ok(match named.state {
+        State::Sending | State::Uncertain => Whose::OfSend(named.key),
+        State::InProgress | State::Canceling | State::Ended if !named.verified => {
+            // What it had recognised by time and count is another's, or its twin.
+            uncertain::disown(&setting.system, named.key).await?;
+            Whose::OfSend(named.key)
+        }
+        State::Planned
+        | State::InProgress
+        | State::Canceling
+        | State::Ended
+        | State::Ingested
+        | State::Refuted
+        | State::Rejected => Whose::Twin(named),
+    })
+}
+
+/// Settles an ended stranger as far as its lines allow. Returns what it is.
+pub(super) async fn settle(
+    setting: &Setting,
+    upstream: &Upstream,
+    seen: &MessageBatch,
+    now: OffsetDateTime,
+) -> Result<Whose> {
+    let whose = whose(setting, upstream, seen).await?;
+    match &whose {
+        Whose::Unclear | Whose::Known => {}
+        Whose::OfSend(key) => {
+            if !adopt(setting, *key, seen, true, now).await? {
+                return Ok(Whose::Known);
+            }
+        }
+        Whose::Twin(named) => {
+            let detail = format!(
+                "Anthropic held {} of {} requests, and its jobs went on without it",
+                seen.id,
+                seen.request_counts.total()
+            );
+            let note = Note {
+                tenant: Some(named.key.tenant),
+                batch: Some(named.key.batch),
+                detail: &detail,
+                ..late_twin(upstream, &seen.id, now)
+            };
+            if twin::found(&setting.system, upstream.id, &seen.id, &note).await? {
+                tracing::error!(
+                    batch = %named.key.batch, upstream_batch = seen.id, state = %named.state,
+                    "a late twin: Anthropic holds a batch whose jobs went on without it"
+                );
+            }
+        }
+        Whose::Unheard if setting.options.dedicated_workspace => {
+            let note = Note {
+                detail: "its requests have ids of our form, and no batch of ours is named by them",
+                ..unheard(upstream, &seen.id, now)
+            };
+            if twin::found(&setting.system, upstream.id, &seen.id, &note).await? {
+                tracing::error!(
+                    upstream_batch = seen.id,
+                    "Anthropic holds a batch in our form that this database does not know"
+                );
+            }
+        }
+        // In a shared workspace another offpeak's, most likely.
+        Whose::Unheard | Whose::Foreign => {
+            uncertain::foreign(&setting.system, upstream.id, &seen.id).await?;
+        }
+    }
+    Ok(whose)
+}
+
+/// What is noted for a twin, without what is known of its batch.
+pub(super) fn late_twin<'a>(upstream: &Upstream, id: &'a str, at: OffsetDateTime) -> Note<'a> {
+    Note {
+        kind: Kind::LateTwin,
+        at,
+        upstream: Some(upstream.id),
+        tenant: None,
+        batch: None,
+        upstream_batch_id: Some(id),
+        detail: "",
+    }
+}
+
+/// What is noted for a batch of ours that no row knows.
+pub(super) fn unheard<'a>(upstream: &Upstream, id: &'a str, at: OffsetDateTime) -> Note<'a> {
+    Note {
+        kind: Kind::UpstreamUnknownBatch,
+        ..late_twin(upstream, id, at)
+    }
+}
+
+/// Writes down that a send became this message batch. False when the batch is
+/// not looking for it any more, or somebody has it for certain: the next
+/// listing sees what is true then.
+pub(super) async fn adopt(
+    setting: &Setting,
+    key: Key,
+    seen: &MessageBatch,
+    verified: bool,
+    now: OffsetDateTime,
+) -> Result<bool> {
+    let stored = Stored {
+        upstream_batch_id: &seen.id,
+        created_at: seen.created_at,
+        expires_at: seen.expires_at,
+        next_poll_at: now + Duration::from_secs(1),
+        verified,
+        body_hash: None,
+    };
+    match batch::stored(&setting.system, key, &stored).await {
+        Ok(()) => {}
+        Err(StoreError::Moved(_)) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    tracing::info!(batch = %key.batch, upstream_batch = seen.id, verified, "send adopted");
+    Ok(true)
+}
