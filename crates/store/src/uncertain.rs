@@ -61,7 +61,7 @@ pub async fn doubt(
     let row = sqlx::query!(
         r#"SELECT min(sent_at) AS since,
                   min(coalesce(last_listing_at
-                               + CASE WHEN $2 < coalesce(first_look_at, $2) + $4::interval
+                               + CASE WHEN last_listing_at < first_look_at + $4::interval
                                       THEN $3::interval ELSE $5::interval END,
                                $2)) AS list_at
              FROM batch

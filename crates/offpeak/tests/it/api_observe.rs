@@ -59,20 +59,24 @@ async fn health_and_metrics_stand_alone() -> Result<()> {
     Ok(())
 }
 
-/// A worker on this address, and the line in which it says that it runs.
-async fn worker(world: &World, folder: &Path, listen: &str) -> Result<(Child, String)> {
+/// The world's database as a command takes it.
+pub(crate) fn database_url(world: &World) -> Result<String> {
     let database = world.root.connect_options();
     let socket = database.get_socket().context("a socket")?;
-    let url = format!(
+    Ok(format!(
         "postgres://{}@localhost:{}/{}?host={}",
         database.get_username(),
         database.get_port(),
         database.get_database().context("a database")?,
         socket.display().to_string().replace('/', "%2F")
-    );
+    ))
+}
+
+/// A worker on this address, and the line in which it says that it runs.
+async fn worker(world: &World, folder: &Path, listen: &str) -> Result<(Child, String)> {
     let mut worker = offpeak(folder)
         .args(["serve", "--role", "worker", "--listen", listen])
-        .env("DATABASE_URL", url)
+        .env("DATABASE_URL", database_url(world)?)
         .env("ANTHROPIC_API_KEY", "sk-ant-standin")
         .env("ANTHROPIC_BASE_URL", &world.standin_url)
         .stderr(Stdio::piped())

@@ -11,6 +11,11 @@ use offpeak_testkit::world::World;
 
 /// What must hold at the end of every story, whatever happened in it.
 pub(crate) async fn are_right(world: &World) -> Result<()> {
+    are_right_beside(world, 0).await
+}
+
+/// The same where late twins have billed so many lines, which no tenant pays.
+pub(crate) async fn are_right_beside(world: &World, absorbed: i64) -> Result<()> {
     world.standin.settle_due().await;
     let journal = world.standin.journal()?;
     // By job, not by attempt: an attempt's id holds its batch, so that a job
@@ -20,8 +25,10 @@ pub(crate) async fn are_right(world: &World) -> Result<()> {
         let id: CustomId = item.custom_id.as_deref().unwrap_or_default().parse()?;
         *billed.entry(id.job).or_default() += 1;
     }
+    let twins: HashMap<JobId, i64> = absorbed_by_job(world).await?;
+    assert_eq!(twins.values().sum::<i64>(), absorbed, "lines of late twins");
     for (job, times) in billed {
-        let booked = world.booked(job).await?;
+        let booked = world.booked(job).await? + twins.get(&job).copied().unwrap_or(0);
         assert_eq!(
             times, booked,
             "{job} was billed {times} times and booked {booked} times"
@@ -39,15 +46,23 @@ pub(crate) async fn are_right(world: &World) -> Result<()> {
             .cost(&usage, &item.model, item.at.date(), Lane::Batch)?
             .0;
     }
+    let twins = "SELECT coalesce(sum(cost_pico), 0)::bigint FROM offpeak.absorbed";
+    let twins = i128::from(world.number(twins).await?);
+    let noted = "SELECT coalesce(sum(absorbed_pico), 0)::bigint FROM offpeak.incident";
+    assert_eq!(i128::from(world.number(noted).await?), twins, "as noted");
     let booked = world.number("SELECT coalesce(sum(cost_pico), 0)::bigint FROM offpeak.ledger");
-    assert_eq!(i128::from(booked.await?), cost, "every pico-dollar");
+    assert_eq!(i128::from(booked.await?) + twins, cost, "every pico-dollar");
     let counted = world.number(
         "SELECT coalesce(sum(cost_pico), 0)::bigint
            FROM (SELECT scope, cost_pico FROM offpeak.tally
                   UNION ALL SELECT scope, cost_pico FROM offpeak.delta) AS t
           WHERE scope = 'tenant'",
     );
-    assert_eq!(i128::from(counted.await?), cost, "and in the counts");
+    assert_eq!(
+        i128::from(counted.await?) + twins,
+        cost,
+        "and in the counts"
+    );
     // Every change of a batch's state that the database has seen is in the table.
     for seen in world.transitions().await? {
         let (from, to) = seen.split_once(' ').unwrap_or_default();
@@ -59,12 +74,16 @@ pub(crate) async fn are_right(world: &World) -> Result<()> {
     }
     let ledger = world.number("SELECT count(*) FROM offpeak.ledger").await?;
     assert_eq!(
-        ledger,
+        ledger + absorbed,
         i64::try_from(journal.len())?,
         "the ledger has what was billed, no more"
     );
     let input: u64 = journal.iter().map(|item| item.usage.input_tokens).sum();
-    let booked = world.number("SELECT coalesce(sum(input_tokens), 0)::bigint FROM offpeak.ledger");
+    let booked = world.number(
+        "SELECT coalesce(sum(input_tokens), 0)::bigint
+           FROM (SELECT input_tokens FROM offpeak.ledger
+                  UNION ALL SELECT input_tokens FROM offpeak.absorbed) AS t",
+    );
     assert_eq!(booked.await?, i64::try_from(input)?);
     // Counts are differences of differences: recount them from the rows.
     for (name, recount) in [
@@ -104,4 +123,17 @@ pub(crate) async fn are_right(world: &World) -> Result<()> {
     );
     assert_eq!(ready.await?, 0, "bucket counts");
     Ok(())
+}
+
+/// How many lines of each job late twins have billed.
+async fn absorbed_by_job(world: &World) -> Result<HashMap<JobId, i64>> {
+    let mut by_job = HashMap::new();
+    for id in world
+        .texts("SELECT custom_id FROM offpeak.absorbed")
+        .await?
+    {
+        let id: CustomId = id.parse()?;
+        *by_job.entry(id.job).or_default() += 1;
+    }
+    Ok(by_job)
 }

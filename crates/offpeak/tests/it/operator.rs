@@ -174,16 +174,17 @@ async fn walk(database_url: &str) -> Result<()> {
 
 /// Tables, a tenant and its key.
 async fn make(operator: &mut Operator<'_>) -> Result<()> {
-    // How many there are is another number with each that is added; the version
-    // is the highest of their own numbers.
-    let (mut migrations, mut version) = (0, 0);
-    for file in
-        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/migrations"))?
-    {
-        let name = file?.file_name();
-        let number = name.to_string_lossy()[..4].parse::<usize>()?;
-        (migrations, version) = (migrations + 1, version.max(number));
-    }
+    // How many there are is another number with each that is added, and a number
+    // may be left out.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/migrations");
+    let numbers: Vec<u32> = std::fs::read_dir(folder)?
+        .map(|file| {
+            let name = file?.file_name();
+            let number = name.to_string_lossy().chars().take(4).collect::<String>();
+            Ok(number.parse()?)
+        })
+        .collect::<Result<_>>()?;
+    let version = numbers.iter().max().context("a migration")?;
     let migrate = |applied: usize| {
         let s = if applied == 1 { "" } else { "s" };
         format!(
@@ -191,6 +192,7 @@ async fn make(operator: &mut Operator<'_>) -> Result<()> {
              {applied} migration{s} applied\n"
         )
     };
+    let migrations = numbers.len();
     assert_eq!(operator.run(&["migrate"]).await?.0, migrate(migrations));
     assert_eq!(operator.run(&["migrate"]).await?.0, migrate(0));
 
@@ -240,6 +242,7 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     ok    address                127.0.0.1:0
     ok    database               answers
     ok    partitions             room for 8 days
+    ok    incidents              none open
     ok    Anthropic              URL answers and takes the key
     ");
     let (_, openapi) = operator.run(&["openapi"]).await?;

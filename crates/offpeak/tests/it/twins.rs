@@ -1,0 +1,316 @@
+//! Message batches that were stored although everybody believed otherwise: they
+//! are found, stopped where that is safe, and paid by the deployment alone.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use offpeak_standin::{Call, CreateStatus, Fault, Faults, Plan, ResultsCut, Rule, Times};
+use offpeak_store::incident;
+use offpeak_testkit::world::{World, client, params};
+use offpeak_worker::{Loop, Options};
+
+use crate::books;
+use crate::faults::{dropped, refusal};
+
+const TEXTS: [&str; 3] = ["One.", "Two.", "Three."];
+/// How long lists leave young batches out.
+const HIDDEN: Duration = Duration::from_mins(45);
+
+fn ours_alone() -> Options {
+    Options {
+        dedicated_workspace: true,
+        sweep_every: Duration::from_mins(10),
+        ..Options::default()
+    }
+}
+
+/// The next create is stored and gets no answer, and no list shows it for long.
+fn hidden(plan: Option<Plan>) -> Faults {
+    let lag = Fault::ListLag {
+        ms: u64::try_from(HIDDEN.as_millis()).unwrap_or(u64::MAX),
+    };
+    let mut rules = vec![Rule {
+        times: Times::ALWAYS,
+        ..Rule::new([Call::List], lag)
+    }];
+    rules.extend(plan.map(|plan| Rule::new([Call::Create], Fault::Batch(plan))));
+    Faults {
+        rules,
+        ..dropped(1)
+    }
+}
+
+/// Sends the texts, and lets time pass until the send is refuted, no further.
+async fn refuted(world: &mut World, faults: Faults) -> Result<()> {
+    world.standin.set_faults(faults);
+    world.submit(&TEXTS).await?;
+    world.pass(Duration::from_secs(10));
+    world.worker.tick(Loop::Form).await?;
+    world.worker.tick(Loop::Submit).await?;
+    for _ in 0..30 {
+        if states(world).await? == ["refuted"] {
+            return Ok(());
+        }
+        world.pass(Duration::from_mins(1));
+        world.worker.tick(Loop::Rescue).await?;
+    }
+    anyhow::bail!("never refuted: {:?}", states(world).await?)
+}
+
+async fn states(world: &World) -> Result<Vec<String>> {
+    world
+        .texts("SELECT state FROM offpeak.batch ORDER BY id")
+        .await
+}
+
+/// Lets hours pass; a tick may fail, that is what faults are for.
+async fn wait(world: &World, hours: u64) {
+    for _ in 0..hours * 4 {
+        world.pass(Duration::from_mins(15));
+        let _ = world.worker.settle_down().await;
+    }
+}
+
+/// Each job has one result, and what was paid besides is noted once.
+async fn one_twin(world: &World, lines: i64) -> Result<()> {
+    let completed = "SELECT count(*) FROM offpeak.result WHERE outcome = 'completed'";
+    assert_eq!(world.number(completed).await?, 3);
+    assert_eq!(
+        world.texts("SELECT kind FROM offpeak.incident").await?,
+        ["late_twin"]
+    );
+    let known = "SELECT count(*) FROM offpeak.incident i
+                   JOIN offpeak.batch b ON b.id = i.batch_id AND b.tenant_id = i.subject_tenant
+                  WHERE i.upstream_batch_id <> coalesce(b.upstream_batch_id, '')";
+    assert_eq!(
+        world.number(known).await?,
+        1,
+        "it says whose jobs those are"
+    );
+    let unread = "SELECT count(*) FROM offpeak.twin WHERE read_at IS NULL";
+    assert_eq!(world.number(unread).await?, 0);
+    books::are_right_beside(world, lines).await
+}
+
+#[tokio::test]
+async fn a_twin_that_still_runs_is_canceled_and_absorbed() -> Result<()> {
+    let mut world = World::with(ours_alone()).await?;
+    let plan = Plan {
+        cancel_completes: true,
+        ..Plan::default()
+    };
+    let faults = Faults {
+        hold: Some(1),
+        ..hidden(Some(plan))
+    };
+    refuted(&mut world, faults).await?;
+    world.run_out().await?;
+    wait(&world, 2).await;
+    let asked = "SELECT count(*) FROM offpeak.twin WHERE cancel_asked_at IS NOT NULL";
+    assert_eq!(world.number(asked).await?, 1);
+    assert_eq!(world.standin.journal()?.len(), 6);
+    one_twin(&world, 3).await?;
+
+    // Dealt with is dealt with, however often everything is listed after it.
+    let open = incident::list(&world.system, false, 10).await?;
+    assert!(open[0].absorbed.0 > 0, "{open:?}");
+    assert!(incident::resolve(&world.system, open[0].id).await?);
+    assert!(!incident::resolve(&world.system, open[0].id).await?);
+    wait(&world, 2).await;
+    assert_eq!(incident::open_count(&world.system).await?, []);
+    one_twin(&world, 3).await
+}
+
+#[tokio::test]
+async fn a_twin_that_is_canceled_in_time_costs_nothing() -> Result<()> {
+    let mut world = World::with(ours_alone()).await?;
+    let faults = Faults {
+        hold: Some(1),
+        ..hidden(None)
+    };
+    refuted(&mut world, faults).await?;
+    world.run_out().await?;
+    wait(&world, 2).await;
+    assert_eq!(world.standin.journal()?.len(), 3);
+    one_twin(&world, 0).await
+}
+
+#[tokio::test]
+async fn a_twin_is_read_to_its_end_whatever_breaks_off() -> Result<()> {
+    let options = Options {
+        chunk_lines: 1,
+        ..Options::default()
+    };
+    let mut world = World::with(options).await?;
+    refuted(&mut world, hidden(None)).await?;
+    world.run_out().await?;
+    // Its first lines are read many times.
+    world.standin.set_faults(Faults {
+        results_cut: Some(ResultsCut {
+            after_lines: 2,
+            times: 6,
+        }),
+        ..Faults::default()
+    });
+    wait(&world, 6).await;
+    let asked = "SELECT count(*) FROM offpeak.twin WHERE cancel_asked_at IS NOT NULL";
+    assert_eq!(world.number(asked).await?, 0, "the workspace may be shared");
+    one_twin(&world, 3).await
+}
+
+#[tokio::test]
+async fn a_twin_that_shows_up_before_its_jobs_are_sent_again_is_paid_by_nobody_else() -> Result<()>
+{
+    for freed in [false, true] {
+        let options = Options {
+            sweep_every: Duration::from_secs(1),
+            ..Options::default()
+        };
+        let mut world = World::with(options).await?;
+        refuted(&mut world, hidden(None)).await?;
+        if freed {
+            world.worker.tick(Loop::Rescue).await?;
+        }
+        let ready = world.number("SELECT count(*) FROM offpeak.ready").await?;
+        assert_eq!(ready, if freed { 3 } else { 0 });
+        world.standin.clear_faults();
+        world.worker.tick(Loop::Sweep).await?;
+        let absorbed = world.number("SELECT count(*) FROM offpeak.absorbed");
+        assert_eq!(absorbed.await?, 3, "read at once");
+        world.run_out().await?;
+        wait(&world, 1).await;
+        one_twin(&world, 3).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_that_stored_the_batch_all_the_same_is_found() -> Result<()> {
+    let mut world = World::new().await?;
+    world.standin.set_faults(Faults {
+        create_status: Some(CreateStatus {
+            stored: true,
+            ..refusal(529, 1).create_status.context("a status")?
+        }),
+        ..Faults::default()
+    });
+    world.submit(&TEXTS).await?;
+    world.run_out().await?;
+    wait(&world, 2).await;
+    assert_eq!(states(&world).await?, ["ingested"]);
+    assert_eq!(world.standin.journal()?.len(), 6);
+    one_twin(&world, 3).await
+}
+
+#[tokio::test]
+async fn what_was_only_recognised_gives_way_to_what_names_our_jobs() -> Result<()> {
+    let mut world = World::new().await?;
+    // One send keeps everybody listing; the other one's batch stands beside one
+    // of somebody else's with as many items.
+    world.standin.set_faults(refusal(502, 1));
+    world.submit(&["a", "b"]).await?;
+    world.pass(Duration::from_secs(10));
+    world.worker.tick(Loop::Form).await?;
+    world.worker.tick(Loop::Submit).await?;
+    world.standin.set_faults(Faults {
+        rules: vec![Rule::new(
+            [Call::Create],
+            Fault::Foreign {
+                batches: 1,
+                items: None,
+            },
+        )],
+        ..dropped(1)
+    });
+    world.submit(&TEXTS).await?;
+    world.pass(Duration::from_secs(10));
+    world.worker.tick(Loop::Form).await?;
+    world.worker.tick(Loop::Submit).await?;
+    assert_eq!(states(&world).await?, ["uncertain", "uncertain"]);
+    world.pass(Duration::from_mins(2));
+    world.standin.settle_due().await;
+    let foreign = world.standin.journal()?.into_iter().find(|item| {
+        item.custom_id
+            .as_deref()
+            .is_some_and(|id| id.starts_with("foreign-"))
+    });
+    let foreign = foreign.and_then(|item| item.batch_id).context("one")?;
+    // The real one was not listed yet when the other one was adopted.
+    world.stored(1, &foreign, false).await?;
+    world.worker.tick(Loop::Rescue).await?;
+    assert_eq!(
+        world
+            .texts("SELECT upstream_batch_id FROM offpeak.batch WHERE verified AND state = 'in_progress'")
+            .await?
+            .len(),
+        1
+    );
+    world.run_out().await?;
+    wait(&world, 2).await;
+    let ours = world.standin.journal()?;
+    let ours = ours.iter().filter(|item| {
+        item.custom_id
+            .as_deref()
+            .is_some_and(|id| id.starts_with("o1_"))
+    });
+    assert_eq!(ours.count(), 5, "each job is paid once");
+    assert_eq!(world.number("SELECT count(*) FROM offpeak.twin").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn somebody_else_s_batches_are_left_alone() -> Result<()> {
+    let mut world = World::with(Options {
+        dedicated_workspace: false,
+        ..ours_alone()
+    })
+    .await?;
+    refuted(&mut world, refusal(502, 1)).await?;
+    world.run_out().await?;
+    world.standin.set_faults(Faults {
+        hold: Some(1),
+        ..Faults::default()
+    });
+    let theirs = create(&world, "theirs").await?;
+    // As if it had been made while the refuted create was under way.
+    world
+        .meddle(
+            "UPDATE offpeak.batch b
+                SET sent_at = (SELECT max(created_at) FROM offpeak.batch),
+                    send_deadline = (SELECT max(created_at) + interval '1 hour' FROM offpeak.batch)
+              WHERE state = 'refuted'",
+        )
+        .await?;
+    wait(&world, 2).await;
+    let batch = client(&world.standin_url)?.batch(&theirs).await?;
+    assert!(batch.cancel_initiated_at.is_none(), "{batch:?}");
+    world.standin.release()?;
+    wait(&world, 2).await;
+    assert_eq!(
+        world
+            .texts("SELECT upstream_batch_id FROM offpeak.foreign_batch")
+            .await?,
+        [theirs]
+    );
+    assert_eq!(incident::open_count(&world.system).await?, []);
+    Ok(())
+}
+
+/// A message batch of three that is not offpeak's.
+async fn create(world: &World, prefix: &str) -> Result<String> {
+    let requests: Vec<serde_json::Value> = TEXTS
+        .iter()
+        .enumerate()
+        .map(|(n, text)| {
+            let params: serde_json::Value = serde_json::from_slice(&params(text))?;
+            Ok(serde_json::json!({ "custom_id": format!("{prefix}-{n}"), "params": params }))
+        })
+        .collect::<Result<_>>()?;
+    let body = serde_json::to_vec(&serde_json::json!({ "requests": requests }))?;
+    let length = u64::try_from(body.len())?;
+    let body = futures_util::stream::iter([Ok::<_, std::io::Error>(body.into())]);
+    let created = client(&world.standin_url)?
+        .create_batch(length, body, Duration::from_secs(10))
+        .await?;
+    Ok(created.value.id)
+}
