@@ -78,6 +78,7 @@ CREATE TABLE sweep (
 -- it while its send was uncertain.
 ALTER TABLE batch ADD COLUMN listed_at timestamptz, ADD COLUMN first_look_at timestamptz;
 -- Sends that were believed to have stored nothing: few, and what a sweep is for.
-CREATE INDEX batch_doubted ON batch (upstream_id, sent_at) WHERE state = 'refuted' OR sends > 0;
+CREATE INDEX batch_doubted ON batch (upstream_id, sent_at) 
+    WHERE state IN ('refuted', 'rejected') OR sends > 0;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON incident, twin, absorbed, sweep TO offpeak_worker;

@@ -39,7 +39,7 @@ pub struct Due {
 }
 
 /// When an upstream is to be listed next; nothing while no send of it was
-/// believed to have stored nothing: refuted, or sent again after a refusal.
+/// believed to have stored nothing: refuted, or refused.
 pub async fn due(
     system: &System,
     upstream: UpstreamId,
@@ -54,7 +54,7 @@ pub async fn due(
              FROM batch b
              LEFT JOIN sweep s ON s.upstream_id = b.upstream_id
             WHERE b.upstream_id = $1 AND b.sent_at > $2::timestamptz - $6::interval
-              AND (b.state = 'refuted' OR b.sends > 0)"#,
+              AND (b.state IN ('refuted', 'rejected') OR b.sends > 0)"#,
         upstream.as_uuid(),
         now,
         interval(pace.often),

@@ -157,7 +157,15 @@ async fn the_operator_lists_and_resolves_them_and_the_doctor_warns() -> Result<(
             .await?;
         Ok(shown(&ran, &world.standin_url))
     };
-    insta::assert_snapshot!(run(&["incidents"]).await?, @"");
+    insta::assert_snapshot!(run(&["incidents"]).await?, @r"
+    exit 0
+    --- stdout
+    INCIDENT                        KIND       SINCE (UTC)          MESSAGE BATCH  ABSORBED  DETAIL
+    inc_01k2g00000e008000000000001  late_twin  0000-00-00 00:00:00  msgbatch_1      $0.1235  its jobs went on without it
+    inc_01k2g00000e008000000000002  late_twin  0000-00-00 00:00:00  msgbatch_2      $0.1235  its jobs went on without it
+    --- stderr
+    late_twin: A create was believed to have stored nothing, and Anthropic stored it after all: its jobs were sent again, so this batch was paid besides. What it billed is absorbed by the deployment, no tenant pays it. If it happens again, raise settle_time in [reliability].
+    ");
     let seen = run(&["doctor"]).await?;
     assert!(seen.starts_with("exit 0"), "{seen}");
     assert!(
@@ -167,8 +175,16 @@ async fn the_operator_lists_and_resolves_them_and_the_doctor_warns() -> Result<(
     let open = incident::list(&world.system, false, 10).await?;
     let id: &'static str = open[0].id.to_string().leak();
     let resolve: &'static [&'static str] = vec!["incidents", "--resolve", id].leak();
-    insta::assert_snapshot!(run(resolve).await?, @"");
-    insta::assert_snapshot!(run(resolve).await?, @"");
+    insta::assert_snapshot!(run(resolve).await?, @r"
+    exit 0
+    --- stdout
+    inc_01k2g00000e008000000000001 is resolved
+    ");
+    insta::assert_snapshot!(run(resolve).await?, @r"
+    exit 2
+    --- stderr
+    error: there is no open incident inc_01k2g00000e008000000000001
+    ");
     let json: serde_json::Value = {
         let text = run(&["--json", "incidents", "--all"]).await?;
         let (_, json) = text.split_once("--- stdout\n").unwrap_or_default();

@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use offpeak_domain::id::{BatchId, CustomId, Minter};
 use offpeak_standin::{Call, CreateStatus, Fault, Faults, Plan, ResultsCut, Rule, Times};
 use offpeak_store::incident;
 use offpeak_testkit::world::{World, client, params};
 use offpeak_worker::{Loop, Options};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 use crate::books;
 use crate::faults::{dropped, refusal};
@@ -186,20 +189,47 @@ async fn a_twin_that_shows_up_before_its_jobs_are_sent_again_is_paid_by_nobody_e
 
 #[tokio::test]
 async fn a_refusal_that_stored_the_batch_all_the_same_is_found() -> Result<()> {
-    let mut world = World::new().await?;
-    world.standin.set_faults(Faults {
-        create_status: Some(CreateStatus {
-            stored: true,
-            ..refusal(529, 1).create_status.context("a status")?
-        }),
-        ..Faults::default()
+    for (status, ends) in [
+        (529, vec!["ingested"]),
+        (400, vec!["rejected", "ingested", "ingested", "ingested"]),
+    ] {
+        let mut world = World::new().await?;
+        world.standin.set_faults(Faults {
+            create_status: Some(CreateStatus {
+                stored: true,
+                ..refusal(status, 1).create_status.context("a status")?
+            }),
+            ..Faults::default()
+        });
+        world.submit(&TEXTS).await?;
+        world.run_out().await?;
+        wait(&world, 2).await;
+        assert_eq!(states(&world).await?, ends);
+        assert_eq!(world.standin.journal()?.len(), 6);
+        one_twin(&world, 3).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_in_our_form_that_no_row_knows_is_absorbed_and_named() -> Result<()> {
+    let mut world = World::with(ours_alone()).await?;
+    refuted(&mut world, refusal(502, 1)).await?;
+    let now = world.system.now().await?;
+    let mut minter = Minter::new(now, StdRng::seed_from_u64(5));
+    let batch: BatchId = minter.mint();
+    let ids = (0..3).map(|_| {
+        let job = minter.mint();
+        CustomId { job, batch }.to_string()
     });
-    world.submit(&TEXTS).await?;
+    create(&world, ids).await?;
     world.run_out().await?;
     wait(&world, 2).await;
-    assert_eq!(states(&world).await?, ["ingested"]);
-    assert_eq!(world.standin.journal()?.len(), 6);
-    one_twin(&world, 3).await
+    assert_eq!(
+        world.texts("SELECT kind FROM offpeak.incident").await?,
+        ["upstream_unknown_batch"]
+    );
+    books::are_right_beside(&world, 3).await
 }
 
 #[tokio::test]
@@ -271,7 +301,7 @@ async fn somebody_else_s_batches_are_left_alone() -> Result<()> {
         hold: Some(1),
         ..Faults::default()
     });
-    let theirs = create(&world, "theirs").await?;
+    let theirs = create(&world, (0..3).map(|n| format!("theirs-{n}"))).await?;
     // As if it had been made while the refuted create was under way.
     world
         .meddle(
@@ -296,14 +326,12 @@ async fn somebody_else_s_batches_are_left_alone() -> Result<()> {
     Ok(())
 }
 
-/// A message batch of three that is not offpeak's.
-async fn create(world: &World, prefix: &str) -> Result<String> {
-    let requests: Vec<serde_json::Value> = TEXTS
-        .iter()
-        .enumerate()
-        .map(|(n, text)| {
-            let params: serde_json::Value = serde_json::from_slice(&params(text))?;
-            Ok(serde_json::json!({ "custom_id": format!("{prefix}-{n}"), "params": params }))
+/// A message batch with these ids that no worker of ours has made.
+async fn create(world: &World, ids: impl Iterator<Item = String>) -> Result<String> {
+    let requests: Vec<serde_json::Value> = ids
+        .map(|id| {
+            let params: serde_json::Value = serde_json::from_slice(&params("Mine."))?;
+            Ok(serde_json::json!({ "custom_id": id, "params": params }))
         })
         .collect::<Result<_>>()?;
     let body = serde_json::to_vec(&serde_json::json!({ "requests": requests }))?;

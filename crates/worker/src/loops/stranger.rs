@@ -1,6 +1,8 @@
 //! Whose a listed message batch is that no row of ours knows by its id. Once it
 //! has ended, its lines name the job and the batch of each request.
 
+use std::time::Duration;
+
 use offpeak_anthropic::shape::MessageBatch;
 use offpeak_domain::batch::State;
 use offpeak_domain::incident::Kind;
@@ -8,7 +10,6 @@ use offpeak_store::batch::{self, Key, Stored};
 use offpeak_store::incident::Note;
 use offpeak_store::twin::{self, Named};
 use offpeak_store::{Error as StoreError, uncertain};
-use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::ingest;
