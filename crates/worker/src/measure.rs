@@ -152,3 +152,47 @@ impl Measure {
 
 /// A handle shared by whoever counts.
 pub(crate) type Shared = Arc<Measure>;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::registry::Registry;
+
+    use super::Measure;
+    use crate::outcome::Seen;
+
+    #[test]
+    fn what_a_tick_saw_is_shown_and_a_kind_that_is_over_is_not() {
+        let mut registry = Registry::default();
+        let measure = Measure::register(&mut registry);
+        measure.seen(&Seen {
+            visible: vec![Duration::from_secs(30)],
+            hidden: vec![Duration::from_secs(3), Duration::from_secs(9)],
+            incidents: Some(vec![("late_twin".to_owned(), 2)]),
+            waiting: Some(4),
+            absorbed: 7,
+        });
+        let shown = |registry: &Registry| {
+            let mut text = String::new();
+            encode(&mut text, registry).unwrap();
+            text
+        };
+        let text = shown(&registry);
+        for line in [
+            "offpeak_batch_visible_seconds_count{bound=\"at_most\"} 1",
+            "offpeak_batch_visible_seconds_count{bound=\"at_least\"} 2",
+            "offpeak_incidents_open{kind=\"late_twin\"} 2",
+            "offpeak_results_waiting 4",
+            "offpeak_absorbed_lines_total 7",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        measure.seen(&Seen {
+            incidents: Some(Vec::new()),
+            ..Seen::default()
+        });
+        assert!(!shown(&registry).contains("late_twin"));
+    }
+}
