@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use offpeak_domain::id::{BatchId, CustomId, Minter};
-use offpeak_standin::{Call, CreateStatus, Fault, Faults, Plan, ResultsCut, Rule, Times};
+use offpeak_standin::{
+    Call, CreateStatus, Fault, Faults, LineFault, Plan, ResultsCut, Rule, Times,
+};
 use offpeak_store::incident;
 use offpeak_testkit::world::{World, client, params};
 use offpeak_worker::{Loop, Options};
@@ -158,6 +160,27 @@ async fn a_twin_is_read_to_its_end_whatever_breaks_off() -> Result<()> {
     wait(&world, 6).await;
     let asked = "SELECT count(*) FROM offpeak.twin WHERE cancel_asked_at IS NOT NULL";
     assert_eq!(world.number(asked).await?, 0, "the workspace may be shared");
+    one_twin(&world, 3).await
+}
+
+#[tokio::test]
+async fn a_twin_whose_download_is_short_is_read_again() -> Result<()> {
+    let mut world = World::new().await?;
+    refuted(&mut world, hidden(None)).await?;
+    world.run_out().await?;
+    let missing: LineFault = serde_json::from_value(serde_json::json!({ "what": "missing" }))?;
+    world.standin.clear_faults();
+    world.standin.set_faults(Faults {
+        rules: vec![Rule {
+            // Looked into twice to see whose it is, then read.
+            times: Times::Count(3),
+            ..Rule::new([Call::Results], Fault::Lines(missing))
+        }],
+        ..Faults::default()
+    });
+    wait(&world, 6).await;
+    let short = "SELECT short_reads::bigint FROM offpeak.twin";
+    assert_eq!(world.number(short).await?, 1);
     one_twin(&world, 3).await
 }
 
