@@ -110,23 +110,34 @@ pub async fn sends(system: &System, upstream: UpstreamId, limit: i64) -> Result<
         .collect())
 }
 
-/// Which of these message batches we know already: as ours, or as nothing to
-/// adopt (foreign, or a twin).
+/// A message batch that a row of ours names.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Anthropic's id of it.
+    pub id: String,
+    /// Whether a batch of ours has only recognised it by time and count, so
+    /// that it may be another's.
+    pub guessed: bool,
+}
+
+/// Which of these message batches we know already: as ours, or as nothing to adopt.
 pub async fn known(
     system: &System,
     upstream: UpstreamId,
     upstream_batch_ids: &[String],
-) -> Result<Vec<String>> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT upstream_batch_id AS "id!" FROM batch
-            WHERE upstream_id = $1 AND upstream_batch_id = ANY ($2)
-            UNION
-           SELECT upstream_batch_id FROM foreign_batch
-            WHERE upstream_id = $1 AND upstream_batch_id = ANY ($2)
-            UNION
-           SELECT upstream_batch_id FROM twin
-            WHERE upstream_id = $1 AND upstream_batch_id = ANY ($2)
-            ORDER BY 1
+) -> Result<Vec<Known>> {
+    Ok(sqlx::query_as!(
+        Known,
+        r#"SELECT id AS "id!", bool_and(guessed) AS "guessed!"
+             FROM (SELECT upstream_batch_id AS id, NOT verified AS guessed FROM batch
+                    WHERE upstream_id = $1 AND upstream_batch_id = ANY ($2)
+                    UNION ALL
+                   SELECT upstream_batch_id, false FROM foreign_batch
+                    WHERE upstream_id = $1 AND upstream_batch_id = ANY ($2)
+                    UNION ALL
+                   SELECT upstream_batch_id, false FROM twin
+                    WHERE upstream_id = $1 AND upstream_batch_id = ANY ($2)) AS named
+            GROUP BY id
             LIMIT 100000"#,
         upstream.as_uuid(),
         upstream_batch_ids,

@@ -192,3 +192,31 @@ async fn a_sender_that_was_given_up_does_not_finish_its_body() -> Result<()> {
     world.run_out().await?;
     books::are_right(&world).await
 }
+
+#[tokio::test]
+async fn what_another_send_only_recognised_may_still_be_this_one_s() -> Result<()> {
+    let mut world = World::new().await?;
+    let stored = Faults {
+        hold: Some(1),
+        ..dropped(1)
+    };
+    send(&mut world, &["a", "b"], stored).await?;
+    send(&mut world, &["c", "d"], lost()).await?;
+    // The second one took the first one's message batch for its own, while the
+    // first one had recognised a stranger's that it has let go of since.
+    let listed = world.listed().await?;
+    world.stored(1, &listed[0], false).await?;
+    for _ in 0..40 {
+        world.pass(Duration::from_mins(1));
+        world.worker.tick(Loop::Rescue).await?;
+    }
+    assert_eq!(
+        states(&world).await?,
+        ["uncertain", "in_progress"],
+        "what is listed may be its own: nothing is proved"
+    );
+    world.standin.release()?;
+    world.run_out().await?;
+    assert_eq!(world.standin.journal()?.len(), 4);
+    books::are_right(&world).await
+}

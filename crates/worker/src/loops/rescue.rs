@@ -6,7 +6,7 @@
 //! listings over the settle time show nothing. If the process dies here, the
 //! next tick counts on.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
@@ -30,9 +30,16 @@ pub(crate) struct Rescue(pub(crate) Arc<Setting>);
 
 /// A complete listing: what we do not know of it.
 struct Listing {
-    strangers: Vec<MessageBatch>,
+    strangers: Vec<Stranger>,
     /// How far Anthropic's clock is ahead of ours; none when it did not say.
     ahead: Option<time::Duration>,
+}
+
+/// A message batch that is not certainly somebody's.
+struct Stranger {
+    seen: MessageBatch,
+    /// A batch of ours has recognised it by time and count, and may be wrong.
+    guessed: bool,
 }
 
 /// What one listing settled.
@@ -134,7 +141,8 @@ impl Rescue {
                 Verdict::Adopt(index) => {
                     taken.insert(index);
                     settled += u64::from(
-                        stranger::adopt(&self.0, send.key, &strangers[index], false, now).await?,
+                        stranger::adopt(&self.0, send.key, &strangers[index].seen, false, now)
+                            .await?,
                     );
                 }
                 Verdict::Refute => {
@@ -158,18 +166,18 @@ impl Rescue {
     async fn read_ended(
         &self,
         upstream: &Upstream,
-        strangers: Vec<MessageBatch>,
+        strangers: Vec<Stranger>,
         now: OffsetDateTime,
-    ) -> Result<(u64, u64, Vec<MessageBatch>)> {
+    ) -> Result<(u64, u64, Vec<Stranger>)> {
         let (mut settled, mut twins, mut left) = (0, 0, Vec::new());
-        for seen in strangers {
-            if seen.processing_status != ProcessingStatus::Ended {
-                left.push(seen);
+        for one in strangers {
+            if one.seen.processing_status != ProcessingStatus::Ended {
+                left.push(one);
                 continue;
             }
-            match stranger::settle(&self.0, upstream, &seen, now).await? {
+            match stranger::settle(&self.0, upstream, &one.seen, now).await? {
                 // Not readable just now: it may still be one of ours.
-                Whose::Unclear => left.push(seen),
+                Whose::Unclear => left.push(one),
                 Whose::OfSend(_) => settled += 1,
                 Whose::Twin(_) | Whose::Unheard => twins += 1,
                 Whose::Known | Whose::Foreign => {}
@@ -182,7 +190,7 @@ impl Rescue {
         &self,
         send: &Send,
         sends: &[Send],
-        strangers: &[MessageBatch],
+        strangers: &[Stranger],
         taken: &HashSet<usize>,
         ahead: time::Duration,
         now: OffsetDateTime,
@@ -190,11 +198,11 @@ impl Rescue {
         let candidates: Vec<Candidate> = strangers
             .iter()
             .enumerate()
-            .map(|(index, seen)| Candidate {
-                created_at: seen.created_at - ahead,
-                total: seen.request_counts.total(),
+            .map(|(index, one)| Candidate {
+                created_at: one.seen.created_at - ahead,
+                total: one.seen.request_counts.total(),
                 known: false,
-                guessed: taken.contains(&index),
+                guessed: one.guessed || taken.contains(&index),
             })
             .collect();
         let overlaps = |other: &Send| {
@@ -245,16 +253,20 @@ impl Rescue {
             }
             let since = since + listing.ahead.unwrap_or_default() - SKEW;
             let ids: Vec<String> = page.data.iter().map(|seen| seen.id.clone()).collect();
-            let known: HashSet<String> = uncertain::known(&self.0.system, upstream.id, &ids)
+            let known: HashMap<String, bool> = uncertain::known(&self.0.system, upstream.id, &ids)
                 .await?
                 .into_iter()
+                .map(|known| (known.id, known.guessed))
                 .collect();
             let past = page.data.last().is_none_or(|last| last.created_at < since);
-            listing.strangers.extend(
-                page.data
-                    .into_iter()
-                    .filter(|seen| seen.created_at >= since && !known.contains(&seen.id)),
-            );
+            for seen in page.data {
+                // What is only guessed to be another's may be this one's.
+                let guessed = known.get(&seen.id).copied();
+                if seen.created_at >= since && guessed != Some(false) {
+                    let guessed = guessed.unwrap_or(false);
+                    listing.strangers.push(Stranger { seen, guessed });
+                }
+            }
             if past || !page.has_more || page.last_id.is_none() {
                 return Ok(listing);
             }

@@ -126,7 +126,7 @@ impl Sweep {
             let past = page.data.last().is_none_or(|last| last.created_at < since);
             let ids: Vec<String> = page.data.iter().map(|seen| seen.id.clone()).collect();
             let known = uncertain::known(&self.0.system, upstream.id, &ids).await?;
-            let known: HashSet<String> = known.into_iter().collect();
+            let known: HashSet<String> = known.into_iter().map(|known| known.id).collect();
             for seen in &page.data {
                 if seen.created_at < since || known.contains(&seen.id) {
                     continue;
@@ -166,6 +166,7 @@ impl Sweep {
             created_at: seen.created_at - ahead,
             total: seen.request_counts.total(),
             known: false,
+            guessed: false,
         };
         let within = self.0.options.send_within + SKEW * 2;
         let near = twin::near(system, upstream.id, stranger.created_at, within, SENDS).await?;
