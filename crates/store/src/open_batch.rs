@@ -22,6 +22,8 @@ pub struct Open {
     pub created_at: OffsetDateTime,
     /// When it ends there at the latest.
     pub expires_at: OffsetDateTime,
+    /// Due for a look; otherwise only newer than one that is.
+    pub due: bool,
 }
 
 /// The batches of an upstream that are due for a look at `now`, and those that
@@ -34,7 +36,8 @@ pub async fn due(
 ) -> Result<Vec<Open>> {
     let rows = sqlx::query!(
         r#"SELECT tenant_id, id, upstream_batch_id AS "upstream_batch_id!",
-                  created_at AS "created_at!", expires_at AS "expires_at!"
+                  created_at AS "created_at!", expires_at AS "expires_at!",
+                  next_poll_at <= $2 AS "due!"
              FROM batch
             WHERE upstream_id = $1 AND state IN ('in_progress', 'canceling')
               AND created_at >= (SELECT min(created_at)
@@ -56,6 +59,7 @@ pub async fn due(
             upstream_batch_id: row.upstream_batch_id,
             created_at: row.created_at,
             expires_at: row.expires_at,
+            due: row.due,
         })
         .collect())
 }

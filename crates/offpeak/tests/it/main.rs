@@ -15,6 +15,8 @@ mod cli;
 mod cli_faults;
 mod cli_submit;
 mod faults;
+mod lists;
+mod look;
 mod operator;
 mod private;
 mod queue;
