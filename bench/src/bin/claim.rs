@@ -146,10 +146,8 @@ async fn claim(database: &Database) -> Result<Took> {
     for number in 0..LONG {
         let bucket = BucketId::from_uuid(Uuid::from_u128(plain(4, number)));
         let tenant = TenantId::from_uuid(Uuid::from_u128(plain(1, number)));
-        ensure!(
-            waiting.iter().any(|one| one.bucket == bucket),
-            "a bucket ran dry"
-        );
+        let waits = waiting.iter().find(|one| one.bucket == bucket);
+        let since = waits.context("a bucket ran dry")?.oldest;
         let mut tx = system.begin().await?;
         let batch: BatchId = Minter::new(tx.now(), StdRng::seed_from_u64(7)).mint();
         let claimed = ready::claim(
@@ -161,6 +159,7 @@ async fn claim(database: &Database) -> Result<Took> {
                 bucket,
                 upstream: upstream::OWN,
                 model: "model",
+                since,
                 max_items: ITEMS,
                 max_bytes: 200 << 20,
                 item_overhead: 60,

@@ -188,7 +188,11 @@ pub(super) async fn ended(
             LIMIT $4"#,
         tx.tenant().as_uuid(),
         range.1,
-        if completed { bounds.rows } else { bounds.probes },
+        if completed {
+            bounds.rows
+        } else {
+            bounds.probes
+        },
         take,
         filter.job_type.as_deref(),
         filter.model.as_deref(),
