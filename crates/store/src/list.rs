@@ -83,9 +83,10 @@ pub async fn page_within(
 ) -> Result<Page> {
     let begun = Instant::now();
     let (mut ids, mut next) = (Vec::new(), filter.before);
-    let range = match walk::possible(tx, filter).await? {
-        true => walk::range(tx, filter).await?,
-        false => None,
+    let range = if walk::possible(tx, filter).await? {
+        walk::range(tx, filter).await?
+    } else {
+        None
     };
     while let Some(range) = range {
         let step = Instant::now();
