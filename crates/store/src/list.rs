@@ -64,7 +64,7 @@ impl Default for Bounds {
         Self {
             rows: 2_000,
             probes: 1_000,
-            time: Duration::from_millis(8),
+            time: Duration::from_millis(5),
         }
     }
 }
