@@ -68,7 +68,7 @@ impl Cluster {
                 holder.map_or_else(String::new, |pid| format!(" (process {pid})")),
                 path.display()
             ),
-            other => other.into(),
+            refused @ folder::Error::Refused { .. } => refused.into(),
         })?;
         let options = Options {
             programs: None,
