@@ -151,7 +151,7 @@ fn values(facts: &[Fact]) -> Result<[Vec<Filter>; 5]> {
             .map(|states| one(&|f| f.states.clone_from(states)))
             .collect(),
         words(&["common", "rare", "unused", "unheard"], &|f, word| {
-            f.job_type = word
+            f.job_type = word;
         }),
         groups
             .iter()
@@ -159,7 +159,7 @@ fn values(facts: &[Fact]) -> Result<[Vec<Filter>; 5]> {
             .collect(),
         words(&["alice", "bob", "nobody"], &|f, word| f.user = word),
         words(&["m-a", "m-b", "m-unused", "m-unheard"], &|f, word| {
-            f.model = word
+            f.model = word;
         }),
     ])
 }
