@@ -2,7 +2,9 @@
 
 pub mod one;
 
-use offpeak_domain::id::{BatchId, GroupId, JobId, UpstreamId};
+use std::collections::HashMap;
+
+use offpeak_domain::id::{BatchId, BucketId, GroupId, JobId, UpstreamId};
 use offpeak_domain::job::{Detail, Lane, State};
 use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
@@ -51,10 +53,17 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         return Ok(());
     }
     let tenant = tx.tenant();
-    let buckets: Vec<_> = jobs
+    // A chunk has few buckets: each is worked out, and written, once.
+    let mut ids_of = HashMap::new();
+    let buckets: Vec<BucketId> = jobs
         .iter()
-        .map(|job| bucket::id(job.upstream, &job.model, ""))
+        .map(|job| {
+            *ids_of
+                .entry((job.upstream, job.model.as_str()))
+                .or_insert_with(|| bucket::id(job.upstream, &job.model, ""))
+        })
         .collect();
+    bucket::ensure(tx, ids_of).await?;
     let ids: Vec<_> = jobs.iter().map(|job| job.id.as_uuid()).collect();
     let bytes: Vec<i32> = jobs
         .iter()
@@ -68,22 +77,6 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         .map(|job| job.group.map(GroupId::as_uuid))
         .collect();
     let priorities: Vec<i16> = jobs.iter().map(|job| job.priority).collect();
-
-    // Before the jobs, so that whoever sees a ready job finds its bucket.
-    // In order of id, so that two submits cannot wait for each other in a ring.
-    sqlx::query!(
-        "INSERT INTO bucket (tenant_id, id, upstream_id, model)
-         SELECT DISTINCT ON (id) $1::uuid, id, upstream_id, model
-           FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS new (id, upstream_id, model)
-          ORDER BY id
-             ON CONFLICT DO NOTHING",
-        tenant.as_uuid(),
-        &bucket_ids,
-        &upstreams,
-        &models as &[&str],
-    )
-    .execute(tx.conn())
-    .await?;
 
     let types: Vec<Option<&str>> = jobs
         .iter()
