@@ -12,6 +12,11 @@ use time::OffsetDateTime;
 use crate::delta::{self, Change, Of};
 use crate::{Error, Result, TenantTx, bucket};
 
+/// Bytes of params in one statement, at most, unless one job alone has more.
+/// PostgreSQL copies an array three times before the first row is written; when
+/// it is small, that happens in memory that is warm.
+const PIECE_BYTES: usize = 800_000;
+
 /// A job to be stored.
 #[derive(Clone, Debug)]
 pub struct NewJob {
@@ -119,16 +124,12 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
     .execute(tx.conn())
     .await?;
 
-    let params: Vec<&[u8]> = jobs.iter().map(|job| job.params.as_slice()).collect();
-    sqlx::query!(
-        "INSERT INTO payload (tenant_id, id, params)
-         SELECT $1, * FROM unnest($2::uuid[], $3::bytea[])",
-        tenant.as_uuid(),
-        &ids,
-        &params as &[&[u8]],
-    )
-    .execute(tx.conn())
-    .await?;
+    let mut rest = jobs;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(piece_of(rest));
+        insert_payloads(tx, piece).await?;
+        rest = after;
+    }
 
     if entry == Entry::Staged {
         return Ok(());
@@ -167,6 +168,32 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
             .flatten()
         });
     delta::append(tx.conn(), tenant, changes).await
+}
+
+/// How many of these jobs, at least one, have [`PIECE_BYTES`] of params together.
+fn piece_of(jobs: &[NewJob]) -> usize {
+    let mut bytes = 0_usize;
+    let fits = |job: &&NewJob| {
+        bytes = bytes.saturating_add(job.params.len());
+        bytes <= PIECE_BYTES
+    };
+    jobs.iter().take_while(fits).count().max(1)
+}
+
+async fn insert_payloads(tx: &mut TenantTx, jobs: &[NewJob]) -> Result<()> {
+    let tenant = tx.tenant();
+    let ids: Vec<_> = jobs.iter().map(|job| job.id.as_uuid()).collect();
+    let params: Vec<&[u8]> = jobs.iter().map(|job| job.params.as_slice()).collect();
+    sqlx::query!(
+        "INSERT INTO payload (tenant_id, id, params)
+         SELECT $1, * FROM unnest($2::uuid[], $3::bytea[])",
+        tenant.as_uuid(),
+        &ids,
+        &params as &[&[u8]],
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// A job as it stands now.
