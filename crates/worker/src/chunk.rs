@@ -44,6 +44,10 @@ impl Ours {
 }
 
 /// Whose line it is.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are lines of ours, and one is there at a time"
+)]
 pub(crate) enum Sorted {
     /// It names a job of this batch.
     Ours(Ours),

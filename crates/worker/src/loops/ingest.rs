@@ -56,6 +56,10 @@ struct Download {
 }
 
 /// What comes next in a download.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are lines of ours, and one is there at a time"
+)]
 enum Next {
     Ours(Ours),
     /// Nobody's, or somebody else's within a batch of ours.
