@@ -39,7 +39,8 @@ sqlx: ## renew the cache of checked queries, crates/store/.sqlx
 openapi: build ## renew the committed document of the HTTP API
 	@$(TARGET)/debug/offpeak openapi > docs/openapi.json
 
-bench: $(BENCHES:%=bench-%) bench-report ## every bench, one after the other, then docs/performance.md
+bench: deps ## every bench, one after the other, then docs/performance.md
+	@for name in $(BENCHES) report; do $(MAKE) --no-print-directory bench-$$name || exit 1; done
 
 # Each ends with one line of JSON: bulk submit ingest claim life list idle.
 bench-%: deps

@@ -28,6 +28,11 @@ INSERT INTO upstream (id, name, base_url, creates_per_minute, max_queued_items)
 VALUES ('00000000-0000-0000-0000-000000000000', 'bench', 'http://localhost', 50, 100000)
     ON CONFLICT DO NOTHING;
 
+INSERT INTO job_type (tenant_id, name, version, definition)
+SELECT '00000000-0000-0000-0000-000000000000', name, 1, '{}'
+  FROM unnest(ARRAY['rare', 'type-0', 'type-1', 'type-2', 'type-3', 'type-4', 'type-5',
+                    'type-6']) AS name;
+
 -- One row per job, oldest first. Of four jobs in five tenant 0 is the owner;
 -- the last 120,000 are still open.
 CREATE TEMP TABLE plan AS

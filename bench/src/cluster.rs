@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use offpeak::folder::Folder;
+use anyhow::{Context as _, Result, anyhow, ensure};
+use offpeak::folder::{self, Folder};
 use offpeak::postgres::{Options, Postgres};
 use offpeak::{entropy, seed};
 use offpeak_domain::api_key::ApiKey;
@@ -12,6 +12,10 @@ use offpeak_store::{System, Tenants};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
+use crate::ending::Bound;
+
+/// Gigabytes of free disk without which no bench begins.
+const LEAST: u64 = 4;
 /// What the kernel counts CPU time in, for whoever reads `/proc`.
 const TICKS_A_SECOND: f64 = 100.0;
 
@@ -34,19 +38,38 @@ pub fn free_disk() -> Result<u64> {
     Ok(stat.f_bavail * stat.f_frsize)
 }
 
-/// A running cluster. Dropped without [`Cluster::stop`] it goes on running, and
-/// the next bench adopts it.
+/// Refuses to begin with less free disk than that.
+pub fn need_disk(gigabytes: u64) -> Result<()> {
+    let free = free_disk()? >> 30;
+    ensure!(
+        free >= gigabytes,
+        "this bench needs {gigabytes} GB of free disk; {} has {free} GB",
+        folder()?.display()
+    );
+    Ok(())
+}
+
+/// A running cluster. It ends with this.
 #[derive(Debug)]
 pub struct Cluster {
     server: Postgres,
+    _bound: Bound,
     _folder: Folder,
 }
 
 impl Cluster {
     /// Starts the cluster of this name, set up if it is not there.
     pub async fn start(name: &str) -> Result<Self> {
+        need_disk(LEAST)?;
         let path = folder()?.join(name);
-        let folder = Folder::take(&path)?;
+        let folder = Folder::take(&path).map_err(|error| match error {
+            folder::Error::Held { path, holder } => anyhow!(
+                "another bench{} is running on {}: wait for it, or end it",
+                holder.map_or_else(String::new, |pid| format!(" (process {pid})")),
+                path.display()
+            ),
+            refused @ folder::Error::Refused { .. } => refused.into(),
+        })?;
         let options = Options {
             programs: None,
             search: std::env::var_os("PATH").unwrap_or_default(),
@@ -56,6 +79,7 @@ impl Cluster {
         let say = |line: &str| crate::say(line);
         let server = Postgres::start(&folder, &options, &mut rng, &say).await?;
         Ok(Self {
+            _bound: Bound::to(server.pid()),
             server,
             _folder: folder,
         })
@@ -71,6 +95,14 @@ impl Cluster {
         self.server.cluster()
     }
 
+    /// A database of this name as an earlier run kept it, migrated since.
+    pub async fn kept(&self, name: &str) -> Result<Database> {
+        let url = self.server.url_of(name);
+        let connect: PgConnectOptions = url.parse()?;
+        offpeak_store::migrate(&connect).await?;
+        Ok(Database::at(url, connect))
+    }
+
     /// A database of this name, new and migrated.
     pub async fn fresh(&self, name: &str) -> Result<Database> {
         let base: PgConnectOptions = self.server.url_of("postgres").parse()?;
@@ -84,20 +116,7 @@ impl Cluster {
                 .await?;
         }
         admin.close().await?;
-        let url = self.server.url_of(name);
-        let connect: PgConnectOptions = url.parse()?;
-        offpeak_store::migrate(&connect).await?;
-        let root = PgPoolOptions::new()
-            .max_connections(4)
-            .connect_lazy_with(connect.clone().options([("search_path", "offpeak")]));
-        let store = offpeak_store::Options::new(connect.clone());
-        let database = Database {
-            url,
-            connect,
-            root,
-            system: System::new(&store),
-            tenants: Tenants::new(&store),
-        };
+        let database = self.kept(name).await?;
         seed::job_types(&database.system).await?;
         Ok(database)
     }
@@ -176,6 +195,20 @@ pub struct Database {
 }
 
 impl Database {
+    fn at(url: String, connect: PgConnectOptions) -> Self {
+        let root = PgPoolOptions::new()
+            .max_connections(4)
+            .connect_lazy_with(connect.clone().options([("search_path", "offpeak")]));
+        let store = offpeak_store::Options::new(connect.clone());
+        Self {
+            url,
+            connect,
+            root,
+            system: System::new(&store),
+            tenants: Tenants::new(&store),
+        }
+    }
+
     /// Runs statements as superuser.
     pub async fn run(&self, sql: &str) -> Result<()> {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))

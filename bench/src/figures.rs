@@ -80,7 +80,12 @@ impl Figures {
 
     /// A figure: the median of its samples.
     pub fn add(&mut self, key: &str, samples: &Samples) {
-        self.keys.insert(key.to_owned(), rounded(samples.median()));
+        self.add_as(key, samples.median(), samples);
+    }
+
+    /// A figure that is something else of its samples than their median.
+    pub fn add_as(&mut self, key: &str, value: f64, samples: &Samples) {
+        self.keys.insert(key.to_owned(), rounded(value));
         self.samples.insert(key.to_owned(), json!(samples.count()));
         let (least, most) = samples.spread();
         self.spread
@@ -101,7 +106,10 @@ impl Figures {
         line.insert("spread".to_owned(), Value::Object(self.spread));
         let line = Value::Object(line).to_string();
         let file = crate::cluster::folder()?.join(format!("{}.json", self.bench));
-        std::fs::write(file, format!("{line}\n"))?;
+        // Whole or not at all.
+        let next = file.with_extension("new");
+        std::fs::write(&next, format!("{line}\n"))?;
+        std::fs::rename(next, file)?;
         crate::print(line);
         Ok(())
     }

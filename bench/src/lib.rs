@@ -12,6 +12,7 @@
 pub mod child;
 pub mod cluster;
 pub mod discard;
+pub mod ending;
 pub mod figures;
 pub mod load;
 pub mod memory;

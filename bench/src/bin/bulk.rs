@@ -86,6 +86,7 @@ async fn main() -> Result<()> {
     ));
     figures.note("server_rss_short_mb", short_mb);
     figures.note("server_rss_mb", long_mb);
+    figures.note("server_rss_growth_mb", long_mb - short_mb);
     child.end().await?;
 
     singles(&cluster, &database, &Texts::read()?, &mut figures).await?;

@@ -26,8 +26,8 @@ const SETTLE: &str = "WITH gone AS (DELETE FROM inflight RETURNING *),
      UPDATE batch SET state = 'ingested', sent_at = planned_at, ended_at = planned_at,
             ingested_at = planned_at, upstream_batch_id = id
       WHERE state = 'planned'";
-/// Free disk below which the bench refuses.
-const DISK: u64 = 15 << 30;
+/// Gigabytes of free disk below which the bench refuses.
+const DISK: u64 = 15;
 /// Long buckets, from which every round takes.
 const LONG: u128 = 10;
 /// Jobs taken from each of them.
@@ -37,7 +37,7 @@ const ITEMS: u32 = 1_000;
 async fn main() -> Result<()> {
     let rounds: usize = argument("rounds", 20)?;
     let samples: usize = argument("samples", 7)?;
-    ensure!(cluster::free_disk()? > DISK, "less than 15 GB free");
+    cluster::need_disk(DISK)?;
 
     let fresh = Cluster::start("pg-fresh").await?;
     let empty = fresh.fresh("bench_claim").await?;
@@ -91,8 +91,7 @@ async fn main() -> Result<()> {
     holder.rollback().await?;
 
     let mut figures = Figures::new("claim");
-    figures.note("full_over_empty", a.median() / b.median());
-    figures.add("pairs_ratio", &ratios);
+    figures.add_as("full_over_empty", a.median() / b.median(), &ratios);
     figures.add("full_ms", &a);
     figures.add("empty_ms", &b);
     figures.add("full_read_ms", &reads);
@@ -146,10 +145,8 @@ async fn claim(database: &Database) -> Result<Took> {
     for number in 0..LONG {
         let bucket = BucketId::from_uuid(Uuid::from_u128(plain(4, number)));
         let tenant = TenantId::from_uuid(Uuid::from_u128(plain(1, number)));
-        ensure!(
-            waiting.iter().any(|one| one.bucket == bucket),
-            "a bucket ran dry"
-        );
+        let waits = waiting.iter().find(|one| one.bucket == bucket);
+        let since = waits.context("a bucket ran dry")?.oldest;
         let mut tx = system.begin().await?;
         let batch: BatchId = Minter::new(tx.now(), StdRng::seed_from_u64(7)).mint();
         let claimed = ready::claim(
@@ -161,6 +158,7 @@ async fn claim(database: &Database) -> Result<Took> {
                 bucket,
                 upstream: upstream::OWN,
                 model: "model",
+                since,
                 max_items: ITEMS,
                 max_bytes: 200 << 20,
                 item_overhead: 60,

@@ -101,8 +101,7 @@ async fn main() -> Result<()> {
     let mean = (seen.all - first.all) / hours / 3600.0;
     let pings = (seen.pings - first.pings) / hours / 3600.0;
     let mut figures = Figures::new("idle");
-    figures.add("queries_per_second_in_a_window", &queries);
-    figures.note("queries_per_second", mean);
+    figures.add_as("queries_per_second", mean, &queries);
     figures.note("pings_per_second", pings);
     figures.note("mb", peak);
     figures.note("resident_mb", resident);

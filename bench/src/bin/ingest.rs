@@ -41,6 +41,8 @@ async fn main() -> Result<()> {
     let mut figures = Figures::new("ingest");
     let (mut ratio, mut extra) = (Samples::default(), Samples::default());
     let (mut rate, mut copy_rate) = (Samples::default(), Samples::default());
+    let (mut worker_cpu, mut server_cpu, mut copy_cpu) =
+        (Samples::default(), Samples::default(), Samples::default());
     let n = f64::from(u32::try_from(lines)?);
     for round in 0..rounds {
         let (tenant, key) = database.tenant(&format!("ingest-{round}")).await?;
@@ -58,8 +60,12 @@ async fn main() -> Result<()> {
         let pid = worker.pid()?;
         memory::forget_peak(pid)?;
         let before = memory::resident_mb(pid)?;
+        let server_before = cluster.cpu_seconds()?;
+        let worker_before = cpu_seconds(pid)?;
         worker.tell("go").await?;
         let said = worker.hear().await?;
+        worker_cpu.push((cpu_seconds(pid)? - worker_before) / n * 1e6);
+        server_cpu.push((cluster.cpu_seconds()? - server_before) / n * 1e6);
         let (done, seconds) = said.split_once(' ').context("not understood")?;
         let peak = memory::peak_mb(pid)?;
         ensure!(
@@ -71,7 +77,9 @@ async fn main() -> Result<()> {
 
         let rows = rows_of(&database, batch, other).await?;
         database.checkpoint().await?;
+        let server_before = cluster.cpu_seconds()?;
         let copied = database.copy_in(&rows).await?;
+        copy_cpu.push((cluster.cpu_seconds()? - server_before) / n * 1e6);
         if round == 0 {
             let plain = database
                 .number("SELECT avg(octet_length(line)) FROM output")
@@ -105,9 +113,22 @@ async fn main() -> Result<()> {
     figures.add("extra_rss_mb", &extra);
     figures.add("ingest_results_per_s", &rate);
     figures.add("copy_results_per_s", &copy_rate);
+    figures.add("worker_cpu_us_per_result", &worker_cpu);
+    figures.add("pg_cpu_us_per_result", &server_cpu);
+    figures.add("copy_pg_cpu_us_per_result", &copy_cpu);
     api.end().await?;
     cluster.stop().await?;
     figures.end()
+}
+
+/// Seconds of CPU that a process has spent, by the kernel's clock ticks.
+fn cpu_seconds(pid: u32) -> Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name before may hold anything, blanks and parentheses too.
+    let rest = text.rsplit_once(')').context("no name in its line")?.1;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks = |at: usize| -> Result<f64> { Ok(fields.get(at).context("cut short")?.parse()?) };
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
 }
 
 /// The child: a worker whose one loop reads when it is told.

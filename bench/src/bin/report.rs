@@ -1,5 +1,6 @@
 //! Writes docs/performance.md from the lines that the benches kept: each goal
-//! beside its figure, and a bench that has not run as such.
+//! beside its figure, and a bench that has not run as such. What stands from the
+//! heading about limits on is written by hand, and stays.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,6 +9,7 @@ use anyhow::Result;
 use offpeak_bench::cluster::folder;
 use offpeak_bench::print;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 /// Bench, key, goal, and whether the figure is to be at least that.
 const GOALS: &[(&str, &str, f64, bool)] = &[
@@ -28,53 +30,124 @@ const GOALS: &[(&str, &str, f64, bool)] = &[
     ("idle", "list_calls_per_hour", 120.0, false),
 ];
 
+const BEGINNING: &str = "\
+# Performance
+
+The tables are written by `make bench-report`, from the line that each bench ends with: run
+`make bench` for all of them, or `make bench-list` and so on for one, on a machine that does nothing
+else. What limits a figure stands below them, by hand.
+
+A figure is the median of its samples, unless its name says otherwise (a worst, a mean); the spread
+goes from the smallest sample to the largest. Both sides of a ratio were measured in one run on one
+cluster, in turns; a ratio says more than a rate, which belongs to the machine. PostgreSQL is a
+private one with all its safety on. Inputs are cut from real texts, no two the same.
+";
+
+/// From here on the page is somebody's own.
+const BY_HAND: &str = "## What limits them";
+
 fn main() -> Result<()> {
-    let mut text = String::from(
-        "# Performance\n\nWritten by `make bench-report` from the lines that `make bench-NAME` \
-         ended with. Medians; the spread is from the smallest to the largest sample.\n\n",
-    );
-    writeln!(text, "Machine: {}.\n", machine())?;
-    text.push_str("| bench | key | figure | goal | reached | samples | spread |\n");
-    text.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
-    let mut lines = String::new();
-    for (bench, key, goal, at_least) in GOALS {
-        let file = folder()?.join(format!("{bench}.json"));
-        let line: Value = match std::fs::read_to_string(&file) {
-            Ok(line) => serde_json::from_str(&line)?,
-            Err(_) => Value::Null,
-        };
-        let sign = if *at_least { "≥" } else { "≤" };
-        match line[key].as_f64() {
-            None => writeln!(
-                text,
-                "| {bench} | `{key}` | not measured | {sign} {goal} | | | |"
-            )?,
-            Some(figure) => {
-                let reached = if *at_least {
-                    figure >= *goal
-                } else {
-                    figure <= *goal
-                };
-                let reached = if reached { "yes" } else { "no" };
-                let (count, spread) = (&line["samples"][key], &line["spread"][key]);
-                let (least, most) = (&spread[0], &spread[1]);
-                writeln!(
-                    text,
-                    "| {bench} | `{key}` | {figure} | {sign} {goal} | {reached} | {count} | \
-                     {least} to {most} |"
-                )?;
-            }
-        }
-        let whole = line.to_string();
-        if !line.is_null() && !lines.contains(&whole) {
-            writeln!(lines, "{whole}")?;
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
+    let before = std::fs::read_to_string(&page).unwrap_or_default();
+    let by_hand = before
+        .find(BY_HAND)
+        .map_or_else(|| format!("{BY_HAND}\n"), |at| before[at..].to_owned());
+    let mut kept: Vec<Kept> = Vec::new();
+    for (bench, ..) in GOALS {
+        if kept.iter().all(|one| one.bench != *bench) {
+            kept.push(Kept::read(bench)?);
         }
     }
-    write!(text, "\n## The lines\n\n```json\n{lines}```\n")?;
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
+    let text = format!(
+        "{BEGINNING}\nMachine: {}.\n\n{}\n## What else they say\n\n{}\n{by_hand}",
+        machine(),
+        goals(&kept)?,
+        rest(&kept)?
+    );
     std::fs::write(&page, &text)?;
     print(text);
     Ok(())
+}
+
+/// What a bench kept.
+struct Kept {
+    bench: &'static str,
+    /// Nothing, if it has not run.
+    line: Value,
+    day: String,
+}
+
+impl Kept {
+    fn read(bench: &'static str) -> Result<Self> {
+        let file = folder()?.join(format!("{bench}.json"));
+        let (line, day) = match std::fs::read_to_string(&file) {
+            Ok(line) => {
+                let written = OffsetDateTime::from(file.metadata()?.modified()?);
+                (serde_json::from_str(&line)?, written.date().to_string())
+            }
+            Err(_) => (Value::Null, String::new()),
+        };
+        Ok(Self { bench, line, day })
+    }
+
+    fn spread(&self, key: &str) -> String {
+        match (&self.line["samples"][key], &self.line["spread"][key]) {
+            (Value::Null, _) => "1 | ".to_owned(),
+            (count, spread) => format!("{count} | {} to {}", spread[0], spread[1]),
+        }
+    }
+}
+
+fn goals(kept: &[Kept]) -> Result<String> {
+    let mut text = String::from(
+        "| command | figure | measured | goal | reached | samples | spread | day |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for (bench, key, goal, at_least) in GOALS {
+        let sign = if *at_least { "≥" } else { "≤" };
+        let begin = format!("| `make bench-{bench}` | `{key}` |");
+        let found = kept.iter().find(|one| one.bench == *bench);
+        let figure = found.and_then(|one| Some((one, one.line[key].as_f64()?)));
+        let Some((one, figure)) = figure else {
+            writeln!(text, "{begin} not yet | {sign} {goal} | | | | |")?;
+            continue;
+        };
+        let reached = if *at_least {
+            figure >= *goal
+        } else {
+            figure <= *goal
+        };
+        let reached = if reached { "yes" } else { "no" };
+        writeln!(
+            text,
+            "{begin} {figure} | {sign} {goal} | {reached} | {} | {} |",
+            one.spread(key),
+            one.day
+        )?;
+    }
+    Ok(text)
+}
+
+/// Rates, sizes, and what a ratio was made of.
+fn rest(kept: &[Kept]) -> Result<String> {
+    let mut text = String::from(
+        "| command | value | measured | samples | spread |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for one in kept {
+        for (key, value) in one.line.as_object().into_iter().flatten() {
+            let is_goal = GOALS
+                .iter()
+                .any(|goal| (goal.0, goal.1) == (one.bench, key));
+            if value.is_number() && !is_goal {
+                let (bench, spread) = (one.bench, one.spread(key));
+                writeln!(
+                    text,
+                    "| `make bench-{bench}` | `{key}` | {value} | {spread} |"
+                )?;
+            }
+        }
+    }
+    Ok(text)
 }
 
 /// The processor, its cores, the memory.
@@ -96,4 +169,31 @@ fn machine() -> String {
         field(&cpu, "model name"),
         field(&memory, "MemTotal")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GOALS;
+
+    #[test]
+    fn every_goal_is_a_key_that_its_bench_writes() {
+        let source = |bench| match bench {
+            "bulk" => include_str!("bulk.rs"),
+            "submit" => include_str!("submit.rs"),
+            "ingest" => include_str!("ingest.rs"),
+            "claim" => include_str!("claim.rs"),
+            "life" => include_str!("life.rs"),
+            "list" => include_str!("list.rs"),
+            "idle" => include_str!("idle.rs"),
+            _ => "",
+        };
+        for (bench, key, ..) in GOALS {
+            // Some keys end in a number that the bench puts in.
+            let key = key.trim_end_matches(|c: char| c.is_ascii_digit());
+            assert!(
+                source(*bench).contains(&format!("\"{key}")),
+                "{bench} {key}"
+            );
+        }
+    }
 }

@@ -18,6 +18,7 @@ mod lines;
 pub(crate) mod list;
 pub(crate) mod result;
 pub(crate) mod retry;
+mod stage;
 pub(crate) mod submit;
 mod upload;
 mod view;

@@ -2,13 +2,20 @@
 
 pub mod one;
 
-use offpeak_domain::id::{BatchId, GroupId, JobId, UpstreamId};
+use std::collections::HashMap;
+
+use offpeak_domain::id::{BatchId, BucketId, GroupId, JobId, UpstreamId};
 use offpeak_domain::job::{Detail, Lane, State};
 use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
 
 use crate::delta::{self, Change, Of};
 use crate::{Error, Result, TenantTx, bucket};
+
+/// Bytes of params in one statement, at most, unless one job alone has more.
+/// PostgreSQL copies an array three times before the first row is written; when
+/// it is small, that happens in memory that is warm.
+const PIECE_BYTES: usize = 800_000;
 
 /// A job to be stored.
 #[derive(Clone, Debug)]
@@ -51,10 +58,17 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         return Ok(());
     }
     let tenant = tx.tenant();
-    let buckets: Vec<_> = jobs
+    // A chunk has few buckets: each is worked out, and written, once.
+    let mut ids_of = HashMap::new();
+    let buckets: Vec<BucketId> = jobs
         .iter()
-        .map(|job| bucket::id(job.upstream, &job.model, ""))
+        .map(|job| {
+            *ids_of
+                .entry((job.upstream, job.model.as_str()))
+                .or_insert_with(|| bucket::id(job.upstream, &job.model, ""))
+        })
         .collect();
+    bucket::ensure(tx, ids_of).await?;
     let ids: Vec<_> = jobs.iter().map(|job| job.id.as_uuid()).collect();
     let bytes: Vec<i32> = jobs
         .iter()
@@ -68,22 +82,6 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         .map(|job| job.group.map(GroupId::as_uuid))
         .collect();
     let priorities: Vec<i16> = jobs.iter().map(|job| job.priority).collect();
-
-    // Before the jobs, so that whoever sees a ready job finds its bucket.
-    // In order of id, so that two submits cannot wait for each other in a ring.
-    sqlx::query!(
-        "INSERT INTO bucket (tenant_id, id, upstream_id, model)
-         SELECT DISTINCT ON (id) $1::uuid, id, upstream_id, model
-           FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS new (id, upstream_id, model)
-          ORDER BY id
-             ON CONFLICT DO NOTHING",
-        tenant.as_uuid(),
-        &bucket_ids,
-        &upstreams,
-        &models as &[&str],
-    )
-    .execute(tx.conn())
-    .await?;
 
     let types: Vec<Option<&str>> = jobs
         .iter()
@@ -126,16 +124,12 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
     .execute(tx.conn())
     .await?;
 
-    let params: Vec<&[u8]> = jobs.iter().map(|job| job.params.as_slice()).collect();
-    sqlx::query!(
-        "INSERT INTO payload (tenant_id, id, params)
-         SELECT $1, * FROM unnest($2::uuid[], $3::bytea[])",
-        tenant.as_uuid(),
-        &ids,
-        &params as &[&[u8]],
-    )
-    .execute(tx.conn())
-    .await?;
+    let mut rest = jobs;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(piece_of(rest));
+        insert_payloads(tx, piece).await?;
+        rest = after;
+    }
 
     if entry == Entry::Staged {
         return Ok(());
@@ -174,6 +168,32 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
             .flatten()
         });
     delta::append(tx.conn(), tenant, changes).await
+}
+
+/// How many of these jobs, at least one, have [`PIECE_BYTES`] of params together.
+fn piece_of(jobs: &[NewJob]) -> usize {
+    let mut bytes = 0_usize;
+    let fits = |job: &&NewJob| {
+        bytes = bytes.saturating_add(job.params.len());
+        bytes <= PIECE_BYTES
+    };
+    jobs.iter().take_while(fits).count().max(1)
+}
+
+async fn insert_payloads(tx: &mut TenantTx, jobs: &[NewJob]) -> Result<()> {
+    let tenant = tx.tenant();
+    let ids: Vec<_> = jobs.iter().map(|job| job.id.as_uuid()).collect();
+    let params: Vec<&[u8]> = jobs.iter().map(|job| job.params.as_slice()).collect();
+    sqlx::query!(
+        "INSERT INTO payload (tenant_id, id, params)
+         SELECT $1, * FROM unnest($2::uuid[], $3::bytea[])",
+        tenant.as_uuid(),
+        &ids,
+        &params as &[&[u8]],
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// A job as it stands now.

@@ -1,11 +1,15 @@
 //! The list of jobs: filters, a keyset, and a bound on what one page reads.
 //!
 //! Ended jobs are found through `result`, failed and canceled ones through an
-//! index of their own, open ones through `ready` and `inflight`, a group's
-//! through its index. Each such walk looks at a bounded number of rows and says
-//! how far it came; a page ends where the shortest of its walks did, and hands
-//! back a cursor. So the cost of a page does not depend on what the filters
-//! match, only how many pages it takes to find it.
+//! index of their own, open ones through `ready` and `inflight`, a group's and a
+//! user's through their indexes. Each step of such a walk looks at a bounded
+//! number of rows and says how far it came; the page goes on from where the
+//! shortest of its walks stopped while it has time, and then hands back a
+//! cursor. So the cost of a page does not depend on what the filters match, only
+//! how many pages it takes to find it. What cannot match anything, such as a
+//! model that the tenant never used, is answered at once.
+
+use std::time::{Duration, Instant};
 
 use offpeak_domain::id::{GroupId, JobId};
 use offpeak_domain::job::{Outcome, State};
@@ -16,7 +20,7 @@ use crate::{Result, TenantTx};
 
 mod walk;
 
-use walk::Walk;
+use walk::{Range, Walk};
 
 /// Which jobs; everything that is said must hold.
 #[derive(Clone, Debug, Default)]
@@ -44,29 +48,92 @@ pub struct Page {
     pub next: Option<JobId>,
 }
 
-/// Up to `limit` jobs that fit.
-pub async fn page(tx: &mut TenantTx, filter: &Filter, limit: usize) -> Result<Page> {
-    let take = limit.saturating_add(1);
-    let mut walks = Vec::new();
-    if filter.states.is_empty() {
-        walks.push(walk::jobs(tx, filter, take).await?);
-    } else if let Some(range) = walk::range(tx, filter).await? {
-        let outcomes = outcomes(filter);
-        if !outcomes.is_empty() {
-            walks.push(walk::ended(tx, filter, range, &outcomes, take).await?);
-        }
-        if filter.states.contains(&State::Queued) {
-            walks.push(walk::ready(tx, filter, range, take).await?);
-        }
-        if filter.states.iter().any(|state| !state.is_final()) {
-            walks.push(walk::inflight(tx, filter, range, take).await?);
+/// How much one page may read.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Rows that one step of a walk looks at where they stand side by side.
+    pub rows: i64,
+    /// Where each stands on a page of its own, or needs a look into another table.
+    pub probes: i64,
+    /// Steps are added while they fit into this time.
+    pub time: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            rows: 2_000,
+            probes: 1_000,
+            time: Duration::from_millis(5),
         }
     }
-    let (ids, next) = merge(walks, limit);
+}
+
+/// Up to `limit` jobs that fit.
+pub async fn page(tx: &mut TenantTx, filter: &Filter, limit: usize) -> Result<Page> {
+    page_within(tx, filter, limit, Bounds::default()).await
+}
+
+/// The same within other bounds.
+pub async fn page_within(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    limit: usize,
+    bounds: Bounds,
+) -> Result<Page> {
+    let begun = Instant::now();
+    let (mut ids, mut next) = (Vec::new(), filter.before);
+    let range = if walk::possible(tx, filter).await? {
+        walk::range(tx, filter).await?
+    } else {
+        None
+    };
+    while let Some(range) = range {
+        let step = Instant::now();
+        let walks = step_of(tx, filter, range.before(next), bounds, limit - ids.len()).await?;
+        let (found, stopped) = merge(walks, limit - ids.len());
+        ids.extend(found);
+        next = stopped;
+        // The next step will take about as long as this one did.
+        let ends = begun.elapsed() + step.elapsed();
+        if next.is_none() || ids.len() >= limit || ends > bounds.time {
+            break;
+        }
+    }
+    if range.is_none() {
+        next = None;
+    }
     // A job that moved on between two statements is left out.
     let mut jobs = by_ids(tx, &ids).await?;
     jobs.retain(|job| filter.states.is_empty() || filter.states.contains(&job.state));
     Ok(Page { jobs, next })
+}
+
+/// One step down every index in which a job that fits may stand, in the order
+/// in which a job passes through them: one that moves on meanwhile is met again.
+async fn step_of(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    range: Range,
+    bounds: Bounds,
+    limit: usize,
+) -> Result<Vec<Walk>> {
+    let take = limit.saturating_add(1);
+    if filter.states.is_empty() {
+        return Ok(vec![walk::jobs(tx, filter, range, bounds, take).await?]);
+    }
+    let mut walks = Vec::new();
+    if filter.states.contains(&State::Queued) {
+        walks.push(walk::ready(tx, filter, range, bounds, take).await?);
+    }
+    if filter.states.iter().any(|state| !state.is_final()) {
+        walks.push(walk::inflight(tx, filter, range, bounds, take).await?);
+    }
+    let outcomes = outcomes(filter);
+    if !outcomes.is_empty() {
+        walks.push(walk::ended(tx, filter, range, &outcomes, bounds, take).await?);
+    }
+    Ok(walks)
 }
 
 fn outcomes(filter: &Filter) -> Vec<&'static str> {

@@ -25,6 +25,8 @@ pub struct Open {
     /// A listing has shown it, or its create's answer never came: when it
     /// became visible is known, or will not be.
     pub listed: bool,
+    /// Due for a look; otherwise only newer than one that is.
+    pub due: bool,
 }
 
 /// The batches of an upstream that are due for a look at `now`, and those that
@@ -38,7 +40,8 @@ pub async fn due(
     let rows = sqlx::query!(
         r#"SELECT tenant_id, id, upstream_batch_id AS "upstream_batch_id!",
                   created_at AS "created_at!", expires_at AS "expires_at!",
-                  listed_at IS NOT NULL OR body_hash IS NULL AS "listed!"
+                  listed_at IS NOT NULL OR body_hash IS NULL AS "listed!",
+                  next_poll_at <= $2 AS "due!"
              FROM batch
             WHERE upstream_id = $1 AND state IN ('in_progress', 'canceling')
               AND created_at >= (SELECT min(created_at)
@@ -61,6 +64,7 @@ pub async fn due(
             created_at: row.created_at,
             expires_at: row.expires_at,
             listed: row.listed,
+            due: row.due,
         })
         .collect())
 }

@@ -128,6 +128,9 @@ pub struct Claim<'a> {
     pub upstream: UpstreamId,
     /// Model of all of them.
     pub model: &'a str,
+    /// When the first that waits became ready, as [`waiting`] read it just now.
+    /// One that turns up before that is taken by the next claim.
+    pub since: OffsetDateTime,
     /// At most so many.
     pub max_items: u32,
     /// At most so many bytes of body; a single longer job still goes, alone.
@@ -161,6 +164,9 @@ pub async fn claim(
                SELECT id, bytes, max_items, priority, not_before
                  FROM ready
                 WHERE tenant_id = $1 AND bucket_id = $2 AND not_before <= $3
+                  -- What was taken before stands at the head of the index as long
+                  -- as an old transaction keeps it: so none of it is looked at.
+                  AND not_before >= $8
                 ORDER BY priority DESC, not_before, id
                 LIMIT $4
                   FOR UPDATE SKIP LOCKED),
@@ -189,6 +195,7 @@ pub async fn claim(
         i64::try_from(claim.max_bytes).unwrap_or(i64::MAX),
         i64::try_from(claim.item_overhead).unwrap_or(0),
         claim.batch.as_uuid(),
+        claim.since,
     )
     .fetch_one(tx.conn())
     .await?;

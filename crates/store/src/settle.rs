@@ -45,6 +45,11 @@ impl Released {
     pub fn asked_model(&self) -> &str {
         &self.model
     }
+
+    /// The length of its params.
+    pub fn params_bytes(&self) -> u64 {
+        u64::try_from(self.bytes).unwrap_or(0)
+    }
 }
 
 /// One chunk in the making: its inflight rows are deleted, its effects are not
@@ -250,6 +255,16 @@ impl Chunk {
 }
 
 async fn release(conn: &mut PgConnection, key: Key, ids: &[Uuid]) -> Result<Vec<Released>> {
+    // A chunk is a small part of a large batch. By the statistics of tables that
+    // turn over all the time, or that nobody analysed yet, reading everything
+    // looks cheaper than a probe for each id: a batch would then cost the square
+    // of its length.
+    sqlx::query!(
+        r#"SELECT set_config('enable_seqscan', 'off', true) AS "seqscan!",
+                  set_config('enable_bitmapscan', 'off', true) AS "bitmapscan!""#
+    )
+    .fetch_one(&mut *conn)
+    .await?;
     let rows = sqlx::query!(
         r#"WITH gone AS (
                DELETE FROM inflight
@@ -257,9 +272,16 @@ async fn release(conn: &mut PgConnection, key: Key, ids: &[Uuid]) -> Result<Vec<
                RETURNING id, attempt, tries, canceled, bytes)
            SELECT g.id AS "id!", g.attempt AS "attempt!", g.tries AS "tries!",
                   g.canceled AS "canceled!", g.bytes AS "bytes!",
-                  j.structured, j.group_id, j.bucket_id, j.priority, j.type, j.user_label, j.model
+                  j.structured AS "structured!", j.group_id AS "group_id?",
+                  j.bucket_id AS "bucket_id!", j.priority AS "priority!", j.type AS "type?",
+                  j.user_label AS "user_label?", j.model AS "model!"
              FROM gone g
-             JOIN job j ON j.tenant_id = $1 AND j.id = g.id
+                  -- The limit keeps this a probe for each job, in this order.
+            CROSS JOIN LATERAL (
+                  SELECT structured, group_id, bucket_id, priority, type, user_label, model
+                    FROM job
+                   WHERE tenant_id = $1 AND id = g.id
+                   LIMIT 1) AS j
             ORDER BY g.id"#,
         key.tenant.as_uuid(),
         key.batch.as_uuid(),

@@ -361,6 +361,17 @@ impl World {
         Ok(())
     }
 
+    /// Runs statements with all rights in a transaction, which holds their locks
+    /// until it is dropped.
+    pub async fn hold(
+        &self,
+        sql: &'static str,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+        let mut tx = self.root.begin().await?;
+        sqlx::raw_sql(sql).execute(&mut *tx).await?;
+        Ok(tx)
+    }
+
     /// Rows of text from a statement, with all rights.
     pub async fn texts(&self, sql: &'static str) -> Result<Vec<String>> {
         Ok(sqlx::query_scalar(sql).fetch_all(&self.root).await?)

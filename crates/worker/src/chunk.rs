@@ -11,6 +11,7 @@ use offpeak_domain::job_type::OutputChecker;
 use offpeak_domain::price::Usage;
 use offpeak_domain::settle::{self, Settlement, Standing};
 use offpeak_store::settle::{Effect, Measured, Next, Released};
+use rand::RngExt as _;
 use sha2::{Digest, Sha256};
 use time::Date;
 
@@ -22,11 +23,31 @@ use crate::worker::Setting;
 pub(crate) struct Ours {
     job: JobId,
     bytes: Bytes,
-    /// Not to be read: only its head is here, or the database refused it.
-    unreadable: bool,
+    /// SHA-256 of the bytes.
+    hash: [u8; 32],
+    /// What it says: nothing readable if only its head is here, or if the
+    /// database refused it.
+    said: Said,
+}
+
+impl Ours {
+    /// Whether the answer fits the schema that the params ask for, if it is an
+    /// answer and they ask for one.
+    fn fits(&self, params: &[u8], checker: &mut OutputChecker) -> Option<bool> {
+        if !matches!(self.said.line, settle::Line::Succeeded { .. }) {
+            return None;
+        }
+        let parsed = ResultLine::parse(&self.bytes).ok()?;
+        let text = parsed.text().unwrap_or_default();
+        checker.check(params, &text).map(|fits| fits.is_ok())
+    }
 }
 
 /// Whose line it is.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are lines of ours, and one is there at a time"
+)]
 pub(crate) enum Sorted {
     /// It names a job of this batch.
     Ours(Ours),
@@ -36,17 +57,23 @@ pub(crate) enum Sorted {
     Unreadable,
 }
 
-/// Tells whether a line names a job of this batch.
+/// Tells whether a line names a job of this batch. Ours is read and hashed at
+/// once, while nothing in the database waits for it.
 pub(crate) fn sort(line: Line, batch: BatchId) -> Sorted {
-    let (bytes, unreadable) = match line {
+    let (bytes, oversized) = match line {
         Line::Whole { bytes, .. } => (bytes, false),
         Line::Oversized { head, .. } => (head, true),
     };
     match whose(&bytes) {
         Whose::Ours(id) if id.batch == batch => Sorted::Ours(Ours {
             job: id.job,
+            hash: Sha256::digest(&bytes).into(),
+            said: if oversized {
+                Said::unreadable()
+            } else {
+                read(&bytes)
+            },
             bytes,
-            unreadable,
         }),
         Whose::Ours(_) | Whose::Foreign => Sorted::Foreign,
         Whose::Unreadable => Sorted::Unreadable,
@@ -136,9 +163,25 @@ impl Lines {
     /// The same lines, not to be read any more.
     pub(crate) fn into_unreadable(mut self) -> Self {
         for line in &mut self.lines {
-            line.unreadable = true;
+            line.said = Said::unreadable();
         }
         self
+    }
+
+    /// Whether the answers to these params fit the schemas in them. Of two lines
+    /// for one job the first counts.
+    pub(crate) fn check(
+        &self,
+        params: &HashMap<JobId, Vec<u8>>,
+        checker: &mut OutputChecker,
+        fits: &mut HashMap<JobId, bool>,
+    ) {
+        for line in self.lines.iter().rev() {
+            if let Some(params) = params.get(&line.job) {
+                fits.remove(&line.job);
+                fits.extend(line.fits(params, checker).map(|fits| (line.job, fits)));
+            }
+        }
     }
 
     /// The hashes of those lines whose job is not among the released: replays.
@@ -146,7 +189,7 @@ impl Lines {
         self.lines
             .iter()
             .filter(|line| !released.contains_key(&line.job))
-            .map(|line| (line.job, hash(&line.bytes)))
+            .map(|line| (line.job, line.hash.to_vec()))
             .collect()
     }
 
@@ -157,43 +200,38 @@ impl Lines {
         setting: &Setting,
         day: Date,
         released: &mut HashMap<JobId, Released>,
-        params: &HashMap<JobId, Vec<u8>>,
+        fits: &HashMap<JobId, bool>,
     ) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(released.len());
-        // Jobs of one type share a schema: compiled once a chunk.
-        let mut checker = OutputChecker::new();
+        let mut random = setting.random();
         for line in &self.lines {
             let Some(row) = released.remove(&line.job) else {
                 continue;
             };
-            let params = params.get(&line.job).map(Vec::as_slice);
-            let said = if line.unreadable {
-                Said::unreadable()
-            } else {
-                read(&line.bytes, params, &mut checker)
-            };
-            effects.push(effect(setting, day, line, row, said));
+            let mut said = line.said.clone();
+            if let settle::Line::Succeeded { schema_ok, .. } = &mut said.line {
+                *schema_ok = fits.get(&line.job).copied();
+            }
+            effects.push(effect(setting, day, line, said, row, random.random()));
         }
         effects
     }
 }
 
-fn hash(line: &[u8]) -> Vec<u8> {
-    Sha256::digest(line).to_vec()
-}
-
 /// What one line does to its job.
-fn effect(setting: &Setting, day: Date, line: &Ours, released: Released, said: Said) -> Effect {
+fn effect(
+    setting: &Setting,
+    day: Date,
+    line: &Ours,
+    said: Said,
+    released: Released,
+    random: f64,
+) -> Effect {
     let standing = Standing {
         tries: released.tries,
         canceled_by_user: released.canceled,
     };
-    let settlement = settle::settle(
-        &said.line,
-        standing,
-        setting.options.rules,
-        setting.unit_random(),
-    );
+    let settlement = settle::settle(&said.line, standing, setting.options.rules, random);
     let (measured, billed) = match settle::billed_usage(&said.line) {
         Some(usage) => (price(setting, usage, &said, &released, day), true),
         None => (Measured::default(), false),
@@ -201,7 +239,7 @@ fn effect(setting: &Setting, day: Date, line: &Ours, released: Released, said: S
     Effect {
         next: next(settlement, &said),
         released,
-        line_hash: Some(hash(&line.bytes)),
+        line_hash: Some(line.hash.to_vec()),
         line: Some(line.bytes.to_vec()),
         model: said.model,
         measured,
@@ -229,10 +267,10 @@ fn price(
 }
 
 /// A line as the rules read it, with what the row holds beside.
+#[derive(Clone)]
 struct Said {
     line: settle::Line,
     model: Option<String>,
-    stop_reason: Option<String>,
     error_type: Option<String>,
 }
 
@@ -241,37 +279,39 @@ impl Said {
         Self {
             line: settle::Line::Unreadable,
             model: None,
-            stop_reason: None,
             error_type: None,
+        }
+    }
+
+    fn stop_reason(&self) -> Option<String> {
+        match &self.line {
+            settle::Line::Succeeded { stop_reason, .. } => stop_reason.clone(),
+            settle::Line::Errored { .. }
+            | settle::Line::Canceled
+            | settle::Line::Expired
+            | settle::Line::Unreadable => None,
         }
     }
 }
 
-fn read(bytes: &[u8], params: Option<&[u8]>, checker: &mut OutputChecker) -> Said {
+fn read(bytes: &[u8]) -> Said {
     let Ok(parsed) = ResultLine::parse(bytes) else {
         return Said::unreadable();
     };
     match &parsed.result {
-        ResultKind::Succeeded(message) => {
-            let stop_reason = message
-                .stop_reason
-                .as_ref()
-                .map(|reason| word(&reason.to_string()));
-            let schema_ok = params
-                .and_then(|params| checker.check(params, &message.text().unwrap_or_default()))
-                .map(|fits| fits.is_ok());
-            Said {
-                line: settle::Line::Succeeded {
-                    stop_reason: stop_reason.clone(),
-                    usage: usage(&message.usage),
-                    schema_ok,
-                    empty_content: message.content_empty,
-                },
-                model: Some(word(&message.model)),
-                stop_reason,
-                error_type: None,
-            }
-        }
+        ResultKind::Succeeded(message) => Said {
+            line: settle::Line::Succeeded {
+                stop_reason: message
+                    .stop_reason
+                    .as_ref()
+                    .map(|reason| word(&reason.to_string())),
+                usage: usage(&message.usage),
+                schema_ok: None,
+                empty_content: message.content_empty,
+            },
+            model: Some(word(&message.model)),
+            error_type: None,
+        },
         ResultKind::Errored(error) => {
             let error_type = word(&error.error_type.to_string());
             Said {
@@ -305,12 +345,12 @@ fn next(settlement: Settlement, said: &Said) -> Next {
         Settlement::Complete => Next::End {
             outcome: Outcome::Completed,
             failure: None,
-            stop_reason: said.stop_reason.clone(),
+            stop_reason: said.stop_reason(),
         },
         Settlement::Fail(failure) => Next::End {
             outcome: Outcome::Failed,
             failure: Some(failure),
-            stop_reason: said.stop_reason.clone(),
+            stop_reason: said.stop_reason(),
         },
         Settlement::Requeue {
             counts,

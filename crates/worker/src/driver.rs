@@ -1,7 +1,7 @@
 //! Runs the loops: each in a task of its own, woken by a hint, by the time that
 //! its last tick named, or, every idle time, by one look at the whole database.
-//! A loop that none of these wakes runs by itself now and then all the same. It turns outcomes into metrics,
-//! log lines and wake-ups, so that the loops need not.
+//! A loop that none of these wakes runs by itself now and then all the same. It
+//! turns outcomes into metrics, log lines and wake-ups, so that the loops need not.
 //!
 //! If a loop's task panics, the process stops: half a worker is worse than a
 //! restart.
@@ -31,12 +31,21 @@ const SEND_GRACE: Duration = Duration::from_secs(25);
 /// How long it tries to say that it is gone.
 const RESIGN: Duration = Duration::from_secs(5);
 
-/// One bell for each loop.
+/// What wakes one loop.
 #[derive(Default)]
-struct Bells([Notify; Loop::ALL.len()]);
+struct Bell {
+    /// There is something new.
+    news: Notify,
+    /// A look found something to do, which may be what the last tick failed at.
+    seen: Notify,
+}
+
+/// One for each loop.
+#[derive(Default)]
+struct Bells([Bell; Loop::ALL.len()]);
 
 impl Bells {
-    fn of(&self, which: Loop) -> &Notify {
+    fn of(&self, which: Loop) -> &Bell {
         &self.0[which as usize]
     }
 }
@@ -109,7 +118,8 @@ impl One {
         let mut failures = 0;
         while !self.stop.is_cancelled() {
             // Registered before the tick reads, so that no hint falls between.
-            let bell = self.bells.of(self.which).notified();
+            let bell = self.bells.of(self.which);
+            let (news, seen) = (bell.news.notified(), bell.seen.notified());
             let begun = Instant::now();
             let outcome = tokio::select! {
                 biased;
@@ -117,13 +127,13 @@ impl One {
                 () = self.patience_over() => return,
             };
             self.measure(&outcome, begun.elapsed());
-            let mut rest = false;
+            let failed = outcome.is_err();
             let wait = match outcome {
                 Ok(outcome) => {
                     failures = 0;
                     for woken in &outcome.wakes {
-                        self.bells.of(*woken).notify_waiters();
-                        self.bells.of(*woken).notify_one();
+                        self.bells.of(*woken).news.notify_waiters();
+                        self.bells.of(*woken).news.notify_one();
                     }
                     match outcome.wait {
                         Wait::Now => Duration::ZERO,
@@ -135,7 +145,6 @@ impl One {
                     failures += 1;
                     let name = self.which.name();
                     tracing::warn!(r#loop = name, %error, failures, "tick failed");
-                    rest = true;
                     self.idle().saturating_mul(failures).min(MAX_BACKOFF)
                 }
             };
@@ -144,8 +153,9 @@ impl One {
                 continue;
             }
             tokio::select! {
-                // Nobody cuts the rest after a failure short.
-                () = bell, if !rest => {}
+                () = news => {}
+                // After a failure, what still stands there does not cut the rest short.
+                () = seen, if !failed => {}
                 () = sleep(wait) => {}
                 () = self.stop.cancelled() => {}
             }
@@ -225,7 +235,7 @@ async fn listen(system: offpeak_store::System, bells: Arc<Bells>, stop: Cancella
             let mut listener = notify::Listener::ready(&system).await?;
             loop {
                 // Also right after (re)connecting: hints may have been missed.
-                bells.of(Loop::Form).notify_one();
+                bells.of(Loop::Form).news.notify_one();
                 listener.heard().await?;
             }
         };
@@ -254,17 +264,8 @@ async fn look_around(
     while !stop.is_cancelled() {
         match tokio::time::timeout(MAX_BACKOFF, look::look(&setting.system)).await {
             Ok(Ok(work)) => {
-                for (which, has_work) in [
-                    (Loop::Form, work.form),
-                    (Loop::Submit, work.submit),
-                    (Loop::Poll, work.poll),
-                    (Loop::Ingest, work.ingest),
-                    (Loop::Rescue, work.rescue),
-                    (Loop::Relay, work.relay),
-                ] {
-                    if has_work {
-                        bells.of(which).notify_waiters();
-                    }
+                for which in with_work(work) {
+                    bells.of(which).seen.notify_waiters();
                 }
             }
             Ok(Err(error)) => tracing::warn!(%error, "could not look around"),
@@ -275,6 +276,29 @@ async fn look_around(
             () = stop.cancelled() => {}
         }
     }
+}
+
+/// The loops that a look found something to do for. `tend` is none of them: it
+/// keeps its own time.
+fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
+    let look::Work {
+        form,
+        submit,
+        poll,
+        ingest,
+        rescue,
+        relay,
+    } = work;
+    [
+        (Loop::Form, form),
+        (Loop::Submit, submit),
+        (Loop::Poll, poll),
+        (Loop::Ingest, ingest),
+        (Loop::Rescue, rescue),
+        (Loop::Relay, relay),
+    ]
+    .into_iter()
+    .filter_map(|(which, has_work)| has_work.then_some(which))
 }
 
 /// Renews the lease by which others see that this process lives, also while a
@@ -298,4 +322,29 @@ async fn stay_alive(setting: Arc<crate::worker::Setting>) {
 )]
 async fn sleep(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_work;
+    use crate::worker::Loop;
+    use offpeak_store::look::Work;
+
+    #[test]
+    fn each_kind_of_work_rings_for_its_loop() {
+        let none = Work::default();
+        assert_eq!(with_work(none).count(), 0);
+        #[rustfmt::skip]
+        let table = [
+            (Work { form: true, ..none }, Loop::Form),
+            (Work { submit: true, ..none }, Loop::Submit),
+            (Work { poll: true, ..none }, Loop::Poll),
+            (Work { ingest: true, ..none }, Loop::Ingest),
+            (Work { rescue: true, ..none }, Loop::Rescue),
+            (Work { relay: true, ..none }, Loop::Relay),
+        ];
+        for (work, which) in table {
+            assert_eq!(with_work(work).collect::<Vec<_>>(), [which]);
+        }
+    }
 }

@@ -43,7 +43,8 @@ pub enum Wait {
     Now,
     /// After this long.
     For(Duration),
-    /// When it has been told to, or after the idle time.
+    /// When it has been told to, or a look at the database, which is made every
+    /// idle time, finds something for it; after several idle times in any case.
     #[default]
     Idle,
 }

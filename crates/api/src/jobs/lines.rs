@@ -80,7 +80,7 @@ impl Lines {
                 }
             }
             begun = true;
-            let end = self.rest.iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', &self.rest);
             let piece = self.rest.split_to(end.unwrap_or(self.rest.len()));
             hash.update(&piece);
             too_long |= line.len() + piece.len() > self.max_bytes;

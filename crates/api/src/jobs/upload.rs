@@ -1,32 +1,24 @@
 //! One bulk upload: lines are staged in chunks under a group that nobody sees,
 //! and the last transaction opens it.
 //!
-//! It never holds more than one chunk, and no transaction waits for the
-//! client. If the process dies here, what was staged stays invisible: the same
-//! body under the same key goes on after the last staged line, and without a
-//! key it is tidied away later.
+//! It never holds more than two chunks, one that is being written and one that
+//! is being read, and no transaction waits for the client. If the process dies
+//! here, what was staged stays invisible: the same body under the same key goes
+//! on after the last staged line, and without a key it is tidied away later.
 
-use offpeak_domain::id::{GroupId, JobId, Minter};
+use offpeak_store::Error as Store;
 use offpeak_store::group::{self, Staged};
-use offpeak_store::idempotency::{self, Made};
-use offpeak_store::job::{self, Entry, NewJob};
-use offpeak_store::{Error as Store, TenantTx};
+use offpeak_store::idempotency;
 use offpeak_wire::{BulkAnswer, FieldError, JobRequest};
 
 use super::FIELDS;
 use super::draft::{Draft, Drafting};
 use super::lines::{At, Line, Lines};
-use super::submit::stored;
+use super::stage::{Chunk, Stage, Writing};
 use crate::State;
 use crate::body::{MAX_BYTES, parse};
 use crate::caller::Caller;
 use crate::error::{Code, Error, MAX_FAULTS, Result, fault};
-use crate::state::rng;
-
-/// Jobs of a chunk, at most.
-const CHUNK_JOBS: usize = 1_000;
-/// Bytes of params in a chunk, more or less: its last job may exceed it.
-const CHUNK_BYTES: usize = 8_000_000;
 
 /// How the caller wants it.
 #[derive(Debug)]
@@ -38,20 +30,14 @@ pub(super) struct Options {
 }
 
 pub(super) struct Upload<'a> {
-    state: &'a State,
-    caller: &'a Caller,
-    options: Options,
     drafting: Drafting<'a>,
+    partial: bool,
     /// What an earlier try under the same key left: these lines are compared.
     earlier: Staged,
     /// Whether that try was finished: then nothing is stored any more.
     finished: bool,
-    /// The group, once it is stored.
-    group: Option<GroupId>,
-    /// What is committed.
-    staged: Staged,
-    chunk: Vec<Draft>,
-    chunk_bytes: usize,
+    writing: Writing,
+    chunk: Chunk,
     blank: u64,
     faults: Vec<FieldError>,
     fault_count: u64,
@@ -91,15 +77,18 @@ impl<'a> Upload<'a> {
         };
         Ok(Self {
             drafting: Drafting::new(state, caller),
-            state,
-            caller,
-            options,
-            staged: earlier.clone(),
+            partial: options.partial,
+            writing: Writing::new(Stage {
+                state: state.clone(),
+                caller: caller.clone(),
+                key: options.key,
+                name: options.name,
+                group,
+                staged: earlier.clone(),
+            }),
             earlier,
             finished,
-            group,
-            chunk: Vec::new(),
-            chunk_bytes: 0,
+            chunk: Chunk::default(),
             blank: 0,
             faults: Vec::new(),
             fault_count: 0,
@@ -115,8 +104,10 @@ impl<'a> Upload<'a> {
                 Ok(Some(line)) => self.take(line, lines.at()).await?,
                 Ok(None) => break,
                 Err(error) => {
+                    // What was read whole counts: the next try finds it.
+                    let keyed = self.writing.settle().await?.key.is_some();
                     // A key may go on with the same body, unless that is too long.
-                    if self.options.key.is_none() || error.code() == Code::TooLarge {
+                    if !keyed || error.code() == Code::TooLarge {
                         self.drop_staged().await?;
                     }
                     return Err(error);
@@ -128,15 +119,17 @@ impl<'a> Upload<'a> {
             return Err(Store::KeyReused.into());
         }
         if self.finished {
-            return Ok(self.answer(at, true));
+            let stage = self.writing.settle().await?.clone();
+            return Ok(self.answer(&stage, at));
         }
-        let jobs = self.staged.jobs + self.chunk.len() as u64;
+        let jobs = self.writing.settle().await?.staged.jobs + self.chunk.jobs();
         if jobs == 0 || self.is_refused() {
             return Err(self.refuse(jobs).await?);
         }
-        self.flush(at, true).await?;
-        self.state.hint.ready();
-        Ok(self.answer(at, false))
+        let chunk = std::mem::take(&mut self.chunk);
+        let stage = self.writing.open(chunk, at).await?.clone();
+        stage.state.hint.ready();
+        Ok(self.answer(&stage, at))
     }
 
     async fn take(&mut self, line: Line, at: At) -> Result<()> {
@@ -162,17 +155,15 @@ impl<'a> Upload<'a> {
                 self.note(number, vec![fault("", "too_large", message)]);
             }
             Line::Text(text) => match self.draft(&text).await? {
-                Ok(draft) if !self.is_refused() => {
-                    self.chunk_bytes += draft.params.len();
-                    self.chunk.push(draft);
-                }
+                Ok(draft) if !self.is_refused() => self.chunk.push(draft),
                 // The rest is read for its faults alone.
                 Ok(_) => {}
                 Err(faults) => self.note(number, faults),
             },
         }
-        if self.chunk.len() >= CHUNK_JOBS || self.chunk_bytes >= CHUNK_BYTES {
-            self.flush(at, false).await?;
+        if self.chunk.is_full() {
+            let chunk = std::mem::take(&mut self.chunk);
+            self.writing.begin(chunk, at).await?;
         }
         Ok(())
     }
@@ -193,7 +184,7 @@ impl<'a> Upload<'a> {
     }
 
     fn is_refused(&self) -> bool {
-        self.fault_count > 0 && !self.options.partial
+        self.fault_count > 0 && !self.partial
     }
 
     fn note(&mut self, line: u64, faults: Vec<FieldError>) {
@@ -205,67 +196,20 @@ impl<'a> Upload<'a> {
                 ..fault
             }));
         if self.is_refused() {
-            self.chunk = Vec::new();
-            self.chunk_bytes = 0;
+            self.chunk = Chunk::default();
         }
     }
 
-    /// Stores the chunk and how far the upload came, and at its end opens it:
-    /// one transaction.
-    async fn flush(&mut self, at: At, last: bool) -> Result<()> {
-        let mut tx = self.caller.begin().await?;
-        let mut minter = Minter::new(tx.now(), rng());
-        let group = match self.group {
-            Some(group) => group,
-            None => self.create(&mut tx, minter.mint()).await?,
-        };
-        let chunk: Vec<NewJob> = std::mem::take(&mut self.chunk)
-            .into_iter()
-            .map(|draft| stored(draft, minter.mint::<JobId>(), Some(group), self.state))
-            .collect();
-        self.chunk_bytes = 0;
-        job::insert_chunk(&mut tx, &chunk, Entry::Staged).await?;
-        let staged = Staged {
-            lines: at.number,
-            chain: at.chain,
-            jobs: self.staged.jobs + chunk.len() as u64,
-        };
-        group::advance(&mut tx, group, &self.staged, &staged).await?;
-        if last {
-            group::open(&mut tx, group, &staged).await?;
-        }
-        tx.commit().await?;
-        self.group = Some(group);
-        self.staged = staged;
-        Ok(())
-    }
-
-    async fn create(&self, tx: &mut TenantTx, id: GroupId) -> Result<GroupId> {
-        if let Some(key) = &self.options.key {
-            let (made, _) = idempotency::claim_group(tx, key, id).await?;
-            if made == Made::Before {
-                // It was free when this upload began.
-                return Err(Store::KeyBusy.into());
-            }
-        }
-        group::create(tx, id, self.options.name.as_deref()).await?;
-        Ok(id)
-    }
-
-    /// Drops what was staged, which nobody has seen: it is tidied away later.
-    async fn drop_staged(&self) -> Result<()> {
-        let Some(group) = self.group.filter(|_| !self.finished) else {
+    /// Drops what was staged, unless an earlier try has finished it.
+    async fn drop_staged(&mut self) -> Result<()> {
+        if self.finished {
             return Ok(());
-        };
-        let mut tx = self.caller.begin().await?;
-        if !group::drop(&mut tx, group, &self.staged).await? {
-            return Err(Store::KeyBusy.into());
         }
-        Ok(tx.commit().await?)
+        self.writing.give_up().await
     }
 
     /// Drops what was staged, and says why.
-    async fn refuse(self, jobs: u64) -> Result<Error> {
+    async fn refuse(mut self, jobs: u64) -> Result<Error> {
         self.drop_staged().await?;
         let (code, detail) = match self.faults.first() {
             None => (
@@ -274,7 +218,7 @@ impl<'a> Upload<'a> {
             ),
             Some(first) => {
                 let at = first.line.unwrap_or_default();
-                let hint = if jobs > 0 && !self.options.partial {
+                let hint = if jobs > 0 && !self.partial {
                     "; nothing was stored (partial=true keeps the good lines)"
                 } else {
                     "; nothing was stored"
@@ -303,17 +247,15 @@ impl<'a> Upload<'a> {
             .of(self.fault_count))
     }
 
-    fn answer(self, at: At, replayed: bool) -> BulkAnswer {
-        let jobs = self.staged.jobs;
+    fn answer(self, stage: &Stage, at: At) -> BulkAnswer {
+        let jobs = stage.staged.jobs;
+        let group = stage.group.map(|group| group.to_string());
         BulkAnswer {
-            group: self
-                .group
-                .map(|group| group.to_string())
-                .unwrap_or_default(),
+            group: group.unwrap_or_default(),
             jobs,
             skipped: at.number.saturating_sub(self.blank).saturating_sub(jobs),
             lines: at.number,
-            replayed,
+            replayed: self.finished,
             errors: self.faults,
         }
     }

@@ -147,7 +147,10 @@ impl Compiled {
             }],
             output_config: format.map(|format| OutputConfig { format }),
         };
-        let body = serde_json::to_vec(&params)
+        // Room for some escapes, so that a usual body is not moved as it grows.
+        let texts = self.job_type.system.len() + content.len();
+        let mut body = Vec::with_capacity(texts + texts / 8 + 256);
+        serde_json::to_writer(&mut body, &params)
             .map_err(|error| RenderError::Template(format!("not JSON: {:?}", error.classify())))?;
         if body.len() > MAX_BYTES {
             Err(RenderError::TooLong)

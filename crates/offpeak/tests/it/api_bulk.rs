@@ -65,6 +65,46 @@ async fn every_line_becomes_a_job_of_the_group() -> Result<()> {
     Ok(())
 }
 
+/// They do not fit into one statement, and one does not fit into any.
+#[tokio::test]
+async fn long_lines_are_stored_whole() -> Result<()> {
+    let api = Api::new().await?;
+    let lengths = [300_000, 300_000, 300_000, 900_000, 10, 799_000];
+    let body: String = (0_u8..)
+        .zip(lengths)
+        .map(|(i, length)| raw_job(&char::from(b'a' + i).to_string().repeat(length)) + "\n")
+        .collect();
+    let accepted = api.post("/v1/jobs/bulk", body).await?;
+    assert_eq!(
+        (accepted.status, accepted.at("/jobs")),
+        (202, "6".into()),
+        "{accepted:?}"
+    );
+    let stored = api
+        .world
+        .texts(
+            "SELECT length(content) || left(content, 1) || (j.bytes = octet_length(p.params))
+               FROM offpeak.job j
+               JOIN offpeak.payload p USING (tenant_id, id),
+                    LATERAL (SELECT convert_from(p.params, 'UTF8')::jsonb
+                                    #>> '{messages,0,content}' AS content) AS message
+              ORDER BY id",
+        )
+        .await?;
+    assert_eq!(
+        stored,
+        [
+            "300000atrue",
+            "300000btrue",
+            "300000ctrue",
+            "900000dtrue",
+            "10etrue",
+            "799000ftrue"
+        ]
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn one_bad_line_in_ten_thousand_refuses_all() -> Result<()> {
     let api = Api::new().await?;
@@ -167,6 +207,42 @@ async fn the_same_upload_again_makes_nothing_new() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_chunk_is_read_while_the_one_before_is_written() -> Result<()> {
+    let api = Api::new().await?;
+    let typed = r#"{"type":"summarize","input":{"text":"last"}}"#;
+    let body = lines(1_000) + typed;
+    let held = api
+        .world
+        .hold(
+            "LOCK TABLE offpeak.payload IN SHARE MODE;
+             LOCK TABLE offpeak.job_type IN ACCESS EXCLUSIVE MODE",
+        )
+        .await?;
+    let (answer, waiting) = futures_util::join!(api.post("/v1/jobs/bulk", body), async {
+        // The first chunk is being written, and the line after it being read.
+        let waiting = until(
+            &api,
+            "SELECT count(DISTINCT relation::regclass) FROM pg_locks
+              WHERE NOT granted AND database = (SELECT oid FROM pg_database
+                                                 WHERE datname = current_database())",
+            2,
+        )
+        .await;
+        drop(held);
+        waiting
+    });
+    waiting?;
+    let answer = answer?;
+    assert_eq!(
+        (answer.status, answer.at("/jobs")),
+        (202, "1001".into()),
+        "{answer:?}"
+    );
+    assert_eq!((jobs(&api).await?, ready(&api).await?), (1_001, 1_001));
+    Ok(())
+}
+
 /// Sends the beginning of a body, and breaks off when so many jobs are staged.
 async fn broken_upload(api: &Api, sent: String, jobs: i64) -> Result<()> {
     let (cut, is_cut) = oneshot::channel::<()>();
@@ -189,16 +265,18 @@ async fn broken_upload(api: &Api, sent: String, jobs: i64) -> Result<()> {
 
 /// Waits until so many jobs are staged.
 async fn staged(api: &Api, jobs: i64) -> Result<()> {
+    let staged = "SELECT coalesce(max(jobs), 0) FROM offpeak.job_group";
+    until(api, staged, jobs).await
+}
+
+/// Waits until a statement gives this number, or more.
+async fn until(api: &Api, sql: &'static str, number: i64) -> Result<()> {
     for _ in 0..10_000 {
-        let n = api
-            .world
-            .number("SELECT coalesce(max(jobs), 0) FROM offpeak.job_group")
-            .await?;
-        if n >= jobs {
+        if api.world.number(sql).await? >= number {
             return Ok(());
         }
     }
-    anyhow::bail!("{jobs} jobs were never staged")
+    anyhow::bail!("it never came to {number}: {sql}")
 }
 
 #[tokio::test]

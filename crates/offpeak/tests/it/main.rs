@@ -17,6 +17,8 @@ mod cli_submit;
 mod faults;
 mod incidents;
 mod intents;
+mod lists;
+mod look;
 mod operator;
 mod private;
 mod queue;

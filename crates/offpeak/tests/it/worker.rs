@@ -213,6 +213,35 @@ async fn a_download_that_breaks_off_is_read_again_and_changes_nothing_twice() ->
 }
 
 #[tokio::test]
+async fn what_came_before_a_download_broke_off_is_settled() -> Result<()> {
+    let mut world = World::new().await?;
+    world.standin.set_faults(Faults {
+        results_cut: Some(ResultsCut {
+            after_lines: 3,
+            times: 1,
+        }),
+        ..Faults::default()
+    });
+    world.submit(&TEXTS).await?;
+    let ended = "SELECT count(*) FROM offpeak.batch WHERE state = 'ended'";
+    for _ in 0..20 {
+        let _ = world.worker.settle_down().await;
+        if world.number(ended).await? > 0 {
+            break;
+        }
+        world.pass(Duration::from_secs(30));
+    }
+    // Far from a full chunk, and yet not to be read from nothing again.
+    assert_eq!(world.number(ended).await?, 1, "its download broke off");
+    assert_eq!(world.open_jobs().await?, 2);
+    world
+        .meddle("UPDATE offpeak.batch SET ingest_until = NULL")
+        .await?;
+    world.run_out().await?;
+    books::are_right(&world).await
+}
+
+#[tokio::test]
 async fn results_that_are_read_again_from_the_start_change_nothing() -> Result<()> {
     let mut world = World::new().await?;
     world.submit(&TEXTS).await?;

@@ -5,14 +5,9 @@ use offpeak_domain::batch;
 use offpeak_domain::id::{GroupId, JobId};
 use uuid::Uuid;
 
-use super::Filter;
+use super::{Bounds, Filter};
 use crate::cancel::counted_as;
 use crate::{Result, TenantTx};
-
-/// Rows that a walk looks at where they stand side by side.
-const SCAN: i64 = 2_000;
-/// Where each row stands on a page of its own, or needs a look into another table.
-const PROBES: i64 = 1_000;
 
 /// What a walk found.
 #[derive(Debug)]
@@ -26,6 +21,13 @@ pub(super) struct Walk {
 /// Ids that a walk keeps to: from the first one, to before the second.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Range(Uuid, Uuid);
+
+impl Range {
+    /// What of it is older than this.
+    pub(super) fn before(self, id: Option<JobId>) -> Self {
+        Self(self.0, id.map_or(self.1, |id| self.1.min(id.as_uuid())))
+    }
+}
 
 /// A row that fits, or the last one of the walk.
 struct Seen {
@@ -50,20 +52,36 @@ impl Walk {
     }
 }
 
-fn before(filter: &Filter) -> Uuid {
-    filter.before.map_or(Uuid::max(), JobId::as_uuid)
-}
-
 fn take(take: usize) -> i64 {
     i64::try_from(take).unwrap_or(i64::MAX)
 }
 
+/// Whether any job can fit: a job's model stands in a bucket of its tenant, its
+/// type among the types that the tenant sees, and neither is ever removed.
+pub(super) async fn possible(tx: &mut TenantTx, filter: &Filter) -> Result<bool> {
+    if filter.model.is_none() && filter.job_type.is_none() {
+        return Ok(true);
+    }
+    Ok(sqlx::query_scalar!(
+        r#"SELECT ($2::text IS NULL
+                   OR EXISTS (SELECT FROM bucket WHERE tenant_id = $1 AND model = $2))
+                  AND ($3::text IS NULL
+                       OR EXISTS (SELECT FROM job_type
+                                   WHERE tenant_id IN ($1, '00000000-0000-0000-0000-000000000000')
+                                     AND name = $3)) AS "possible!""#,
+        tx.tenant().as_uuid(),
+        filter.model.as_deref(),
+        filter.job_type.as_deref(),
+    )
+    .fetch_one(tx.conn())
+    .await?)
+}
+
 /// Where the jobs of the filter's group stand; none when it has none. Without
-/// a group, everything older than the cursor.
+/// a group, everywhere.
 pub(super) async fn range(tx: &mut TenantTx, filter: &Filter) -> Result<Option<Range>> {
-    let before = before(filter);
     let Some(group) = filter.group else {
-        return Ok(Some(Range(Uuid::nil(), before)));
+        return Ok(Some(Range(Uuid::nil(), Uuid::max())));
     };
     let tenant = tx.tenant().as_uuid();
     let ends = sqlx::query!(
@@ -78,20 +96,31 @@ pub(super) async fn range(tx: &mut TenantTx, filter: &Filter) -> Result<Option<R
     .await?;
     Ok(ends.first.zip(ends.last).map(|(first, last)| {
         let past = Uuid::from_u128(last.as_u128().saturating_add(1));
-        Range(first, past.min(before))
+        Range(first, past)
     }))
 }
 
 /// Jobs in any state.
-pub(super) async fn jobs(tx: &mut TenantTx, filter: &Filter, limit: usize) -> Result<Walk> {
+pub(super) async fn jobs(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    range: Range,
+    bounds: Bounds,
+    limit: usize,
+) -> Result<Walk> {
     let take = take(limit);
+    let scan = if filter.user.is_some() {
+        bounds.probes
+    } else {
+        bounds.rows
+    };
     let seen = sqlx::query_as!(
         Seen,
         r#"SELECT id AS "id!", coalesce(fits, false) AS "fits!", place = $3 AS "bound!"
              FROM (SELECT id, row_number() OVER (ORDER BY id DESC) AS place,
                           ($5::text IS NULL OR type = $5)
-                          AND ($6::text IS NULL OR user_label = $6)
                           AND ($7::text IS NULL OR model = $7)
+                          AND ($8::uuid IS NULL OR group_id = $8)
                           -- What is being staged is not there yet.
                           AND (group_id IS NULL
                                OR group_id NOT IN (SELECT id FROM job_group
@@ -99,21 +128,26 @@ pub(super) async fn jobs(tx: &mut TenantTx, filter: &Filter, limit: usize) -> Re
                               AS fits
                      FROM (SELECT id, group_id, type, user_label, model
                              FROM job
-                            WHERE tenant_id = $1 AND id < $2
-                              AND ($8::uuid IS NULL OR group_id = $8)
+                            WHERE tenant_id = $1 AND id < $2 AND id >= $9
+                              -- Down the index of the user or of the group, and
+                              -- never both: what one of them leaves out counts
+                              -- against the bound.
+                              AND ($6::text IS NULL OR user_label = $6)
+                              AND ($6::text IS NOT NULL OR $8::uuid IS NULL OR group_id = $8)
                             ORDER BY id DESC
                             LIMIT $3) AS walked) AS looked
             WHERE fits OR place = $3
             ORDER BY id DESC
             LIMIT $4"#,
         tx.tenant().as_uuid(),
-        before(filter),
-        SCAN,
+        range.1,
+        scan,
         take,
         filter.job_type.as_deref(),
         filter.user.as_deref(),
         filter.model.as_deref(),
         filter.group.map(GroupId::as_uuid),
+        range.0,
     )
     .fetch_all(tx.conn())
     .await?;
@@ -126,24 +160,27 @@ pub(super) async fn ended(
     filter: &Filter,
     range: Range,
     outcomes: &[&str],
+    bounds: Bounds,
     limit: usize,
 ) -> Result<Walk> {
+    if filter.user.is_some() {
+        return ended_of_user(tx, filter, range, outcomes, bounds, limit).await;
+    }
     let take = take(limit);
     let completed = outcomes.contains(&"completed");
     let seen = sqlx::query_as!(
         Seen,
         r#"SELECT id AS "id!", coalesce(fits, false) AS "fits!", place = $3 AS "bound!"
              FROM (SELECT id, row_number() OVER (ORDER BY id DESC) AS place,
-                          outcome = ANY ($9::text[])
+                          outcome = ANY ($8::text[])
                           AND ($5::text IS NULL OR type = $5)
-                          AND ($6::text IS NULL OR user_label = $6)
-                          AND ($7::text IS NULL OR model = $7)
-                          AND ($8::uuid IS NULL OR group_id = $8) AS fits
-                     FROM (SELECT id, outcome, group_id, type, user_label, model
+                          AND ($6::text IS NULL OR model = $6)
+                          AND ($7::uuid IS NULL OR group_id = $7) AS fits
+                     FROM (SELECT id, outcome, group_id, type, model
                              FROM result
-                            WHERE tenant_id = $1 AND id < $2 AND id >= $10
+                            WHERE tenant_id = $1 AND id < $2 AND id >= $9
                               -- The condition of the index of the few.
-                              AND ($11 OR outcome <> 'completed')
+                              AND ($10 OR outcome <> 'completed')
                             ORDER BY id DESC
                             LIMIT $3) AS walked) AS looked
             WHERE fits OR place = $3
@@ -151,10 +188,13 @@ pub(super) async fn ended(
             LIMIT $4"#,
         tx.tenant().as_uuid(),
         range.1,
-        if completed { SCAN } else { PROBES },
+        if completed {
+            bounds.rows
+        } else {
+            bounds.probes
+        },
         take,
         filter.job_type.as_deref(),
-        filter.user.as_deref(),
         filter.model.as_deref(),
         filter.group.map(GroupId::as_uuid),
         outcomes as &[&str],
@@ -166,14 +206,60 @@ pub(super) async fn ended(
     Ok(Walk::of(&seen, take))
 }
 
+/// The same for one user: down the index of the user's jobs.
+async fn ended_of_user(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    range: Range,
+    outcomes: &[&str],
+    bounds: Bounds,
+    limit: usize,
+) -> Result<Walk> {
+    let take = take(limit);
+    let seen = sqlx::query_as!(
+        Seen,
+        r#"SELECT id AS "id!", coalesce(fits, false) AS "fits!", place = $3 AS "bound!"
+             FROM (SELECT id, row_number() OVER (ORDER BY id DESC) AS place,
+                          ($5::text IS NULL OR type = $5)
+                          AND ($7::text IS NULL OR model = $7)
+                          AND ($8::uuid IS NULL OR group_id = $8)
+                          AND (SELECT r.outcome = ANY ($9::text[])
+                                 FROM result r
+                                WHERE r.tenant_id = $1 AND r.id = walked.id) AS fits
+                     FROM (SELECT id, group_id, type, model
+                             FROM job
+                            WHERE tenant_id = $1 AND id < $2 AND id >= $10
+                              AND user_label = $6
+                            ORDER BY id DESC
+                            LIMIT $3) AS walked) AS looked
+            WHERE fits OR place = $3
+            ORDER BY id DESC
+            LIMIT $4"#,
+        tx.tenant().as_uuid(),
+        range.1,
+        bounds.probes,
+        take,
+        filter.job_type.as_deref(),
+        filter.user.as_deref(),
+        filter.model.as_deref(),
+        filter.group.map(GroupId::as_uuid),
+        outcomes as &[&str],
+        range.0,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(Walk::of(&seen, take))
+}
+
 /// Jobs that wait.
 pub(super) async fn ready(
     tx: &mut TenantTx,
     filter: &Filter,
     range: Range,
+    bounds: Bounds,
     limit: usize,
 ) -> Result<Walk> {
-    let (scan, take) = bounds(filter, limit);
+    let (scan, take) = of_queue(filter, bounds, limit);
     let seen = sqlx::query_as!(
         Seen,
         r#"SELECT id AS "id!", coalesce(fits, false) AS "fits!", place = $3 AS "bound!"
@@ -208,9 +294,10 @@ pub(super) async fn inflight(
     tx: &mut TenantTx,
     filter: &Filter,
     range: Range,
+    bounds: Bounds,
     limit: usize,
 ) -> Result<Walk> {
-    let (scan, take) = bounds(filter, limit);
+    let (scan, take) = of_queue(filter, bounds, limit);
     let states: Vec<&str> = batch::State::ALL
         .iter()
         .filter(|state| filter.states.contains(&counted_as(**state)))
@@ -250,11 +337,11 @@ pub(super) async fn inflight(
 
 /// A queue row names neither type nor user: with these, all that was walked is
 /// looked up, so less is walked.
-fn bounds(filter: &Filter, limit: usize) -> (i64, i64) {
+fn of_queue(filter: &Filter, bounds: Bounds, limit: usize) -> (i64, i64) {
     if filter.job_type.is_some() || filter.user.is_some() {
-        (PROBES, PROBES)
+        (bounds.probes, bounds.probes)
     } else {
-        (SCAN, take(limit))
+        (bounds.rows, take(limit))
     }
 }
 

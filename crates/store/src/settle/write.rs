@@ -108,8 +108,10 @@ pub(super) async fn results(
         .filter_map(|end| Some((end.0.released.job.as_uuid(), end.0.line.as_deref()?)))
         .unzip();
     sqlx::query!(
+        // As a list of what is selected the rows stream; as a table they would
+        // be put down once more before they are inserted.
         "INSERT INTO output (tenant_id, id, line)
-         SELECT $1, * FROM unnest($2::uuid[], $3::bytea[])",
+         SELECT $1, unnest($2::uuid[]), unnest($3::bytea[])",
         key.tenant.as_uuid(),
         &ids,
         &lines as _,

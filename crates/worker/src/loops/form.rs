@@ -90,6 +90,7 @@ impl Form {
             bucket: close.bucket,
             upstream: bucket.upstream,
             model: &bucket.model,
+            since: bucket.oldest,
             max_items: close.max_items,
             // The claim counts a comma with every item; the body has one fewer.
             max_bytes: (close.max_bytes + 1).saturating_sub(plan::body_len(0, 0)),

@@ -4,21 +4,23 @@
 //! flight any more changes nothing. If the process dies here, the batch's term
 //! runs out and the next reader begins anew.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_anthropic::shape::MessageBatch;
-use offpeak_anthropic::{Error as CallError, Line};
-use offpeak_domain::id::CustomId;
+use offpeak_anthropic::{Error as CallError, Line, Results};
+use offpeak_domain::id::{CustomId, JobId};
+use offpeak_domain::job_type::OutputChecker;
 use offpeak_store::batch;
 use offpeak_store::open_batch::{self, Ended};
-use offpeak_store::settle::Chunk;
+use offpeak_store::settle::{Chunk, Released};
 use offpeak_store::uncertain;
 
 use super::poll::LOST;
-use crate::chunk::{self, Lines, Sorted, Whose};
+use crate::chunk::{self, Lines, Ours, Sorted, Whose};
 use crate::outcome::{Outcome, Wait};
 use crate::upstream::Upstream;
 use crate::worker::Setting;
@@ -26,6 +28,9 @@ use crate::{Error, Result};
 
 /// Between two reads of a batch that could not be read to its end.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// Lines that are read before the chunk being settled gets its turn.
+const BURST: usize = 50;
 
 pub(crate) struct Ingest(pub(crate) Arc<Setting>);
 
@@ -39,6 +44,29 @@ struct Read {
     foreign: u64,
     /// The adopted message batch is somebody else's.
     disowned: bool,
+}
+
+/// A batch's results on their way down.
+struct Download {
+    results: Results,
+    /// Whether the batch is known to be ours.
+    verified: bool,
+    /// Lines that name no job of the batch, or nothing.
+    foreign: u64,
+}
+
+/// What comes next in a download.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are lines of ours, and one is there at a time"
+)]
+enum Next {
+    Ours(Ours),
+    /// Nobody's, or somebody else's within a batch of ours.
+    Other,
+    /// The first line that names a job names somebody else's.
+    Disowned,
+    End,
 }
 
 impl Ingest {
@@ -74,48 +102,92 @@ impl Ingest {
         Ok(self.0.clock.now().await? > ended.expires_at + LOST)
     }
 
-    /// Reads all lines that there are, settling as it goes.
+    /// Reads all lines that there are, settling as it goes: while one chunk is
+    /// settled the next one comes down, so two are held and no more.
     async fn read(&self, ended: &Ended) -> Result<Read> {
         let Some(upstream) = self.0.upstreams.iter().find(|one| one.id == ended.upstream) else {
             return Err(Error::NoCredential);
         };
         let batch = upstream.batch(&ended.upstream_batch_id).await?;
-        let mut results = upstream.results(&batch).await?;
-        let (most, bytes) = (self.0.options.chunk_lines, self.0.options.chunk_bytes);
+        let mut download = Download {
+            results: upstream.results(&batch).await?,
+            verified: ended.verified,
+            foreign: 0,
+        };
         let mut read = Read::default();
+        let mut before = Lines::default();
+        loop {
+            // A chunk that cannot be settled ends the download at once. One that
+            // breaks off does not take the chunk before it along.
+            let ((lines, end), ()) = tokio::try_join!(
+                async { Ok::<_, Error>(self.fill(ended, &mut download).await) },
+                self.settle(ended, before, &mut read),
+            )?;
+            before = lines;
+            let Some(end) = end else { continue };
+            // Whole lines that came before a break count: a download that breaks
+            // at every attempt still gets on.
+            self.settle(ended, before, &mut read).await?;
+            read.disowned = end?;
+            read.foreign = download.foreign;
+            return Ok(read);
+        }
+    }
+
+    /// The next chunk, and how the download ended with it, if it did: whether
+    /// the message batch proved to be somebody else's.
+    async fn fill(&self, ended: &Ended, download: &mut Download) -> (Lines, Option<Result<bool>>) {
+        let (most, bytes) = (self.0.options.chunk_lines, self.0.options.chunk_bytes);
         let mut lines = Lines::default();
-        let mut verified = ended.verified;
-        while let Some(line) = results.next_line().await? {
-            match chunk::sort(line, ended.key.batch) {
-                Sorted::Ours(line) => {
-                    if !verified {
-                        open_batch::verified(&self.0.system, ended.key).await?;
-                        verified = true;
-                    }
-                    lines.push(line);
-                }
-                Sorted::Foreign if !verified => {
-                    uncertain::disown(&self.0.system, ended.key).await?;
-                    read.disowned = true;
-                    return Ok(read);
-                }
-                Sorted::Foreign | Sorted::Unreadable => read.foreign += 1,
+        loop {
+            match self.next(ended, download).await {
+                Ok(Next::Ours(line)) => lines.push(line),
+                Ok(Next::Other) => continue,
+                Ok(Next::Disowned) => return (lines, Some(Ok(true))),
+                Ok(Next::End) => return (lines, Some(Ok(false))),
+                Err(error) => return (lines, Some(Err(error))),
             }
             if lines.len() >= most || lines.bytes() >= bytes {
-                self.settle(ended, std::mem::take(&mut lines), &mut read)
-                    .await?;
+                return (lines, None);
+            }
+            if lines.len().is_multiple_of(BURST) {
+                tokio::task::yield_now().await;
             }
         }
-        if lines.len() > 0 {
-            self.settle(ended, lines, &mut read).await?;
+    }
+
+    /// Reads one line and tells whose it is.
+    async fn next(&self, ended: &Ended, download: &mut Download) -> Result<Next> {
+        let Some(line) = download.results.next_line().await? else {
+            return Ok(Next::End);
+        };
+        match chunk::sort(line, ended.key.batch) {
+            Sorted::Ours(line) => {
+                if !download.verified {
+                    open_batch::verified(&self.0.system, ended.key).await?;
+                    download.verified = true;
+                }
+                Ok(Next::Ours(line))
+            }
+            // Nothing of it was settled: no line before this one was ours.
+            Sorted::Foreign if !download.verified => {
+                uncertain::disown(&self.0.system, ended.key).await?;
+                Ok(Next::Disowned)
+            }
+            Sorted::Foreign | Sorted::Unreadable => {
+                download.foreign += 1;
+                Ok(Next::Other)
+            }
         }
-        Ok(read)
     }
 
     /// Settles these lines in one transaction. If the database refuses what
     /// stands in them, they are halved until the one bad line is alone; that
     /// one fails its job, and the rest lands.
     async fn settle(&self, ended: &Ended, lines: Lines, read: &mut Read) -> Result<()> {
+        if lines.len() == 0 {
+            return Ok(());
+        }
         let mut parts = vec![lines];
         while let Some(part) = parts.pop() {
             match self.settle_part(ended, &part, read).await {
@@ -144,19 +216,9 @@ impl Ingest {
             let settled = released.len() as u64;
             let replays = lines.hashes_but(&released);
             let conflicts = chunk.conflicts(&replays).await?;
-            let structured: Vec<_> = released
-                .values()
-                .filter(|row| row.structured)
-                .map(|row| row.job)
-                .collect();
-            let params = if structured.is_empty() {
-                Vec::new()
-            } else {
-                batch::params(&setting.system, ended.key.tenant, &structured).await?
-            };
-            let params = params.into_iter().collect();
+            let fits = self.fits(ended, lines, &released).await?;
             let day = ended.ended_at.date();
-            let effects = lines.effects(setting, day, &mut released, &params);
+            let effects = lines.effects(setting, day, &mut released, &fits);
             chunk.commit(now, day, &effects).await?;
             Ok((settled, replays.len() as u64, conflicts))
         };
@@ -170,6 +232,36 @@ impl Ingest {
             );
         }
         Ok(())
+    }
+
+    /// Which answers fit the schemas that stand in their jobs' params. These may
+    /// be far longer than the answers, so they are read a few at a time.
+    async fn fits(
+        &self,
+        ended: &Ended,
+        lines: &Lines,
+        released: &HashMap<JobId, Released>,
+    ) -> Result<HashMap<JobId, bool>> {
+        let mut fits = HashMap::new();
+        // Jobs of one type share a schema: compiled once a chunk.
+        let mut checker = OutputChecker::new();
+        let mut rest: Vec<(JobId, u64)> = released
+            .values()
+            .filter(|row| row.structured)
+            .map(|row| (row.job, row.params_bytes()))
+            .collect();
+        while !rest.is_empty() {
+            let (mut jobs, mut bytes) = (Vec::new(), 0);
+            while bytes < self.0.options.upload_chunk
+                && let Some((job, length)) = rest.pop()
+            {
+                bytes += length;
+                jobs.push(job);
+            }
+            let params = batch::params(&self.0.system, ended.key.tenant, &jobs).await?;
+            lines.check(&params.into_iter().collect(), &mut checker, &mut fits);
+        }
+        Ok(fits)
     }
 
     /// Every line was seen. If jobs are left in flight, the download was short:

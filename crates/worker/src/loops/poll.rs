@@ -105,8 +105,9 @@ impl Poll {
             .collect();
         self.warn_of(&hidden);
         metrics.hidden.extend(hidden);
-        // What the list does not show is asked for by its id: the list may lag.
-        for ours in open.into_values() {
+        // What is due and the list does not show is asked for by its id: the list
+        // may lag. The others have their own time.
+        for ours in open.into_values().filter(|open| open.due) {
             match upstream.batch(&ours.upstream_batch_id).await {
                 Ok(seen) if seen.processing_status == ProcessingStatus::Ended => {
                     ended += u64::from(self.ended(ours.key, &seen, now).await?);

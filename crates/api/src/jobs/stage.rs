@@ -1,0 +1,160 @@
+//! The half of an upload that writes: one chunk after the other, each while the
+//! next is being read.
+
+use offpeak_domain::id::{GroupId, JobId, Minter};
+use offpeak_store::group::{self, Staged};
+use offpeak_store::idempotency::{self, Made};
+use offpeak_store::job::{self, Entry, NewJob};
+use offpeak_store::{Error as Store, TenantTx};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use super::draft::Draft;
+use super::lines::At;
+use super::submit::stored;
+use crate::State;
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+use crate::state::rng;
+
+/// Jobs of a chunk, at most.
+const CHUNK_JOBS: usize = 1_000;
+/// Bytes of params in a chunk, more or less: its last job may exceed it.
+const CHUNK_BYTES: usize = 8_000_000;
+
+/// Jobs that are stored together.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    drafts: Vec<Draft>,
+    bytes: usize,
+}
+
+impl Chunk {
+    pub(super) fn push(&mut self, draft: Draft) {
+        self.bytes += draft.params.len();
+        self.drafts.push(draft);
+    }
+
+    pub(super) fn jobs(&self) -> u64 {
+        self.drafts.len() as u64
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.drafts.len() >= CHUNK_JOBS || self.bytes >= CHUNK_BYTES
+    }
+}
+
+/// What of an upload is committed, and how its next chunk gets there.
+#[derive(Clone)]
+pub(super) struct Stage {
+    pub(super) state: State,
+    pub(super) caller: Caller,
+    pub(super) key: Option<String>,
+    pub(super) name: Option<String>,
+    /// The group, once it is stored.
+    pub(super) group: Option<GroupId>,
+    /// What is committed.
+    pub(super) staged: Staged,
+}
+
+impl Stage {
+    /// Stores a chunk and how far the upload came, and at its end opens it:
+    /// one transaction.
+    async fn store(mut self, chunk: Chunk, at: At, last: bool) -> Result<Self> {
+        let mut tx = self.caller.begin().await?;
+        let mut minter = Minter::new(tx.now(), rng());
+        let group = match self.group {
+            Some(group) => group,
+            None => self.create(&mut tx, minter.mint()).await?,
+        };
+        let jobs: Vec<NewJob> = chunk
+            .drafts
+            .into_iter()
+            .map(|draft| stored(draft, minter.mint::<JobId>(), Some(group), &self.state))
+            .collect();
+        job::insert_chunk(&mut tx, &jobs, Entry::Staged).await?;
+        let staged = Staged {
+            lines: at.number,
+            chain: at.chain,
+            jobs: self.staged.jobs + jobs.len() as u64,
+        };
+        group::advance(&mut tx, group, &self.staged, &staged).await?;
+        if last {
+            group::open(&mut tx, group, &staged).await?;
+        }
+        tx.commit().await?;
+        self.group = Some(group);
+        self.staged = staged;
+        Ok(self)
+    }
+
+    async fn create(&self, tx: &mut TenantTx, id: GroupId) -> Result<GroupId> {
+        if let Some(key) = &self.key {
+            let (made, _) = idempotency::claim_group(tx, key, id).await?;
+            if made == Made::Before {
+                // It was free when this upload began.
+                return Err(Store::KeyBusy.into());
+            }
+        }
+        group::create(tx, id, self.name.as_deref()).await?;
+        Ok(id)
+    }
+}
+
+/// At most one chunk on its way into the database. Dropped it is given up, and
+/// its transaction with it.
+pub(super) struct Writing {
+    stage: Stage,
+    under_way: Option<AbortOnDropHandle<Result<Stage>>>,
+}
+
+impl Writing {
+    pub(super) fn new(stage: Stage) -> Self {
+        Self {
+            stage,
+            under_way: None,
+        }
+    }
+
+    /// Begins to store a chunk, once the one before is committed.
+    pub(super) async fn begin(&mut self, chunk: Chunk, at: At) -> Result<()> {
+        let stage = self.settle().await?.clone();
+        // A task of its own: reading the next lines keeps this one busy, and
+        // the database would wait for it between two statements.
+        let store = stage.store(chunk, at, false).in_current_span();
+        self.under_way = Some(AbortOnDropHandle::new(tokio::spawn(store)));
+        Ok(())
+    }
+
+    /// Waits for the chunk that is under way, and says what is committed.
+    pub(super) async fn settle(&mut self) -> Result<&Stage> {
+        if let Some(task) = self.under_way.take() {
+            self.stage = match task.await.map_err(tokio::task::JoinError::try_into_panic) {
+                Ok(stored) => stored?,
+                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                Err(Err(error)) => return Err(Error::internal(&error)),
+            };
+        }
+        Ok(&self.stage)
+    }
+
+    /// Stores the last chunk, and opens the group.
+    pub(super) async fn open(&mut self, chunk: Chunk, at: At) -> Result<&Stage> {
+        let stage = self.settle().await?.clone();
+        self.stage = stage.store(chunk, at, true).await?;
+        Ok(&self.stage)
+    }
+
+    /// Drops what was staged, which nobody has seen: it is tidied away later.
+    pub(super) async fn give_up(&mut self) -> Result<()> {
+        let stage = self.settle().await?;
+        let Some(group) = stage.group else {
+            return Ok(());
+        };
+        let mut tx = stage.caller.begin().await?;
+        if !group::drop(&mut tx, group, &stage.staged).await? {
+            return Err(Store::KeyBusy.into());
+        }
+        Ok(tx.commit().await?)
+    }
+}
