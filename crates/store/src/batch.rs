@@ -10,6 +10,7 @@ use offpeak_domain::job::State;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::access::Write as _;
 use crate::lease::interval;
 use crate::{Error, Result, System, delta, uncertain};
 
@@ -396,7 +397,7 @@ pub async fn abandon_sends(system: &System, now: OffsetDateTime) -> Result<u64> 
                                  WHERE l.holder = b.sender AND l.expires_at > clock_timestamp()))",
         now,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(done.rows_affected())
 }

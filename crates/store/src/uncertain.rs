@@ -8,6 +8,7 @@ use offpeak_domain::job::State;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use crate::access::Write as _;
 use crate::batch::{Key, key};
 use crate::job::known as word;
 use crate::lease::interval;
@@ -156,7 +157,7 @@ pub async fn not_listed(
         at,
         counts,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }
@@ -171,7 +172,7 @@ pub async fn refute(system: &System, send: &Send) -> Result<bool> {
         send.key.batch.as_uuid(),
         send.sent_at,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -185,7 +186,7 @@ pub async fn foreign(system: &System, upstream: UpstreamId, upstream_batch_id: &
         upstream.as_uuid(),
         upstream_batch_id,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }

@@ -17,6 +17,7 @@ mod measure;
 mod options;
 mod outcome;
 mod price;
+mod setting;
 mod upload;
 mod upstream;
 mod worker;

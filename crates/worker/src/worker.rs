@@ -1,11 +1,9 @@
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use offpeak_domain::price::Prices;
-use offpeak_store::{System, lease};
+use offpeak_store::System;
 use prometheus_client::registry::Registry;
-use rand::rngs::StdRng;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{Rng, RngExt};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -22,7 +20,10 @@ use crate::loops::tend::Tend;
 use crate::measure::{Measure, Shared};
 use crate::options::Options;
 use crate::outcome::Outcome;
+use crate::setting;
 use crate::upstream::Upstream;
+
+pub(crate) use crate::setting::Setting;
 
 /// The loops, in the order in which a job meets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,65 +70,6 @@ impl Loop {
     }
 }
 
-/// What all loops share.
-pub(crate) struct Setting {
-    pub(crate) system: System,
-    pub(crate) upstreams: Vec<Upstream>,
-    pub(crate) prices: Prices,
-    pub(crate) options: Options,
-    pub(crate) clock: Clock,
-    /// This process, as leases name it.
-    pub(crate) process: Uuid,
-    rng: Mutex<StdRng>,
-}
-
-impl Setting {
-    /// Whether this process is the one that runs a loop, for another term.
-    pub(crate) async fn leads(&self, name: &str) -> Result<bool> {
-        let term = self.options.lease;
-        Ok(lease::take(&self.system, name, self.process, term)
-            .await?
-            .is_some())
-    }
-
-    /// Whether nobody did this within the time; if so, it counts as done now.
-    pub(crate) async fn once_in(&self, time: Duration, name: &str) -> Result<bool> {
-        let nobody = Uuid::from_u128(self.random().random());
-        Ok(lease::take(&self.system, name, nobody, time)
-            .await?
-            .is_some())
-    }
-
-    /// Says that this process lives. Without it, nothing may be sent.
-    pub(crate) async fn is_alive(&self) -> Result<bool> {
-        self.leads(&self.alive_lease()).await
-    }
-
-    /// The lease by which others see that this process lives.
-    pub(crate) fn alive_lease(&self) -> String {
-        format!("process/{}", self.process)
-    }
-
-    /// Uniform in 0..1.
-    pub(crate) fn unit_random(&self) -> f64 {
-        self.random().random()
-    }
-
-    /// A random source of its own for one caller, drawn from the worker's.
-    pub(crate) fn random(&self) -> StdRng {
-        StdRng::from_rng(&mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Waits; only between two offers of an answer to a database that is away.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an answer in hand waits for the database"
-    )]
-    pub(crate) async fn pause(&self, time: Duration) {
-        tokio::time::sleep(time).await;
-    }
-}
-
 /// All loops of one process. [`Worker::run`] drives them; [`Worker::tick`] runs
 /// one of them once, the same code, for tests.
 pub struct Worker {
@@ -153,18 +95,9 @@ impl Worker {
             .map(|one| one.counted(Arc::clone(&measure)))
             .collect();
         let process = Uuid::from_u128(rng.random());
-        let rng = Mutex::new(StdRng::from_rng(&mut rng));
-        let setting = Setting {
-            system,
-            upstreams,
-            prices,
-            options,
-            clock,
-            process,
-            rng,
-        };
+        let shared = setting::Shared::new(upstreams, prices, options, clock, process, &mut rng);
         Self {
-            setting: Arc::new(setting),
+            setting: Arc::new(Setting::new(system, shared)),
             measure,
         }
     }
@@ -183,7 +116,12 @@ impl Worker {
             Loop::Form => Form(setting).tick().await,
             Loop::Submit => Submit(setting).tick().await,
             Loop::Poll => Poll(setting).tick().await,
-            Loop::Ingest => Ingest(setting).tick().await,
+            // Only while this process counts as alive: once it does not, another
+            // one may be reading the same results.
+            Loop::Ingest => match setting.lead(&setting.alive_lease()).await? {
+                Some(led) => Ingest(led.setting()).tick().await,
+                None => Ok(Outcome::default()),
+            },
             Loop::Rescue => Rescue(setting).tick().await,
             Loop::Relay => Relay(setting).tick().await,
             Loop::Tend => Tend(setting).tick().await,

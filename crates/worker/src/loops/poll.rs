@@ -31,16 +31,21 @@ pub(crate) struct Poll(pub(crate) Arc<Setting>);
 
 impl Poll {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        if !self.0.leads("poll").await? {
-            return Ok(Outcome::default());
-        }
         let now = self.0.clock.now().await?;
         let mut outcome = Outcome::default();
+        let mut failed = None;
         for upstream in &self.0.upstreams {
-            let due = open_batch::due(&self.0.system, upstream.id, now, BATCHES).await?;
-            if !due.is_empty() {
-                outcome.done += self.look(upstream, due, now).await?;
+            let Some(led) = self.0.lead(&format!("poll/{}", upstream.id)).await? else {
+                continue;
+            };
+            match Self(led.setting()).look_at_due(upstream, now).await {
+                Ok(ended) => outcome.done += ended,
+                // One upstream in trouble does not keep the others waiting.
+                Err(error) => failed = Some(error),
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         if outcome.done > 0 {
             outcome.wakes.push(Loop::Ingest);
@@ -49,6 +54,14 @@ impl Poll {
             outcome.wait = Wait::until(now, next);
         }
         Ok(outcome)
+    }
+
+    async fn look_at_due(&self, upstream: &Upstream, now: OffsetDateTime) -> Result<u64> {
+        let due = open_batch::due(&self.0.system, upstream.id, now, BATCHES).await?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        self.look(upstream, due, now).await
     }
 
     /// Looks at these batches. Returns how many of them have ended.

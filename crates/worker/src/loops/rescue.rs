@@ -40,25 +40,28 @@ struct Listing {
 
 impl Rescue {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        if !self.0.leads("rescue").await? {
+        let Some(led) = self.0.lead("rescue").await? else {
             return Ok(Outcome::default());
-        }
+        };
         let now = self.0.clock.now().await?;
-        let abandoned = batch::abandon_sends(&self.0.system, now).await?;
+        let abandoned = batch::abandon_sends(&led.setting().system, now).await?;
         if abandoned > 0 {
             tracing::warn!(
                 batches = abandoned,
                 "sends abandoned: their outcome is unknown"
             );
         }
-        let freed = release::free_some(&self.0.system, now, CHUNK).await?;
+        let freed = release::free_some(&led.setting().system, now, CHUNK).await?;
         let (mut settled, mut doubt) = (0, 0);
         let mut failed = None;
         for upstream in &self.0.upstreams {
             let every = self.0.options.list_every;
             let due = uncertain::due(&self.0.system, upstream.id, now, every).await?;
             if let Some(since) = due {
-                match self.settle(upstream, since, now).await {
+                let Some(led) = self.0.lead(&format!("rescue/{}", upstream.id)).await? else {
+                    continue;
+                };
+                match Self(led.setting()).settle(upstream, since, now).await {
                     Ok(done) => settled += done,
                     // One upstream in trouble does not keep the others waiting.
                     Err(error) => failed = Some(error),

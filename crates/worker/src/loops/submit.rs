@@ -69,7 +69,12 @@ impl Submit {
             api_version: API_VERSION,
             item_overhead: plan::ITEM_OVERHEAD,
         };
-        let taken = batch::begin_send(&setting.system, batch.key, &begin).await?;
+        // The intent is committed only while this process counts as alive.
+        let Some(led) = setting.lead(&setting.alive_lease()).await? else {
+            return Ok(false);
+        };
+        let taken = batch::begin_send(&led.setting().system, batch.key, &begin).await?;
+        drop(led);
         let Some(sending) = taken else {
             return Ok(false);
         };

@@ -25,17 +25,18 @@ pub(crate) struct Tend(pub(crate) Arc<Setting>);
 
 impl Tend {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        if !self.0.leads("tend").await? {
+        let Some(led) = self.0.lead("tend").await? else {
             return Ok(Outcome::default());
-        }
-        let (system, options) = (&self.0.system, &self.0.options);
+        };
+        let setting = led.setting();
+        let (system, options) = (&setting.system, &setting.options);
         let now = self.0.clock.now().await?;
         let made = tend::partitions_ahead(system, AHEAD).await?;
         if made > 0 {
             tracing::info!(made, "partitions made");
         }
         // A lease that nobody renews says when it was done last, to all processes.
-        if self.0.once_in(ANALYSE, "analyse").await? {
+        if setting.once_in(ANALYSE, "analyse").await? {
             tend::analyse(system).await?;
         }
         let patience = options.upload_patience;
