@@ -23,6 +23,8 @@ pub struct Options {
     pub max_connections: u32,
     /// How long to wait for a connection.
     pub acquire_timeout: Duration,
+    /// How long to wait for a row that another transaction holds.
+    pub lock_timeout: Duration,
 }
 
 impl Options {
@@ -32,6 +34,7 @@ impl Options {
             connect,
             max_connections: 10,
             acquire_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(10),
         }
     }
 
@@ -47,7 +50,10 @@ impl Options {
                 &format!("{}ms", statement_timeout.as_millis()),
             ),
             ("idle_in_transaction_session_timeout", "30s"),
-            ("lock_timeout", "10s"),
+            (
+                "lock_timeout",
+                &format!("{}ms", self.lock_timeout.as_millis()),
+            ),
             // A plan for any parameters prunes no partition and, on tables that
             // turn over all the time, prefers a walk to a thousand probes.
             ("plan_cache_mode", "force_custom_plan"),

@@ -36,18 +36,29 @@ pub struct Sendable {
     pub as_of: OffsetDateTime,
 }
 
-/// The oldest batches that may be sent at `now` through upstreams that are not paused.
-pub async fn sendable(system: &System, now: OffsetDateTime, limit: i64) -> Result<Vec<Sendable>> {
+/// The oldest batches that may be sent at `now` to this upstream: none while it
+/// is paused, or while `max_uncertain` of its sends are uncertain.
+pub async fn sendable(
+    system: &System,
+    upstream: UpstreamId,
+    now: OffsetDateTime,
+    max_uncertain: u32,
+    limit: i64,
+) -> Result<Vec<Sendable>> {
     let rows = sqlx::query!(
         "SELECT b.tenant_id, b.id, b.upstream_id, b.sends
            FROM batch b
            JOIN upstream u ON u.id = b.upstream_id
-          WHERE b.state = 'planned' AND b.not_before <= $1
+          WHERE b.upstream_id = $3 AND b.state = 'planned' AND b.not_before <= $1
             AND (u.paused_reason IS NULL OR u.paused_until <= $1)
+            AND (SELECT count(*) FROM batch d
+                  WHERE d.upstream_id = $3 AND d.state = 'uncertain') < $4
           ORDER BY b.planned_at, b.id
           LIMIT $2",
         now,
         limit,
+        upstream.as_uuid(),
+        i64::from(max_uncertain),
     )
     .fetch_all(&system.pool)
     .await?;
@@ -86,14 +97,16 @@ pub struct Begin<'a> {
     pub api_version: &'a str,
     /// What each job adds to the body beside its params.
     pub item_overhead: u64,
+    /// Sends to one upstream that may be uncertain at once.
+    pub max_uncertain: u32,
 }
 
 /// Commits the intent to send: from here on bytes may leave. Jobs that were
 /// canceled meanwhile leave the batch before, so that nobody pays for them.
 ///
 /// Nothing comes back when another process took it, when the sender's own lease
-/// has run out, or when no job is left in it: then nothing may
-/// be sent.
+/// has run out, when too many sends are uncertain, or when no job is left in it:
+/// then nothing may be sent.
 pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<Option<Sending>> {
     let mut tx = system.begin().await?;
     let taken = sqlx::query!(
@@ -111,6 +124,11 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
           WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
             AND EXISTS (SELECT FROM lease
                          WHERE name = $6 AND holder = $3 AND expires_at > clock_timestamp())
+            -- Once one send is in doubt, those under way count as if they were.
+            AND (SELECT count(*) FILTER (WHERE d.state = 'uncertain') = 0 OR count(*) < $8
+                   FROM batch d
+                  WHERE d.upstream_id = batch.upstream_id
+                    AND d.state IN ('sending', 'uncertain'))
          RETURNING items, body_bytes",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
@@ -119,6 +137,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
         begin.api_version,
         begin.sender_lease,
         begin.now,
+        i64::from(begin.max_uncertain),
     )
     .fetch_optional(tx.conn())
     .await?;

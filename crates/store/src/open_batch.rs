@@ -152,6 +152,8 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
               SET ingester = $1, ingest_until = clock_timestamp() + $2::interval
              FROM (SELECT tenant_id, id FROM batch
                     WHERE state = 'ended'
+                      -- Results take room; Anthropic keeps them for weeks.
+                      AND NOT EXISTS (SELECT FROM storage WHERE level = 'critical')
                       AND (ingest_until IS NULL OR ingest_until < clock_timestamp()
                            OR (ingester IS NOT NULL
                                AND NOT EXISTS (SELECT FROM lease l

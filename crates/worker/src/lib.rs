@@ -12,6 +12,7 @@
 mod chunk;
 mod clock;
 mod driver;
+mod gate;
 mod loops;
 mod measure;
 mod options;

@@ -15,6 +15,9 @@ pub struct Options {
     pub lease: Duration,
     /// Longest time between two looks at the database, for what no hint announced.
     pub idle: Duration,
+    /// Sends to one upstream that may be uncertain at once; then no more begin,
+    /// since a stormy API must not pile up doubt.
+    pub max_uncertain: u32,
     /// Batches that are sent at the same time.
     pub parallel_sends: usize,
     /// Longest time that one create call may take, its body included.
@@ -51,6 +54,7 @@ impl Default for Options {
             rules: Rules::default(),
             lease: Duration::from_secs(15),
             idle: Duration::from_secs(5),
+            max_uncertain: 4,
             parallel_sends: 2,
             send_within: Duration::from_mins(5),
             upload_chunk: 2 << 20,

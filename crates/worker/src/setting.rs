@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use offpeak_domain::breaker::Call;
 use offpeak_domain::price::Prices;
 use offpeak_store::lease::{self, Term};
 use offpeak_store::{Error as StoreError, System};
@@ -120,6 +121,15 @@ impl Setting {
     /// The lease by which others see that this process lives.
     pub(crate) fn alive_lease(&self) -> String {
         format!("process/{}", self.process)
+    }
+
+    /// How long no results can be read from any upstream, if so.
+    pub(crate) fn reads_held(&self) -> Option<Duration> {
+        self.upstreams
+            .iter()
+            .map(|one| one.held(Call::Read).or(one.held(Call::Results)))
+            .min()
+            .flatten()
     }
 
     /// Uniform in 0..1.

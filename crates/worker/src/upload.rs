@@ -7,12 +7,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use offpeak_domain::id::{CustomId, JobId};
 use offpeak_domain::plan::body::{self as form, COMMA, ITEM_CLOSE, ITEM_OPEN, ITEM_PARAMS};
 use offpeak_store::batch::{self, Item, Key};
+use offpeak_store::lease::uptime;
 use sha2::{Digest, Sha256};
 
 use crate::Result;
@@ -31,6 +33,8 @@ struct Upload {
     last_page: bool,
     place: Place,
     hash: BodyHash,
+    /// Until when bytes may leave, by this machine's own clock.
+    until: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -68,6 +72,7 @@ impl BodyHash {
 pub(crate) fn body(
     setting: Arc<Setting>,
     key: Key,
+    until: Duration,
 ) -> (impl Stream<Item = Result<Bytes>> + Send + 'static, BodyHash) {
     let hash = BodyHash::default();
     let upload = Upload {
@@ -78,6 +83,7 @@ pub(crate) fn body(
         last_page: false,
         place: Place::Head,
         hash: hash.clone(),
+        until,
     };
     let stream = stream::try_unfold(upload, |mut upload| async move {
         let Some(chunk) = upload.next().await? else {
@@ -93,6 +99,7 @@ impl Upload {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         match self.place {
             Place::Head => {
+                self.in_time()?;
                 self.place = Place::First;
                 return Ok(Some(Bytes::from_static(form::OPEN.as_bytes())));
             }
@@ -111,6 +118,8 @@ impl Upload {
             if !batch::still_sending(system, self.key, process, now).await? {
                 return Err(offpeak_store::Error::Moved(self.key.batch).into());
             }
+            // Asked last: the answer may have taken long.
+            self.in_time()?;
             self.place = Place::End;
             return Ok(Some(Bytes::from_static(form::CLOSE.as_bytes())));
         }
@@ -134,6 +143,14 @@ impl Upload {
             chunk.put_slice(ITEM_CLOSE.as_bytes());
         }
         Ok(Some(chunk.freeze()))
+    }
+
+    fn in_time(&self) -> Result<()> {
+        if uptime() < self.until {
+            Ok(())
+        } else {
+            Err(offpeak_store::Error::Moved(self.key.batch).into())
+        }
     }
 
     async fn read_page(&mut self) -> Result<()> {

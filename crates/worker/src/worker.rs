@@ -1,13 +1,15 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use offpeak_domain::price::Prices;
 use offpeak_store::System;
 use prometheus_client::registry::Registry;
-use rand::{Rng, RngExt};
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::Result;
+use crate::{Error, Result};
 use crate::clock::Clock;
 use crate::driver;
 use crate::loops::form::Form;
@@ -19,7 +21,7 @@ use crate::loops::submit::Submit;
 use crate::loops::tend::Tend;
 use crate::measure::{Measure, Shared};
 use crate::options::Options;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Wait};
 use crate::setting;
 use crate::upstream::Upstream;
 
@@ -92,7 +94,7 @@ impl Worker {
         let measure = Arc::new(Measure::register(registry));
         let upstreams = upstreams
             .into_iter()
-            .map(|one| one.counted(Arc::clone(&measure)))
+            .map(|one| one.watched(&measure, &clock, StdRng::from_rng(&mut rng)))
             .collect();
         let process = Uuid::from_u128(rng.random());
         let shared = setting::Shared::new(upstreams, prices, options, clock, process, &mut rng);
@@ -109,8 +111,19 @@ impl Worker {
         driver::run(self, stop).await;
     }
 
-    /// Runs one loop once.
+    /// Runs one loop once. That calls are held back for a while is no failure,
+    /// but a time to wait.
     pub async fn tick(&self, which: Loop) -> Result<Outcome> {
+        match self.run_once(which).await {
+            Err(Error::Upstream(offpeak_anthropic::Error::Held { wait })) => Ok(Outcome {
+                wait: Wait::For(wait.max(Duration::from_secs(1))),
+                ..Outcome::default()
+            }),
+            done => done,
+        }
+    }
+
+    async fn run_once(&self, which: Loop) -> Result<Outcome> {
         let setting = Arc::clone(&self.setting);
         match which {
             Loop::Form => Form(setting).tick().await,
@@ -118,6 +131,10 @@ impl Worker {
             Loop::Poll => Poll(setting).tick().await,
             // Only while this process counts as alive: once it does not, another
             // one may be reading the same results.
+            Loop::Ingest if let Some(wait) = setting.reads_held() => Ok(Outcome {
+                wait: Wait::For(wait),
+                ..Outcome::default()
+            }),
             Loop::Ingest => match setting.lead(&setting.alive_lease()).await? {
                 Some(led) => Ingest(led.setting()).tick().await,
                 None => Ok(Outcome::default()),

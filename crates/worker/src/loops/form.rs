@@ -6,9 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use offpeak_domain::id::{BatchId, Minter};
+use offpeak_domain::breaker::Call;
+use offpeak_domain::id::{BatchId, Minter, UpstreamId};
 use offpeak_domain::plan::{self, BucketFacts, Budget, Close, TenantShare};
 use offpeak_store::ready::{self, Claim, Waiting};
+use offpeak_store::uncertain;
 use offpeak_store::upstream::{self, Upstream};
 use time::OffsetDateTime;
 
@@ -64,6 +66,9 @@ impl Form {
         if upstream.paused_reason.is_some() {
             return Ok(None);
         }
+        if let Some(until) = self.held(upstream.id, now).await? {
+            return Ok(Some(until));
+        }
         let here: Vec<&Waiting> = waiting.iter().collect();
         let budget = self.budget(upstream, now).await?;
         let (facts, shares) = facts(&here);
@@ -76,6 +81,35 @@ impl Form {
         }
         ready::set_shares(&self.0.system, upstream.id, &plan.shares).await?;
         Ok(plan.next_wake)
+    }
+
+    /// Until when no batch is made, because none may be sent: a batch that waits
+    /// as jobs may still fill.
+    async fn held(
+        &self,
+        upstream: UpstreamId,
+        now: OffsetDateTime,
+    ) -> Result<Option<OffsetDateTime>> {
+        let Some(ours) = self.0.upstreams.iter().find(|one| one.id == upstream) else {
+            return Ok(None);
+        };
+        let outage = ours.held(Call::Create);
+        ours.show_held("outage", outage.is_some());
+        let uncertain = uncertain::count(&self.0.system, upstream).await?;
+        let doubtful = uncertain >= u64::from(self.0.options.max_uncertain);
+        ours.show_held("uncertain", doubtful);
+        if doubtful {
+            tracing::warn!(
+                %upstream, uncertain,
+                "too many sends are uncertain: none begins before some are settled"
+            );
+        }
+        let wait = match (outage, doubtful) {
+            (Some(wait), _) => wait,
+            (None, true) => self.0.options.list_every,
+            (None, false) => return Ok(None),
+        };
+        Ok(Some(now + wait))
     }
 
     async fn budget(&self, upstream: &Upstream, now: OffsetDateTime) -> Result<Budget> {

@@ -11,14 +11,18 @@ use std::time::Duration;
 
 use offpeak_anthropic::disposition::{Disposition, Pause, of_create};
 use offpeak_anthropic::{API_VERSION, Error as Refusal};
+use offpeak_domain::breaker::{Call, LONGEST_TOLD};
 use offpeak_domain::{plan, retry};
 use offpeak_store::batch::{self, Begin, Sendable, Stored};
-use offpeak_store::{release, upstream};
+use offpeak_store::lease::uptime;
+use offpeak_store::{System, release, upstream};
+use rand::RngExt;
 use time::OffsetDateTime;
 
 use crate::outcome::{Outcome, Wait};
+use crate::upstream::{MayCreate, Upstream};
 use crate::worker::{Loop, Setting};
-use crate::{Result, upload};
+use crate::{Error, Result, upload};
 
 /// Times that an answer is offered to a database that is away. After that the
 /// batch stays `sending`, becomes uncertain and is adopted from the list.
@@ -31,36 +35,68 @@ pub(crate) struct Submit(pub(crate) Arc<Setting>);
 impl Submit {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
         // Nothing may be sent by a process that could not say it is alive.
-        if !self.0.is_alive().await? {
+        let Some(alive) = self.0.lead(&self.0.alive_lease()).await? else {
             return Ok(Outcome::default());
-        }
-        let now = self.0.clock.now().await?;
-        // A few, because another copy of this loop may be faster with the first.
-        for batch in batch::sendable(&self.0.system, now, CANDIDATES).await? {
-            if self.send(batch).await? {
-                return Ok(Outcome {
-                    done: 1,
-                    wait: Wait::Now,
-                    wakes: vec![Loop::Poll, Loop::Rescue],
-                    queue: None,
-                });
+        };
+        let upstreams = &self.0.upstreams;
+        // Not always the same one first: its backlog would keep the others waiting.
+        let first = self.0.random().random_range(0..upstreams.len().max(1));
+        let mut wait = Wait::Idle;
+        for upstream in upstreams.iter().cycle().skip(first).take(upstreams.len()) {
+            match self.send_one(upstream, &alive.setting().system).await {
+                Ok(true) => {
+                    return Ok(Outcome {
+                        done: 1,
+                        wait: Wait::Now,
+                        wakes: vec![Loop::Poll, Loop::Rescue],
+                        queue: None,
+                    });
+                }
+                Ok(false) => {}
+                Err(Error::Upstream(Refusal::Held { wait: held })) => {
+                    wait = match wait {
+                        Wait::For(least) => Wait::For(least.min(held)),
+                        Wait::Now | Wait::Idle => Wait::For(held),
+                    };
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(Outcome::default())
+        Ok(Outcome {
+            wait,
+            ..Outcome::default()
+        })
+    }
+
+    /// Sends one batch of this upstream, if one may be sent.
+    async fn send_one(&self, upstream: &Upstream, alive: &System) -> Result<bool> {
+        if let Some(wait) = upstream.held(Call::Create) {
+            return Err(Refusal::Held { wait }.into());
+        }
+        let setting = &self.0;
+        let now = setting.clock.now().await?;
+        let most = setting.options.max_uncertain;
+        // A few, because another copy of this loop may be faster with the first.
+        for batch in batch::sendable(&setting.system, upstream.id, now, most, CANDIDATES).await? {
+            let may = upstream.may_create().await?;
+            if self.send(upstream, batch, may, alive).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Sends one batch. False when another process had taken it.
-    async fn send(&self, batch: Sendable) -> Result<bool> {
+    async fn send(
+        &self,
+        upstream: &Upstream,
+        batch: Sendable,
+        may: MayCreate,
+        alive: &System,
+    ) -> Result<bool> {
         let setting = &self.0;
-        let Some(upstream) = setting
-            .upstreams
-            .iter()
-            .find(|one| one.id == batch.upstream)
-        else {
-            tracing::warn!(upstream = %batch.upstream, "no credential for this upstream");
-            return Ok(false);
-        };
         let within = setting.options.send_within;
+        let until = uptime() + within;
         let begin = Begin {
             now: setting.clock.now().await?,
             within,
@@ -68,19 +104,16 @@ impl Submit {
             sender_lease: &setting.alive_lease(),
             api_version: API_VERSION,
             item_overhead: plan::ITEM_OVERHEAD,
+            max_uncertain: setting.options.max_uncertain,
         };
         // The intent is committed only while this process counts as alive.
-        let Some(led) = setting.lead(&setting.alive_lease()).await? else {
-            return Ok(false);
-        };
-        let taken = batch::begin_send(&led.setting().system, batch.key, &begin).await?;
-        drop(led);
+        let taken = batch::begin_send(alive, batch.key, &begin).await?;
         let Some(sending) = taken else {
             return Ok(false);
         };
-        let (body, hash) = upload::body(Arc::clone(setting), batch.key);
+        let (body, hash) = upload::body(Arc::clone(setting), batch.key, until);
         let answer = upstream
-            .create_batch(sending.body_bytes, body, within)
+            .create_batch(may, sending.body_bytes, body, within)
             .await;
         let now = setting.clock.now().await;
         match answer {
@@ -124,7 +157,9 @@ impl Submit {
             Disposition::Uncertain => Answer::Unknown,
             Disposition::Refused(_) => Answer::Refused,
             Disposition::NotCreated(_) => Answer::Again(now + backoff),
-            Disposition::RetryAfter(wait) => Answer::Again(now + wait.unwrap_or(backoff)),
+            Disposition::RetryAfter(wait) => {
+                Answer::Again(now + wait.map_or(backoff, |wait| wait.min(LONGEST_TOLD)))
+            }
             Disposition::Paused(pause) => Answer::Paused(in_words(pause), now + how_long(pause)),
         }
     }

@@ -1,0 +1,174 @@
+//! A worker that freezes between two calls of the database, while another one
+//! takes over and finishes: whatever it was doing, once it wakes it writes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use offpeak_store::{Options, System};
+use offpeak_testkit::freezer::Freezer;
+use offpeak_testkit::world::World;
+use offpeak_worker::{Loop, Worker};
+
+use crate::books;
+use crate::faults::dropped;
+
+/// Points after which no tick of these has anything more to say.
+const MOST: u64 = 400;
+
+/// A worker that can be frozen, and what freezes it.
+struct Sleeper {
+    worker: Arc<Worker>,
+    freezer: Freezer,
+}
+
+impl Sleeper {
+    async fn new(world: &mut World) -> Result<Self> {
+        let (freezer, through) = Freezer::before(&world.connect).await?;
+        let system = System::new(&Options::new(through));
+        let options = offpeak_worker::Options::default();
+        Ok(Self {
+            worker: Arc::new(world.worker_on(system, options)?),
+            freezer,
+        })
+    }
+}
+
+/// What came of freezing a tick at one point.
+#[derive(Debug, PartialEq)]
+enum Came {
+    /// The tick was over before.
+    Over,
+    /// Its last write was about to be committed: nobody could take over before.
+    Committing,
+    /// Another took over, and the late one changed nothing.
+    Nothing,
+}
+
+/// Freezes a tick after so many messages, lets its leases run out and another
+/// worker do all that is to be done, and then lets it go on.
+async fn freeze(world: &mut World, sleeper: &Sleeper, which: Loop, after: u64) -> Result<Came> {
+    sleeper.freezer.freeze_after(after);
+    let worker = Arc::clone(&sleeper.worker);
+    let mut tick = tokio::spawn(async move { worker.tick(which).await });
+    tokio::select! {
+        () = sleeper.freezer.frozen() => {}
+        done = &mut tick => {
+            sleeper.freezer.thaw();
+            done?.context("a tick that nothing disturbs")?;
+            return Ok(Came::Over);
+        }
+    }
+    if !world.expire_leases().await? {
+        sleeper.freezer.thaw();
+        tick.await?.context("a tick that commits in time")?;
+        return Ok(Came::Committing);
+    }
+    // What the frozen one has locked keeps the other waiting; it goes on with
+    // the rest, and comes back to it.
+    for _ in 0..3 {
+        if world.worker.settle_down().await.is_ok() {
+            world.pass(Duration::from_secs(30));
+        }
+    }
+    let before = world.everything_led().await?;
+    sleeper.freezer.thaw();
+    // It may well fail: that is how it learns that it is late.
+    let late = tick.await?;
+    let after_it = world.everything_led().await?;
+    assert_eq!(before, after_it, "{which:?} woke after {after}: {late:?}");
+    Ok(Came::Nothing)
+}
+
+/// Freezes a loop at each of its calls in turn, with work before it each time.
+async fn at_every_call(which: Loop) -> Result<()> {
+    let mut world = World::impatient().await?;
+    let sleeper = Sleeper::new(&mut world).await?;
+    let (mut taken_over, mut committing) = (0, 0);
+    for after in 0..MOST {
+        prepare(&mut world, which).await?;
+        world.expire_leases().await?;
+        let came = freeze(&mut world, &sleeper, which, after).await?;
+        // Whatever it was, the next one finds everything in order.
+        world.run_out().await?;
+        match came {
+            Came::Over => {
+                println!("{which:?}: {taken_over} points taken over, {committing} committing");
+                assert!(taken_over >= 4, "{which:?} was hardly frozen at all");
+                return books::are_right(&world).await;
+            }
+            Came::Committing => committing += 1,
+            Came::Nothing => taken_over += 1,
+        }
+    }
+    anyhow::bail!("a tick of {which:?} takes more than {MOST} messages")
+}
+
+/// Brings about what this loop has to do.
+async fn prepare(world: &mut World, which: Loop) -> Result<()> {
+    world.submit(&["One fine day.", "Two cats."]).await?;
+    world.pass(Duration::from_secs(10));
+    let before: &[Loop] = match which {
+        Loop::Form | Loop::Relay | Loop::Tend => &[],
+        Loop::Submit => &[Loop::Form],
+        Loop::Poll => &[Loop::Form, Loop::Submit],
+        Loop::Rescue => {
+            world.standin.set_faults(dropped(1));
+            &[Loop::Form, Loop::Submit]
+        }
+        Loop::Ingest => &[Loop::Form, Loop::Submit, Loop::Poll],
+    };
+    for loop_before in before {
+        if *loop_before == Loop::Poll {
+            world.pass(Duration::from_mins(2));
+        }
+        world.worker.tick(*loop_before).await?;
+    }
+    if which == Loop::Poll {
+        world.pass(Duration::from_mins(2));
+    }
+    if which == Loop::Tend {
+        world
+            .meddle(
+                "INSERT INTO offpeak.job_group (tenant_id, id, created_at, dropped_at)
+                 SELECT id, gen_random_uuid(), now(), now() FROM offpeak.tenant",
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_planner_that_wakes_late_writes_nothing() -> Result<()> {
+    at_every_call(Loop::Form).await
+}
+
+#[tokio::test]
+async fn a_sender_that_wakes_late_writes_nothing() -> Result<()> {
+    at_every_call(Loop::Submit).await
+}
+
+#[tokio::test]
+async fn a_poller_that_wakes_late_writes_nothing() -> Result<()> {
+    at_every_call(Loop::Poll).await
+}
+
+#[tokio::test]
+async fn an_ingester_that_wakes_late_writes_nothing() -> Result<()> {
+    at_every_call(Loop::Ingest).await
+}
+
+#[tokio::test]
+async fn a_rescuer_that_wakes_late_writes_nothing() -> Result<()> {
+    at_every_call(Loop::Rescue).await
+}
+
+#[tokio::test]
+async fn a_folder_that_wakes_late_writes_nothing() -> Result<()> {
+    at_every_call(Loop::Relay).await
+}
+
+#[tokio::test]
+async fn a_caretaker_that_wakes_late_writes_nothing() -> Result<()> {
+    at_every_call(Loop::Tend).await
+}
