@@ -26,8 +26,17 @@ impl World {
     /// One in which nobody waits long for a row that another transaction holds.
     pub async fn impatient() -> Result<Self> {
         let mut store = Options::new(database::fresh().await?);
-        store.lock_timeout = Duration::from_millis(200);
-        Self::build(offpeak_worker::Options::default(), store).await
+        store.lock_timeout = Duration::from_millis(50);
+        Self::build(Self::quick(), store).await
+    }
+
+    /// Options under which an uncertain send is settled within minutes.
+    pub fn quick() -> offpeak_worker::Options {
+        offpeak_worker::Options {
+            send_within: Duration::from_mins(1),
+            settle_time: Duration::from_mins(1),
+            ..offpeak_worker::Options::default()
+        }
     }
 
     /// Another process with its own way to the database.
@@ -57,6 +66,14 @@ impl World {
             &mut self.rng,
             registry,
         ))
+    }
+
+    /// Puts a new worker in the place of the world's own. Gives its metrics.
+    pub fn one_upstream(&mut self, options: offpeak_worker::Options) -> Result<Registry> {
+        let upstreams = vec![Upstream::new(upstream::OWN, client(&self.standin_url)?)];
+        let mut registry = Registry::default();
+        self.worker = self.worker_with(self.system.clone(), upstreams, options, &mut registry)?;
+        Ok(registry)
     }
 
     /// Puts a worker with two upstreams in the place of the world's own, the
@@ -97,7 +114,7 @@ impl World {
     /// the row is locked, so that nobody can take over.
     pub async fn expire_leases(&self) -> Result<bool> {
         let mut tx = self.root.begin().await?;
-        sqlx::query("SET LOCAL lock_timeout = '200ms'")
+        sqlx::query("SET LOCAL lock_timeout = '100ms'")
             .execute(&mut *tx)
             .await?;
         let done = sqlx::query("UPDATE offpeak.lease SET expires_at = now() - interval '1 s'")
