@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use offpeak_domain::id::UpstreamId;
 use offpeak_domain::price::Prices;
+use offpeak_domain::room::Queue;
 use offpeak_store::Tenants;
 use prometheus_client::registry::Registry;
 use rand::rngs::StdRng;
@@ -10,6 +11,7 @@ use rand::rngs::StdRng;
 use crate::Hint;
 use crate::edge::Requests;
 use crate::job_types::Catalog;
+use crate::room::Room;
 
 /// What every request may need. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +23,7 @@ pub struct State {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) requests: Requests,
+    pub(crate) room: Arc<Room>,
 }
 
 /// What health and metrics need: also there in a process without the API.
@@ -72,6 +75,16 @@ impl State {
             upstream: Arc::new(upstream),
             catalog: Arc::default(),
             requests,
+            room: Arc::default(),
+        }
+    }
+
+    /// The same with limits of what a tenant may have waiting.
+    #[must_use]
+    pub fn with_limits(self, limits: Queue) -> Self {
+        Self {
+            room: Arc::new(Room::new(limits)),
+            ..self
         }
     }
 }

@@ -283,8 +283,7 @@ impl Breaker {
 
     fn is_tripped(&self) -> bool {
         let failed = self.recent.iter().filter(|(_, well)| !well).count();
-        self.in_row >= IN_ROW
-            || (self.recent.len() >= AT_LEAST && failed * 2 >= self.recent.len())
+        self.in_row >= IN_ROW || (self.recent.len() >= AT_LEAST && failed * 2 >= self.recent.len())
     }
 
     /// Opens for a backoff that grows with each time, or as long as told.

@@ -59,6 +59,7 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
         listener,
         upstream,
         worker,
+        limits: config.limits.queue(),
     })
     .await?;
     match address {
@@ -118,5 +119,7 @@ pub fn worker_options(config: &Config) -> offpeak_worker::Options {
     options.limits.idle_after = config.batch.idle_after;
     options.first_poll = config.batch.first_poll;
     options.poll_every = config.batch.poll_every;
+    options.storage.max_database_bytes = config.limits.max_database_bytes;
+    options.storage.min_free_bytes = config.limits.min_free_bytes;
     options
 }

@@ -60,9 +60,20 @@ pub async fn measure(system: &System, limits: Storage, folder: Option<&Path>) ->
             SET level = $1, database_bytes = $2, free_bytes = $3, measured_at = clock_timestamp()",
         level.as_str(),
         size,
-        measured.free_bytes.and_then(|free| i64::try_from(free).ok()),
+        measured
+            .free_bytes
+            .and_then(|free| i64::try_from(free).ok()),
     )
     .write(system)
     .await?;
     Ok(level)
+}
+
+/// How full the disk was when it was last measured, and the size of the database.
+pub async fn measured(system: &System) -> Result<(Level, u64)> {
+    let row = sqlx::query!("SELECT level, database_bytes FROM storage")
+        .fetch_one(&system.pool)
+        .await?;
+    let level = word("storage.level", row.level)?;
+    Ok((level, u64::try_from(row.database_bytes).unwrap_or(0)))
 }

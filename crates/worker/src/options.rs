@@ -1,6 +1,8 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use offpeak_domain::plan::Limits;
+use offpeak_domain::room::Storage;
 use offpeak_domain::settle::Rules;
 
 /// How the loops behave. The defaults suit Anthropic's API; a stand-in with a
@@ -41,6 +43,10 @@ pub struct Options {
     pub settle_time: Duration,
     /// Between two listings for an uncertain send.
     pub list_every: Duration,
+    /// From which fill of the disk on jobs are refused, and results not read.
+    pub storage: Storage,
+    /// Where the database keeps its data, if that is on this machine.
+    pub data_folder: Option<PathBuf>,
     /// How long an unfinished upload is kept.
     pub upload_patience: Duration,
     /// How long idempotency keys are remembered.
@@ -66,6 +72,8 @@ impl Default for Options {
             max_reads: 5,
             settle_time: Duration::from_mins(15),
             list_every: Duration::from_secs(15),
+            storage: Storage::default(),
+            data_folder: None,
             upload_patience: Duration::from_hours(1),
             key_age: Duration::from_hours(24 * 7),
         }

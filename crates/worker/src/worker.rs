@@ -9,7 +9,6 @@ use rand::{Rng, RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Error, Result};
 use crate::clock::Clock;
 use crate::driver;
 use crate::loops::form::Form;
@@ -24,6 +23,7 @@ use crate::options::Options;
 use crate::outcome::{Outcome, Wait};
 use crate::setting;
 use crate::upstream::Upstream;
+use crate::{Error, Result};
 
 pub(crate) use crate::setting::Setting;
 

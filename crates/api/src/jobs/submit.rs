@@ -32,6 +32,8 @@ use crate::{State, error};
         (status = 409, description = "The key is in use at this moment", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Breaks a rule; `errors` says where", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many jobs wait; `retry-after` says when to try again", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "No room for more jobs, or no database; `retry-after` says when to try again", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -59,6 +61,7 @@ pub(crate) async fn handle(
         (made, id) = idempotency::claim_job(&mut tx, key, id, &hash).await?;
     }
     if made == Made::Now {
+        state.room.take(&mut tx, 1, draft.params.len()).await?;
         let new = stored(draft, id, None, &state);
         job::insert_chunk(&mut tx, &[new], Entry::Ready).await?;
     }

@@ -50,6 +50,8 @@ pub(super) struct Upload<'a> {
     group: Option<GroupId>,
     /// What is committed.
     staged: Staged,
+    /// Bytes of params that this try has staged.
+    staged_bytes: usize,
     chunk: Vec<Draft>,
     chunk_bytes: usize,
     blank: u64,
@@ -74,13 +76,16 @@ impl<'a> Upload<'a> {
         options: Options,
     ) -> Result<Self> {
         let mut found = None;
-        if let Some(key) = &options.key {
-            let mut tx = caller.begin().await?;
-            if let Some(id) = idempotency::group_of(&mut tx, key).await? {
-                found = group::get(&mut tx, id).await?;
-            }
-            tx.commit().await?;
+        let mut tx = caller.begin().await?;
+        if let Some(key) = &options.key
+            && let Some(id) = idempotency::group_of(&mut tx, key).await?
+        {
+            found = group::get(&mut tx, id).await?;
         }
+        if found.as_ref().is_none_or(|found| found.opened_at.is_none()) {
+            state.room.check(&mut tx, 1, 0).await?;
+        }
+        tx.commit().await?;
         let nothing = Staged {
             chain: seed(options.partial),
             ..Staged::NOTHING
@@ -98,6 +103,7 @@ impl<'a> Upload<'a> {
             earlier,
             finished,
             group,
+            staged_bytes: 0,
             chunk: Vec::new(),
             chunk_bytes: 0,
             blank: 0,
@@ -214,6 +220,15 @@ impl<'a> Upload<'a> {
     /// one transaction.
     async fn flush(&mut self, at: At, last: bool) -> Result<()> {
         let mut tx = self.caller.begin().await?;
+        let bytes = self.staged_bytes + self.chunk_bytes;
+        if let Err(full) = self.room(&mut tx, bytes, last).await {
+            drop(tx);
+            // Under a key what is staged stays: the same body goes on after it.
+            if self.options.key.is_none() {
+                self.drop_staged().await?;
+            }
+            return Err(full);
+        }
         let mut minter = Minter::new(tx.now(), rng());
         let group = match self.group {
             Some(group) => group,
@@ -237,7 +252,20 @@ impl<'a> Upload<'a> {
         tx.commit().await?;
         self.group = Some(group);
         self.staged = staged;
+        self.staged_bytes = bytes;
         Ok(())
+    }
+
+    /// Whether the queue takes all that this upload has staged and its chunk.
+    async fn room(&self, tx: &mut TenantTx, bytes: usize, last: bool) -> Result<()> {
+        let jobs = self.staged.jobs + self.chunk.len() as u64;
+        if last {
+            // From now on they wait.
+            let jobs = usize::try_from(jobs).unwrap_or(usize::MAX);
+            self.state.room.take(tx, jobs, bytes).await
+        } else {
+            self.state.room.check(tx, jobs, bytes as u64).await
+        }
     }
 
     async fn create(&self, tx: &mut TenantTx, id: GroupId) -> Result<GroupId> {

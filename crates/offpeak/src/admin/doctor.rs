@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use offpeak_anthropic::Client;
-use offpeak_store::{Options, System, Tenants};
+use offpeak_domain::room::Level;
+use offpeak_store::{Options, System, Tenants, room};
 use serde::Serialize;
 
 use super::store;
@@ -43,6 +44,7 @@ pub(super) async fn run(config: &Config, environment: &Environment, output: Outp
         note("database", found);
         if reached {
             note("partitions", partitions(config).await);
+            note("storage", storage(config).await);
         }
     } else {
         // Without a database of its own, `offpeak dev` needs the programs.
@@ -107,6 +109,29 @@ async fn partitions(config: &Config) -> Result<String, String> {
             let remedy = reach::remedy(&error, &options);
             Err(format!("{error}: {remedy}"))
         }
+    }
+}
+
+/// How full the disk was when a worker measured it last.
+async fn storage(config: &Config) -> Result<String, String> {
+    let options = store(config).map_err(|error| format!("{error:#}"))?;
+    let system = System::new(&options);
+    let measured = room::measured(&system).await;
+    system.close().await;
+    let (level, bytes) = measured.map_err(|error| error.to_string())?;
+    let megabytes = bytes / 1_000_000;
+    match level {
+        Level::Ok => Ok(format!(
+            "the database has {megabytes} MB, and there is room"
+        )),
+        Level::Full => Err(format!(
+            "the database has {megabytes} MB, and jobs are refused: make room, or raise the \
+             limits in [limits]"
+        )),
+        Level::Critical => Err(format!(
+            "the database has {megabytes} MB; jobs are refused and results wait at Anthropic: make \
+             room, or raise the limits in [limits]"
+        )),
     }
 }
 

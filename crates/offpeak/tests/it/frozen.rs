@@ -16,6 +16,9 @@ use crate::faults::dropped;
 /// Points after which no tick of these has anything more to say.
 const MOST: u64 = 400;
 
+/// Half minutes within which the other one has settled and read everything.
+const ROUNDS: u32 = 12;
+
 /// A worker that can be frozen, and what freezes it.
 struct Sleeper {
     worker: Arc<Worker>,
@@ -66,10 +69,13 @@ async fn freeze(world: &mut World, sleeper: &Sleeper, which: Loop, after: u64) -
     }
     // The other one finishes, as far as the frozen one has nothing locked.
     let mut refused = 0;
-    while world.open_jobs().await? > 0 && refused < 3 {
+    for _ in 0..ROUNDS {
         match world.worker.settle_down().await {
             Ok(_) => world.pass(Duration::from_secs(30)),
             Err(_) => refused += 1,
+        }
+        if refused > 2 || world.open_jobs().await? == 0 {
+            break;
         }
     }
     let sent = "SELECT count(*) FROM offpeak.batch WHERE state IN ('sending', 'uncertain')";

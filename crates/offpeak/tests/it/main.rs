@@ -5,6 +5,7 @@ mod api;
 mod api_bulk;
 mod api_end;
 mod api_observe;
+mod api_room;
 mod api_submit;
 mod api_types;
 mod api_walls;

@@ -96,24 +96,33 @@ async fn six_hours_of_overload_fail_no_job_and_cost_few_calls() -> Result<()> {
     // One batch is on its way, one is to come; then nothing answers any more.
     world.submit(&["d", "e"]).await?;
     let before = calls(&registry)?;
-    world.standin.set_faults(always(vec![Call::Any], status(529)));
+    world
+        .standin
+        .set_faults(always(vec![Call::Any], status(529)));
     six_hours(&world).await;
     let made = calls(&registry)? - before;
     println!("{made} calls in six hours of 529");
     assert!(made < 400, "{made} calls");
-    assert!(made > 30, "and it does look whether all is well again: {made}");
     assert!(
-        world::metrics(&registry)?
-            .contains("offpeak_breaker_open{upstream=\"ups_00000000000000000000000000\",call=\"read\"} 1")
+        made > 30,
+        "and it does look whether all is well again: {made}"
     );
+    assert!(world::metrics(&registry)?.contains(
+        "offpeak_breaker_open{upstream=\"ups_00000000000000000000000000\",call=\"read\"} 1"
+    ));
     nothing_was_spent(&world).await?;
-    assert_eq!(world.number("SELECT count(*) FROM offpeak.attempt").await?, 0);
+    assert_eq!(
+        world.number("SELECT count(*) FROM offpeak.attempt").await?,
+        0
+    );
     assert_eq!(world.open_jobs().await?, 5);
 
     world.standin.clear_faults();
     world.run_out().await?;
     nothing_was_spent(&world).await?;
-    assert!(!world::metrics(&registry)?.contains("offpeak_breaker_open{upstream=\"ups_00000000000000000000000000\",call=\"read\"} 1"));
+    assert!(!world::metrics(&registry)?.contains(
+        "offpeak_breaker_open{upstream=\"ups_00000000000000000000000000\",call=\"read\"} 1"
+    ));
     books::are_right(&world).await
 }
 
@@ -168,8 +177,7 @@ async fn creates_that_are_answered_by_a_gateway_pile_up_no_more_than_four_doubts
     let uncertain = "SELECT count(*) FROM offpeak.batch WHERE state = 'uncertain'";
     assert_eq!(world.number(uncertain).await?, 4);
     assert!(
-        world::metrics(&registry)?
-            .contains("reason=\"uncertain\"} 1"),
+        world::metrics(&registry)?.contains("reason=\"uncertain\"} 1"),
         "the operator sees why"
     );
     world.standin.clear_faults();
@@ -211,7 +219,9 @@ async fn one_upstream_in_trouble_does_not_keep_another_waiting() -> Result<()> {
         (529, None, ""),
     ] {
         let mut world = World::new().await?;
-        let _registry = world.two_upstreams(offpeak_worker::Options::default()).await?;
+        let _registry = world
+            .two_upstreams(offpeak_worker::Options::default())
+            .await?;
         let mut tx = world.system.begin().await?;
         let other: TenantId = Minter::new(tx.now(), StdRng::seed_from_u64(5)).mint();
         offpeak_store::tenant::create(&mut tx, other, "globex").await?;

@@ -1,11 +1,12 @@
 //! Upkeep: partitions ahead of time, statistics, uploads that nobody finished,
-//! idempotency keys that expired. If the process dies here, the next tick does
+//! idempotency keys that expired, a look at the disk. If the process dies here, the next tick does
 //! the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use offpeak_store::tend;
+use offpeak_domain::room::Level;
+use offpeak_store::{room, tend};
 
 use crate::Result;
 use crate::outcome::{Outcome, Wait};
@@ -34,6 +35,14 @@ impl Tend {
         let made = tend::partitions_ahead(system, AHEAD).await?;
         if made > 0 {
             tracing::info!(made, "partitions made");
+        }
+        let folder = options.data_folder.as_deref();
+        let level = room::measure(system, options.storage, folder).await?;
+        if level != Level::Ok {
+            tracing::error!(
+                level = level.as_str(),
+                "the database's disk is full: jobs are refused until there is room"
+            );
         }
         // A lease that nobody renews says when it was done last, to all processes.
         if setting.once_in(ANALYSE, "analyse").await? {
