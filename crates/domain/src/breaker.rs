@@ -24,7 +24,7 @@ pub const IN_ROW: u32 = 5;
 /// Calls that a share of failures is judged by, at least.
 pub const AT_LEAST: usize = 20;
 /// How far back calls are counted.
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub const WINDOW: Duration = Duration::from_mins(1);
 /// Calls in one round after which there is no limit any more.
 pub const FULL: u32 = 16;
 /// A round of the return takes so long at least.
@@ -38,7 +38,7 @@ const TOKENS: f64 = 10.0;
 /// What a call that went well earns: retries are a tenth of requests.
 const EARNED: f64 = 0.1;
 /// Without any call, one retry comes back in this time: nothing waits for ever.
-const REFILL: Duration = Duration::from_secs(60);
+const REFILL: Duration = Duration::from_mins(1);
 /// Outcomes that are remembered, however many fall into the window.
 const REMEMBERED: usize = 1000;
 
@@ -135,7 +135,7 @@ impl Breaker {
         match self.state {
             State::Open { until, .. } => Some(until.saturating_sub(now)),
             State::Probing { since } => Some((since + PROBE).saturating_sub(now)),
-            State::Ramp { since, .. } if now < since => Some(since - now),
+            State::Ramp { since, .. } if now < since => Some(since.saturating_sub(now)),
             State::Ramp {
                 size, made, since, ..
             } if made >= size => Some((since + PROBE).saturating_sub(now)),

@@ -31,7 +31,7 @@ pub struct Freezer {
 
 impl Freezer {
     /// Puts itself before the database of these options; gives those to use.
-    pub async fn before(connect: &PgConnectOptions) -> Result<(Self, PgConnectOptions)> {
+    pub fn before(connect: &PgConnectOptions) -> Result<(Self, PgConnectOptions)> {
         let socket = connect.get_socket().context("the tests use a socket")?;
         let name = format!(".s.PGSQL.{}", connect.get_port());
         let database = socket.join(&name);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use offpeak_store::{Options, System};
+use offpeak_store::{Error, Options, System, lease};
 use offpeak_testkit::freezer::Freezer;
 use offpeak_testkit::world::World;
 use offpeak_worker::{Loop, Worker};
@@ -19,6 +19,8 @@ const MOST: u64 = 400;
 /// Half minutes within which the other one has settled and read everything.
 const ROUNDS: u32 = 12;
 
+const HOUR: Duration = Duration::from_hours(1);
+
 /// A worker that can be frozen, and what freezes it.
 struct Sleeper {
     worker: Arc<Worker>,
@@ -26,8 +28,8 @@ struct Sleeper {
 }
 
 impl Sleeper {
-    async fn new(world: &mut World) -> Result<Self> {
-        let (freezer, through) = Freezer::before(&world.connect).await?;
+    fn new(world: &mut World) -> Result<Self> {
+        let (freezer, through) = Freezer::before(&world.connect)?;
         let system = System::new(&Options::new(through));
         let options = World::quick();
         Ok(Self {
@@ -98,7 +100,7 @@ async fn freeze(world: &mut World, sleeper: &Sleeper, which: Loop, after: u64) -
 /// Freezes a loop at each of its calls in turn, with work before it each time.
 async fn at_every_call(which: Loop) -> Result<()> {
     let mut world = World::impatient().await?;
-    let sleeper = Sleeper::new(&mut world).await?;
+    let sleeper = Sleeper::new(&mut world)?;
     let (mut taken_over, mut holding) = (0, 0);
     for after in 0..MOST {
         prepare(&mut world, which).await?;
@@ -109,8 +111,10 @@ async fn at_every_call(which: Loop) -> Result<()> {
         world.run_out().await?;
         match came {
             Came::Over => {
-                println!("{which:?}: {taken_over} points taken over, {holding} holding");
-                assert!(taken_over >= 4, "{which:?} was hardly frozen at all");
+                assert!(
+                    taken_over >= 4,
+                    "{which:?} was hardly frozen: {taken_over}, {holding} holding"
+                );
                 return books::are_right(&world).await;
             }
             Came::Holding => holding += 1,
@@ -151,6 +155,32 @@ async fn prepare(world: &mut World, which: Loop) -> Result<()> {
             )
             .await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_leader_stops_by_its_own_clock_before_the_database_says_so() -> Result<()> {
+    let world = World::new().await?;
+    let holder = world.tenant.as_uuid();
+    let take = |length| lease::take(&world.system, "some", holder, length);
+    let over = take(Duration::ZERO).await?.context("it is free")?;
+    world
+        .meddle("UPDATE offpeak.lease SET expires_at = now() + interval '1 h'")
+        .await?;
+    let late = world.system.under(Arc::new(over)).begin().await;
+    assert!(matches!(late, Err(Error::Fenced(_))), "{late:?}");
+    // Who comes back in time goes on; who comes back too late begins anew.
+    let (first, second) = (take(HOUR).await?, take(HOUR).await?);
+    let (first, second) = (first.context("held")?, second.context("held")?);
+    assert_eq!(first.epoch(), second.epoch());
+    assert!(lease::renew(&world.system, &first).await?);
+    world.expire_leases().await?;
+    assert!(!lease::renew(&world.system, &first).await?);
+    let third = take(HOUR).await?.context("free again")?;
+    assert_eq!(third.epoch(), first.epoch() + 1);
+    let tx = world.system.under(Arc::new(second)).begin().await?;
+    let refused = tx.commit().await;
+    assert!(matches!(refused, Err(Error::Fenced(_))), "{refused:?}");
     Ok(())
 }
 

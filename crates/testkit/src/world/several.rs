@@ -125,13 +125,7 @@ impl World {
                 tx.commit().await?;
                 Ok(true)
             }
-            Err(error)
-                if error
-                    .as_database_error()
-                    .and_then(|error| error.code())
-                    .as_deref()
-                    == Some("55P03") =>
-            {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => {
                 Ok(false)
             }
             Err(error) => Err(error.into()),
