@@ -121,9 +121,7 @@ async fn storage(config: &Config) -> Result<String, String> {
     let (level, bytes) = measured.map_err(|error| error.to_string())?;
     let megabytes = bytes / 1_000_000;
     match level {
-        Level::Ok => Ok(format!(
-            "the database has {megabytes} MB, and there is room"
-        )),
+        Level::Ok => Ok("there is room".to_owned()),
         Level::Full => Err(format!(
             "the database has {megabytes} MB, and jobs are refused: make room, or raise the \
              limits in [limits]"

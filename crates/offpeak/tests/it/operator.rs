@@ -174,14 +174,19 @@ async fn walk(database_url: &str) -> Result<()> {
 
 /// Tables, a tenant and its key.
 async fn make(operator: &mut Operator<'_>) -> Result<()> {
-    // How many there are is another number with each that is added.
-    let migrations =
-        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/migrations"))?
-            .count();
+    // How many there are, and the last one's number, change with each that is added.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/migrations");
+    let (mut migrations, mut version) = (0, 0);
+    for file in std::fs::read_dir(folder)? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        let number = name.split('_').next().unwrap_or_default().parse()?;
+        (migrations, version) = (migrations + 1, version.max(number));
+    }
+    let version: u32 = version;
     let migrate = |applied: usize| {
         let s = if applied == 1 { "" } else { "s" };
         format!(
-            "exit 0\n--- stdout\nthe database is at version {migrations}; \
+            "exit 0\n--- stdout\nthe database is at version {version}; \
              {applied} migration{s} applied\n"
         )
     };
@@ -234,6 +239,7 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     ok    address                127.0.0.1:0
     ok    database               answers
     ok    partitions             room for 8 days
+    ok    storage                there is room
     ok    Anthropic              URL answers and takes the key
     ");
     let (_, openapi) = operator.run(&["openapi"]).await?;

@@ -99,7 +99,7 @@ impl Form {
         let doubtful = uncertain >= u64::from(self.0.options.max_uncertain);
         ours.show_held("uncertain", doubtful);
         if doubtful {
-            tracing::warn!(
+            tracing::debug!(
                 %upstream, uncertain,
                 "too many sends are uncertain: none begins before some are settled"
             );

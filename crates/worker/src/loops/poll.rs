@@ -7,16 +7,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use offpeak_anthropic::Error as CallError;
 use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_store::batch::Key;
 use offpeak_store::open_batch::{self, Counts, Open};
 use time::OffsetDateTime;
 
-use crate::Result;
 use crate::outcome::{Outcome, Wait};
 use crate::upstream::Upstream;
 use crate::worker::{Loop, Setting};
+use crate::{Error, Result};
 
 /// Batches looked at in one tick.
 const BATCHES: i64 = 1000;
@@ -33,13 +34,17 @@ impl Poll {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
         let now = self.0.clock.now().await?;
         let mut outcome = Outcome::default();
-        let mut failed = None;
+        let (mut failed, mut held, mut leads) = (None, None, false);
         for upstream in &self.0.upstreams {
             let Some(led) = self.0.lead(&format!("poll/{}", upstream.id)).await? else {
                 continue;
             };
+            leads = true;
             match Self(led.setting()).look_at_due(upstream, now).await {
                 Ok(ended) => outcome.done += ended,
+                Err(Error::Upstream(CallError::Held { wait })) => {
+                    held = Some(held.map_or(wait, |least: Duration| least.min(wait)));
+                }
                 // One upstream in trouble does not keep the others waiting.
                 Err(error) => failed = Some(error),
             }
@@ -47,11 +52,21 @@ impl Poll {
         if let Some(error) = failed {
             return Err(error);
         }
+        if !leads {
+            return Ok(outcome);
+        }
         if outcome.done > 0 {
             outcome.wakes.push(Loop::Ingest);
         }
-        if let Some(next) = open_batch::next_due(&self.0.system).await? {
-            outcome.wait = Wait::until(now, next);
+        if let Some(wait) = held {
+            // What is due stays so until then.
+            outcome.wait = Wait::For(wait.max(Duration::from_secs(1)));
+        } else if let Some(next) = open_batch::next_due(&self.0.system).await? {
+            outcome.wait = match Wait::until(now, next) {
+                // Due, and not ours to look at: another process leads there.
+                Wait::Now if outcome.done == 0 => Wait::For(Duration::from_secs(1)),
+                wait => wait,
+            };
         }
         Ok(outcome)
     }
