@@ -95,6 +95,7 @@ pub async fn play() -> Result<bool> {
             max_queued_items: 1_000_000,
         },
         worker,
+        limits: offpeak_domain::room::Queue::default(),
     })
     .await?;
     crate::print(format_args!("http://{address}"));

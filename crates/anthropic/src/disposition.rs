@@ -86,6 +86,7 @@ pub enum Reading {
 pub fn of_create(error: &Error) -> Disposition {
     match error {
         Error::Config { .. } | Error::NotEnded => Disposition::NotCreated(Absence::NotSent),
+        Error::Held { wait } => Disposition::RetryAfter(Some(*wait)),
         Error::Connect { .. } => Disposition::NotCreated(Absence::NoConnection),
         Error::Body { .. }
         | Error::Timeout { body_sent: false }
@@ -123,6 +124,7 @@ fn of_create_answer(error: &ApiError) -> Disposition {
 pub fn of_read(error: &Error) -> Reading {
     match error {
         Error::Config { .. } | Error::Body { .. } | Error::NotEnded => Reading::Invalid,
+        Error::Held { wait } => Reading::After(Some(*wait)),
         Error::Connect { .. } | Error::Timeout { .. } | Error::Transport { .. } => Reading::Again,
         Error::Unreadable { status: 404, .. } => Reading::Missing,
         Error::Unreadable { retry_after, .. } => again(*retry_after),
@@ -239,6 +241,13 @@ mod tests {
                 Error::Timeout { body_sent: true },
                 Uncertain,
                 Reading::Again,
+            ),
+            (
+                Error::Held {
+                    wait: Duration::from_secs(7),
+                },
+                RetryAfter(wait),
+                Reading::After(wait),
             ),
             (broken(false), NotCreated(Absence::BodyCut), Reading::Again),
             (broken(true), Uncertain, Reading::Again),

@@ -61,6 +61,12 @@ pub enum Error {
         /// The API's id of the request.
         request_id: Option<String>,
     },
+    /// Nothing was sent: the caller itself holds its calls back.
+    #[error("calls wait for {} s more, because the last ones failed or were told to", .wait.as_secs())]
+    Held {
+        /// For how long.
+        wait: Duration,
+    },
     /// Results were asked for before the batch has ended.
     #[error("the batch has no results yet")]
     NotEnded,
@@ -171,6 +177,7 @@ impl Error {
             | Self::Connect { .. }
             | Self::Timeout { .. }
             | Self::Transport { .. }
+            | Self::Held { .. }
             | Self::NotEnded => None,
         }
     }
@@ -185,6 +192,7 @@ impl Error {
             | Self::Connect { .. }
             | Self::Timeout { .. }
             | Self::Transport { .. }
+            | Self::Held { .. }
             | Self::NotEnded => None,
         }
     }

@@ -70,6 +70,8 @@ codes! {
     NoJobs = "no_jobs", UNPROCESSABLE_ENTITY, "The body holds no job";
     KeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY,
         "The idempotency key was used with another body";
+    TooManyQueuedJobs = "too_many_queued_jobs", TOO_MANY_REQUESTS, "Too many of your jobs wait";
+    TooManyQueuedBytes = "too_many_queued_bytes", TOO_MANY_REQUESTS, "Your waiting jobs are too large together";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something is wrong on this side";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service cannot answer at the moment";
     StorageFull = "storage_full", SERVICE_UNAVAILABLE, "The database has no room left";
@@ -251,8 +253,14 @@ impl IntoResponse for Error {
         let mut response = self.code.status().into_response();
         let headers = response.headers_mut();
         match self.code {
-            Code::Unavailable | Code::StorageFull | Code::KeyInUse => {
+            Code::Unavailable | Code::KeyInUse => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Code::TooManyQueuedJobs | Code::TooManyQueuedBytes => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+            }
+            Code::StorageFull => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
             }
             Code::Unauthenticated => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

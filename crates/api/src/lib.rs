@@ -29,6 +29,7 @@ mod me;
 mod metrics;
 mod openapi;
 mod query;
+mod room;
 mod segment;
 mod state;
 mod text;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use offpeak_domain::id::UpstreamId;
 use offpeak_domain::price::Prices;
+use offpeak_domain::room::Queue;
 use offpeak_store::Tenants;
 use prometheus_client::registry::Registry;
 use rand::rngs::StdRng;
@@ -11,6 +12,7 @@ use crate::Hint;
 use crate::caller::Known;
 use crate::edge::Requests;
 use crate::job_types::Catalog;
+use crate::room::Room;
 
 /// What every request may need. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +25,7 @@ pub struct State {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) known: Arc<Known>,
     pub(crate) requests: Requests,
+    pub(crate) room: Arc<Room>,
 }
 
 /// What health and metrics need: also there in a process without the API.
@@ -75,6 +78,16 @@ impl State {
             catalog: Arc::default(),
             known: Arc::default(),
             requests,
+            room: Arc::default(),
+        }
+    }
+
+    /// The same with limits of what a tenant may have waiting.
+    #[must_use]
+    pub fn with_limits(self, limits: Queue) -> Self {
+        Self {
+            room: Arc::new(Room::new(limits)),
+            ..self
         }
     }
 }

@@ -23,6 +23,7 @@ mod label;
 
 pub mod api_key;
 pub mod batch;
+pub mod breaker;
 pub mod id;
 pub mod incident;
 pub mod job;
@@ -33,6 +34,7 @@ pub mod plan;
 pub mod price;
 pub mod reconcile;
 pub mod retry;
+pub mod room;
 pub mod settle;
 
 pub use field::FieldError;

@@ -46,6 +46,8 @@ pub struct Config {
     pub batch: Batch,
     /// `[reliability]`
     pub reliability: Reliability,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[dev]`
     pub dev: Dev,
     /// `[postgres]`
@@ -130,6 +132,29 @@ pub struct Batch {
     /// Between looks.
     #[serde(deserialize_with = "length::read")]
     pub poll_every: Duration,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Limits {
+    /// Jobs of a tenant that may wait; 0 = any.
+    pub max_queued_jobs: u64,
+    /// Bytes of them; 0 = any.
+    pub max_queued_bytes: u64,
+    /// Size of the database; 0 = any.
+    pub max_database_bytes: u64,
+    /// Free bytes of the disk; 0 = any.
+    pub min_free_bytes: u64,
+}
+
+impl Limits {
+    /// What a tenant may have waiting.
+    pub fn queue(&self) -> offpeak_domain::room::Queue {
+        offpeak_domain::room::Queue {
+            max_jobs: self.max_queued_jobs,
+            max_bytes: self.max_queued_bytes,
+        }
+    }
 }
 
 /// `[dev]`

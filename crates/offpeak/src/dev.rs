@@ -125,6 +125,7 @@ impl Dev {
         };
         let standin_url = upstream.standin.then(|| upstream.base_url.clone());
         let mut worker = serve::worker_options(config);
+        worker.data_folder = (config.database.url.is_none()).then(|| folder.path().to_owned());
         if upstream.standin {
             hurry(&mut worker, config);
         }
@@ -134,6 +135,7 @@ impl Dev {
             listener: Some(listener),
             upstream,
             worker,
+            limits: config.limits.queue(),
         };
         let engine = Engine::start(parts).await?;
         let target = Target {

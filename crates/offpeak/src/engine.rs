@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use offpeak_anthropic::Client;
 use offpeak_domain::price::Prices;
+use offpeak_domain::room::Queue;
 use offpeak_store::{System, Tenants, upstream};
 use offpeak_worker::{Clock, Worker};
 use prometheus_client::registry::Registry;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub upstream: Upstream,
     /// How the loops behave.
     pub worker: offpeak_worker::Options,
+    /// What a tenant may have waiting.
+    pub limits: Queue,
 }
 
 /// A process that answers and works until it is stopped.
@@ -78,6 +81,7 @@ impl Engine {
             listener,
             upstream: chosen,
             worker: options,
+            limits,
         } = parts;
         let tenants = Tenants::new(&store);
         let system = System::new(&store);
@@ -128,7 +132,7 @@ impl Engine {
         let stop = stop_api.clone();
         let api = if let Some(listener) = listener {
             let router = if role.has_api() {
-                offpeak_api::router(offpeak_api::State::new(
+                let state = offpeak_api::State::new(
                     tenants.clone(),
                     Arc::new(prices),
                     registry,
@@ -139,7 +143,8 @@ impl Engine {
                         standin: chosen.standin,
                         flush_after,
                     },
-                ))
+                );
+                offpeak_api::router(state.with_limits(limits))
             } else {
                 offpeak_api::observe_router(tenants.clone(), registry)
             };

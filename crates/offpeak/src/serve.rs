@@ -60,6 +60,7 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
         listener,
         upstream,
         worker,
+        limits: config.limits.queue(),
     })
     .await?;
     match address {
@@ -126,8 +127,11 @@ pub fn worker_options(config: &Config) -> offpeak_worker::Options {
     options.list_later = reliability.list_later;
     options.sweep_every = reliability.sweep_every;
     options.dedicated_workspace = reliability.dedicated_workspace;
+    options.max_uncertain = reliability.max_uncertain;
     options.send_within = reliability.send_within;
     options.lease = reliability.lease;
     options.idle = reliability.idle;
+    options.storage.max_database_bytes = config.limits.max_database_bytes;
+    options.storage.min_free_bytes = config.limits.min_free_bytes;
     options
 }

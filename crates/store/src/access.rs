@@ -1,11 +1,14 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_domain::id::TenantId;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult};
+use sqlx::query::Query;
 use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
 use crate::Result;
+use crate::lease::{self, Term};
 
 /// A connection that nobody used for so long may have been lost.
 const RESTED: Duration = Duration::from_secs(1);
@@ -20,6 +23,8 @@ pub struct Options {
     pub max_connections: u32,
     /// How long to wait for a connection.
     pub acquire_timeout: Duration,
+    /// How long to wait for a row that another transaction holds.
+    pub lock_timeout: Duration,
 }
 
 impl Options {
@@ -29,6 +34,7 @@ impl Options {
             connect,
             max_connections: 10,
             acquire_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(10),
         }
     }
 
@@ -44,7 +50,10 @@ impl Options {
                 &format!("{}ms", statement_timeout.as_millis()),
             ),
             ("idle_in_transaction_session_timeout", "30s"),
-            ("lock_timeout", "10s"),
+            (
+                "lock_timeout",
+                &format!("{}ms", self.lock_timeout.as_millis()),
+            ),
             // A plan for any parameters prunes no partition and, on tables that
             // turn over all the time, prefers a walk to a thousand probes.
             ("plan_cache_mode", "force_custom_plan"),
@@ -146,6 +155,8 @@ impl TenantTx {
 #[derive(Clone, Debug)]
 pub struct System {
     pub(crate) pool: PgPool,
+    /// Under which nothing is written any more once it is over.
+    term: Option<Arc<Term>>,
 }
 
 impl System {
@@ -153,16 +164,47 @@ impl System {
     pub fn new(options: &Options) -> Self {
         Self {
             pool: options.pool("offpeak_worker", Duration::from_mins(1)),
+            term: None,
         }
+    }
+
+    /// The same access for the holder of a lease: what it writes is refused
+    /// once the term is over.
+    #[must_use]
+    pub fn under(&self, term: Arc<Term>) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            term: Some(term),
+        }
+    }
+
+    /// The term under which it writes, if any.
+    pub fn term(&self) -> Option<&Term> {
+        self.term.as_deref()
     }
 
     /// Begins a transaction over all tenants.
     pub async fn begin(&self) -> Result<SystemTx> {
-        let mut tx = self.pool.begin().await?;
+        let WriteTx { mut tx, term } = self.begin_write().await?;
         let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#)
             .fetch_one(&mut *tx)
             .await?;
-        Ok(SystemTx { tx, now })
+        Ok(SystemTx {
+            tx: WriteTx { tx, term },
+            now,
+        })
+    }
+
+    /// The same without asking for the time. A leader's single statements go
+    /// through here too, or nothing would keep a late one from taking effect.
+    pub(crate) async fn begin_write(&self) -> Result<WriteTx> {
+        if let Some(term) = self.term.as_deref().filter(|term| !term.is_trusted()) {
+            return Err(term.fenced());
+        }
+        Ok(WriteTx {
+            tx: self.pool.begin().await?,
+            term: self.term.clone(),
+        })
     }
 
     /// The database's time.
@@ -178,10 +220,47 @@ impl System {
     }
 }
 
+/// A transaction that commits only while its term, if it has one, is not over.
+#[derive(Debug)]
+pub(crate) struct WriteTx {
+    tx: Transaction<'static, Postgres>,
+    term: Option<Arc<Term>>,
+}
+
+impl WriteTx {
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        if let Some(term) = &self.term {
+            lease::guard(&mut self.tx, term).await?;
+        }
+        Ok(self.tx.commit().await?)
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}
+
+/// A single statement that writes: a transaction of its own, under the term.
+pub(crate) trait Write {
+    fn write(self, system: &System) -> impl Future<Output = Result<PgQueryResult>> + Send;
+}
+
+impl Write for Query<'_, Postgres, PgArguments> {
+    async fn write(self, system: &System) -> Result<PgQueryResult> {
+        if system.term.is_none() {
+            return Ok(self.execute(&system.pool).await?);
+        }
+        let mut tx = system.begin_write().await?;
+        let done = self.execute(tx.conn()).await?;
+        tx.commit().await?;
+        Ok(done)
+    }
+}
+
 /// A transaction over all tenants.
 #[derive(Debug)]
 pub struct SystemTx {
-    tx: Transaction<'static, Postgres>,
+    tx: WriteTx,
     now: OffsetDateTime,
 }
 
@@ -193,10 +272,10 @@ impl SystemTx {
 
     /// Makes it durable.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.tx.commit().await?)
+        self.tx.commit().await
     }
 
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
-        &mut self.tx
+        self.tx.conn()
     }
 }

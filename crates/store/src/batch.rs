@@ -10,6 +10,7 @@ use offpeak_domain::job::State;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::access::Write as _;
 use crate::lease::interval;
 use crate::{Error, Result, System, delta, uncertain};
 
@@ -35,18 +36,29 @@ pub struct Sendable {
     pub as_of: OffsetDateTime,
 }
 
-/// The oldest batches that may be sent at `now` through upstreams that are not paused.
-pub async fn sendable(system: &System, now: OffsetDateTime, limit: i64) -> Result<Vec<Sendable>> {
+/// The oldest batches that may be sent at `now` to this upstream: none while it
+/// is paused, or while `max_uncertain` of its sends are uncertain.
+pub async fn sendable(
+    system: &System,
+    upstream: UpstreamId,
+    now: OffsetDateTime,
+    max_uncertain: u32,
+    limit: i64,
+) -> Result<Vec<Sendable>> {
     let rows = sqlx::query!(
         "SELECT b.tenant_id, b.id, b.upstream_id, b.sends
            FROM batch b
            JOIN upstream u ON u.id = b.upstream_id
-          WHERE b.state = 'planned' AND b.not_before <= $1
+          WHERE b.upstream_id = $3 AND b.state = 'planned' AND b.not_before <= $1
             AND (u.paused_reason IS NULL OR u.paused_until <= $1)
+            AND (SELECT count(*) FROM batch d
+                  WHERE d.upstream_id = $3 AND d.state = 'uncertain') < $4
           ORDER BY b.planned_at, b.id
           LIMIT $2",
         now,
         limit,
+        upstream.as_uuid(),
+        i64::from(max_uncertain),
     )
     .fetch_all(&system.pool)
     .await?;
@@ -61,9 +73,23 @@ pub async fn sendable(system: &System, now: OffsetDateTime, limit: i64) -> Resul
         .collect())
 }
 
+/// One send of a batch: what an answer is about, since the same batch may be
+/// sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Which batch.
+    pub key: Key,
+    /// The process that sends.
+    pub sender: Uuid,
+    /// When it began.
+    pub at: OffsetDateTime,
+}
+
 /// A batch that this process may send now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sending {
+    /// This send of it.
+    pub sent: Sent,
     /// Jobs in it.
     pub items: u32,
     /// Exact length of its body.
@@ -85,18 +111,20 @@ pub struct Begin<'a> {
     pub api_version: &'a str,
     /// What each job adds to the body beside its params.
     pub item_overhead: u64,
+    /// Sends to one upstream that may be uncertain at once.
+    pub max_uncertain: u32,
 }
 
 /// Commits the intent to send: from here on bytes may leave. Jobs that were
 /// canceled meanwhile leave the batch before, so that nobody pays for them.
 ///
 /// Nothing comes back when another process took it, when the sender's own lease
-/// has run out, or when no job is left in it: then nothing may
-/// be sent.
+/// has run out, when too many sends are uncertain, or when no job is left in it:
+/// then nothing may be sent.
 pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<Option<Sending>> {
     let mut tx = system.begin().await?;
     let taken = sqlx::query!(
-        "UPDATE batch
+        r#"UPDATE batch
             SET state = 'sending',
                 sender = $3,
                 sent_at = $7,
@@ -111,7 +139,12 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
           WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
             AND EXISTS (SELECT FROM lease
                          WHERE name = $6 AND holder = $3 AND expires_at > clock_timestamp())
-         RETURNING items, body_bytes",
+            -- Once one send is in doubt, those under way count as if they were.
+            AND (SELECT count(*) FILTER (WHERE d.state = 'uncertain') = 0 OR count(*) < $8
+                   FROM batch d
+                  WHERE d.upstream_id = batch.upstream_id
+                    AND d.state IN ('sending', 'uncertain'))
+         RETURNING items, body_bytes, sent_at AS "sent_at!""#,
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         begin.sender,
@@ -119,6 +152,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
         begin.api_version,
         begin.sender_lease,
         begin.now,
+        i64::from(begin.max_uncertain),
     )
     .fetch_optional(tx.conn())
     .await?;
@@ -161,26 +195,28 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
     }
     tx.commit().await?;
     Ok((left > 0).then(|| Sending {
+        sent: Sent {
+            key,
+            sender: begin.sender,
+            at: taken.sent_at,
+        },
         items: u32::try_from(left).unwrap_or(0),
         body_bytes: u64::try_from(body_bytes).unwrap_or(0),
     }))
 }
 
-/// Whether `sender` may still hand over the last bytes of a batch: nobody has
-/// declared its send uncertain, and its time is not over.
-pub async fn still_sending(
-    system: &System,
-    key: Key,
-    sender: Uuid,
-    now: OffsetDateTime,
-) -> Result<bool> {
+/// Whether the last bytes of this send may still be handed over: nobody has
+/// declared it uncertain, and its time is not over.
+pub async fn still_sending(system: &System, sent: &Sent, now: OffsetDateTime) -> Result<bool> {
     Ok(sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM batch
                            WHERE tenant_id = $1 AND id = $2 AND state = 'sending'
-                             AND sender = $3 AND send_deadline > $4) AS "still!""#,
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
-        sender,
+                             AND sender = $3 AND sent_at = $4
+                             AND send_deadline > $5) AS "still!""#,
+        sent.key.tenant.as_uuid(),
+        sent.key.batch.as_uuid(),
+        sent.sender,
+        sent.at,
         now,
     )
     .fetch_one(&system.pool)
@@ -342,23 +378,24 @@ pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()
 }
 
 /// Nothing was stored: back to `planned`, to be sent again at `not_before`.
-/// The answer counts also after somebody declared this send uncertain.
+/// The answer counts also after somebody declared this send uncertain, and never
+/// for a later one.
 pub async fn not_created(
     system: &System,
-    key: Key,
-    sender: Uuid,
+    sent: &Sent,
     why: &str,
     not_before: OffsetDateTime,
 ) -> Result<()> {
     let done = sqlx::query!(
         "UPDATE batch
             SET state = 'planned', sends = sends + 1, sent_at = NULL, sender = NULL,
-                send_deadline = NULL, last_error = $4, not_before = $5
-          WHERE tenant_id = $1 AND id = $2
+                send_deadline = NULL, last_error = $5, not_before = $6
+          WHERE tenant_id = $1 AND id = $2 AND sent_at = $4
             AND ((state = 'sending' AND sender = $3) OR state = 'uncertain')",
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
-        sender,
+        sent.key.tenant.as_uuid(),
+        sent.key.batch.as_uuid(),
+        sent.sender,
+        sent.at,
         why,
         not_before,
     )
@@ -367,17 +404,19 @@ pub async fn not_created(
     if done.rows_affected() == 1 {
         Ok(())
     } else {
-        Err(Error::Moved(key.batch))
+        Err(Error::Moved(sent.key.batch))
     }
 }
 
-/// Nobody knows whether it was stored: `sending` becomes `uncertain`.
-pub async fn create_unknown(system: &System, key: Key, why: &str) -> Result<()> {
+/// Nobody knows whether this send was stored: `sending` becomes `uncertain`.
+pub async fn create_unknown(system: &System, sent: &Sent, why: &str) -> Result<()> {
     sqlx::query!(
-        "UPDATE batch SET state = 'uncertain', sender = NULL, last_error = $3
-          WHERE tenant_id = $1 AND id = $2 AND state = 'sending'",
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
+        "UPDATE batch SET state = 'uncertain', sender = NULL, last_error = $5
+          WHERE tenant_id = $1 AND id = $2 AND state = 'sending' AND sender = $3 AND sent_at = $4",
+        sent.key.tenant.as_uuid(),
+        sent.key.batch.as_uuid(),
+        sent.sender,
+        sent.at,
         why,
     )
     .execute(&system.pool)
@@ -397,7 +436,7 @@ pub async fn abandon_sends(system: &System, now: OffsetDateTime) -> Result<u64> 
                                  WHERE l.holder = b.sender AND l.expires_at > clock_timestamp()))",
         now,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(done.rows_affected())
 }

@@ -187,6 +187,7 @@ pub(crate) async fn move_batch(
 /// Folds up to `limit` differences into the tallies. Returns how many: fewer
 /// than `limit` means that it caught up.
 pub async fn fold(system: &System, limit: i64) -> Result<u64> {
+    let mut tx = system.begin_write().await?;
     let folded = sqlx::query_scalar!(
         r#"WITH gone AS (
                DELETE FROM delta
@@ -216,7 +217,8 @@ pub async fn fold(system: &System, limit: i64) -> Result<u64> {
            SELECT count(*) AS "count!" FROM gone"#,
         limit,
     )
-    .fetch_one(&system.pool)
+    .fetch_one(tx.conn())
     .await?;
+    tx.commit().await?;
     Ok(u64::try_from(folded).unwrap_or(0))
 }

@@ -33,6 +33,9 @@ pub enum Error {
     /// The batch moved on while the caller was deciding.
     #[error("batch {0} moved on")]
     Moved(BatchId),
+    /// Somebody else holds this lease now, or nobody does.
+    #[error("the lease {0} is over: nothing was written")]
+    Fenced(String),
     /// No partition for today: `tend` has not run, or the clock is far off.
     #[error("no partition for today; run `offpeak migrate` or start a worker")]
     NoPartition,
@@ -94,7 +97,7 @@ impl Error {
                 }),
                 _ => false,
             },
-            Self::NoPartition => true,
+            Self::NoPartition | Self::Fenced(_) => true,
             _ => false,
         }
     }

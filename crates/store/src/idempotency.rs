@@ -2,7 +2,7 @@
 //! finds that. Those of groups; a single job's is claimed where the job is
 //! stored, in [`crate::job::one`].
 
-use offpeak_domain::id::GroupId;
+use offpeak_domain::id::{GroupId, JobId};
 
 use crate::{Error, Result, TenantTx};
 
@@ -95,5 +95,26 @@ pub async fn group_of(tx: &mut TenantTx, key: &str) -> Result<Option<GroupId>> {
             .map(GroupId::from_uuid)
             .map(Some)
             .ok_or(Error::KeyReused),
+    }
+}
+
+/// The job that `key` stands for, if any. A key that stands for another body or
+/// for a group is [`Error::KeyReused`].
+pub async fn job_of(tx: &mut TenantTx, key: &str, body_hash: &[u8]) -> Result<Option<JobId>> {
+    let row = sqlx::query!(
+        "SELECT job_id, body_hash FROM idempotency WHERE tenant_id = $1 AND key = $2",
+        tx.tenant().as_uuid(),
+        key,
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    match row {
+        None => Ok(None),
+        Some(row) if row.body_hash.as_deref() == Some(body_hash) => row
+            .job_id
+            .map(JobId::from_uuid)
+            .map(Some)
+            .ok_or(Error::KeyReused),
+        Some(_) => Err(Error::KeyReused),
     }
 }

@@ -172,6 +172,7 @@ pub struct Noted {
 /// Notes every open batch that is longer in its state than it may be at `now`.
 /// Reads only the open batches.
 pub async fn watch(system: &System, now: OffsetDateTime, patience: Patience) -> Result<Vec<Noted>> {
+    let mut tx = system.begin_write().await?;
     let rows = sqlx::query!(
         r#"INSERT INTO incident (kind, at, upstream_id, subject_tenant, batch_id,
                                  upstream_batch_id, detail)
@@ -203,8 +204,9 @@ pub async fn watch(system: &System, now: OffsetDateTime, patience: Patience) -> 
         Kind::ResultsWaiting.as_str(),
         Kind::ResultsNearExpiry.as_str(),
     )
-    .fetch_all(&system.pool)
+    .fetch_all(tx.conn())
     .await?;
+    tx.commit().await?;
     Ok(rows
         .into_iter()
         .map(|row| Noted {

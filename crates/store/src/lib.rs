@@ -36,6 +36,7 @@ pub mod ready;
 pub mod release;
 pub mod result;
 pub mod retry;
+pub mod room;
 pub mod settle;
 pub mod tenant;
 pub mod tend;

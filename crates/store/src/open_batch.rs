@@ -7,6 +7,7 @@ use offpeak_domain::job::State;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::access::Write as _;
 use crate::batch::{Key, key};
 use crate::lease::interval;
 use crate::{Result, System, delta};
@@ -82,7 +83,7 @@ pub async fn listed(system: &System, keys: &[Key], at: OffsetDateTime) -> Result
         &batches,
         at,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }
@@ -110,7 +111,7 @@ pub async fn look_again(system: &System, keys: &[Key], next: OffsetDateTime) -> 
         &batches,
         next,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }
@@ -172,11 +173,14 @@ pub async fn ended(
 /// `term`, or until this process is seen to be gone. Each chunk that is settled
 /// renews the term.
 pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Result<Option<Ended>> {
+    let mut tx = system.begin_write().await?;
     let row = sqlx::query!(
         r#"UPDATE batch b
               SET ingester = $1, ingest_until = clock_timestamp() + $2::interval
              FROM (SELECT tenant_id, id FROM batch
                     WHERE state = 'ended'
+                      -- Results take room; Anthropic keeps them for weeks.
+                      AND NOT EXISTS (SELECT FROM storage WHERE level = 'critical')
                       AND (ingest_until IS NULL OR ingest_until < clock_timestamp()
                            OR (ingester IS NOT NULL
                                AND NOT EXISTS (SELECT FROM lease l
@@ -192,8 +196,9 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
         process,
         interval(term),
     )
-    .fetch_optional(&system.pool)
+    .fetch_optional(tx.conn())
     .await?;
+    tx.commit().await?;
     Ok(row.map(|row| Ended {
         key: key(row.tenant_id, row.id),
         upstream: UpstreamId::from_uuid(row.upstream_id),
@@ -246,7 +251,7 @@ pub async fn give_back(
         i32::from(short),
         why,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }
@@ -258,7 +263,7 @@ pub async fn verified(system: &System, key: Key) -> Result<()> {
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }
@@ -275,7 +280,7 @@ pub async fn finish(system: &System, key: Key) -> Result<bool> {
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(done.rows_affected() == 1)
 }

@@ -5,6 +5,7 @@ use offpeak_domain::batch::CloseReason;
 use offpeak_domain::id::{BatchId, BucketId, TenantId, UpstreamId};
 use time::OffsetDateTime;
 
+use crate::access::Write as _;
 use crate::delta::{self, Change};
 use crate::{Result, System, SystemTx};
 
@@ -252,7 +253,7 @@ pub async fn set_shares(
         &tenants,
         &vtimes,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }

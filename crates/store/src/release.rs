@@ -6,17 +6,21 @@ use std::time::Duration;
 use offpeak_domain::job::{Failure, Outcome};
 use time::OffsetDateTime;
 
-use crate::batch::{Key, key};
+use crate::batch::{Sent, key};
 use crate::settle::{Chunk, Effect, Measured, Next};
 use crate::{Result, System};
 
-/// Refused as a whole: `sending` (or a send declared uncertain) becomes `rejected`.
-pub async fn reject(system: &System, key: Key, why: &str) -> Result<()> {
+/// This send was refused as a whole: `sending`, or `uncertain` if somebody
+/// declared it so, becomes `rejected`.
+pub async fn reject(system: &System, sent: &Sent, why: &str) -> Result<()> {
     sqlx::query!(
-        "UPDATE batch SET state = 'rejected', sender = NULL, last_error = $3
-          WHERE tenant_id = $1 AND id = $2 AND state IN ('sending', 'uncertain')",
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
+        "UPDATE batch SET state = 'rejected', sender = NULL, last_error = $5
+          WHERE tenant_id = $1 AND id = $2 AND sent_at = $4
+            AND ((state = 'sending' AND sender = $3) OR state = 'uncertain')",
+        sent.key.tenant.as_uuid(),
+        sent.key.batch.as_uuid(),
+        sent.sender,
+        sent.at,
         why,
     )
     .execute(&system.pool)

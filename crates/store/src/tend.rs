@@ -5,23 +5,27 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::access::Write as _;
 use crate::lease::interval;
 use crate::{Result, System};
 
 /// Makes the partitions from yesterday to `days` ahead. Returns how many were missing.
 pub async fn partitions_ahead(system: &System, days: i32) -> Result<u32> {
+    let mut tx = system.begin_write().await?;
     let made = sqlx::query_scalar!(r#"SELECT ensure_partitions($1) AS "made!""#, days)
-        .fetch_one(&system.pool)
+        .fetch_one(tx.conn())
         .await?;
+    tx.commit().await?;
     Ok(u32::try_from(made).unwrap_or(0))
 }
 
 /// Refreshes the planner's statistics of the partitioned tables.
 pub async fn analyse(system: &System) -> Result<()> {
+    let mut tx = system.begin_write().await?;
     sqlx::query!("SELECT analyse_parents() AS done")
-        .fetch_one(&system.pool)
+        .fetch_one(tx.conn())
         .await?;
-    Ok(())
+    tx.commit().await
 }
 
 /// Removes up to `limit` staged jobs of uploads that were refused, or that
@@ -111,7 +115,7 @@ pub async fn purge_keys(
         interval(age),
         limit,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(done.rows_affected())
 }

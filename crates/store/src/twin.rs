@@ -9,6 +9,7 @@ use offpeak_domain::id::{BatchId, UpstreamId};
 use offpeak_domain::reconcile::Uncertain;
 use time::{Date, OffsetDateTime};
 
+use crate::access::Write as _;
 use crate::batch::{Key, key};
 use crate::incident::{self, Note};
 use crate::job::known as word;
@@ -76,7 +77,7 @@ pub async fn swept(system: &System, upstream: UpstreamId, at: OffsetDateTime) ->
         upstream.as_uuid(),
         at,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }
@@ -271,7 +272,7 @@ pub async fn look_again(
         at,
         i32::from(short),
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }
@@ -290,7 +291,7 @@ pub async fn cancel_asked(
         upstream_batch_id,
         at,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }
@@ -340,6 +341,7 @@ pub async fn absorb(
     let text = |f: fn(&Absorbed) -> &String| -> Vec<String> {
         lines.iter().map(|l| f(l).clone()).collect()
     };
+    let mut tx = system.begin_write().await?;
     let new = sqlx::query!(
         r#"WITH new AS (
                INSERT INTO absorbed (upstream_id, upstream_batch_id, at, day, custom_id, model,
@@ -378,8 +380,9 @@ pub async fn absorb(
         &number(|m| m.cost_pico),
         &number(|m| m.sync_pico),
     )
-    .fetch_one(&system.pool)
+    .fetch_one(tx.conn())
     .await?;
+    tx.commit().await?;
     Ok(u64::try_from(new.n).unwrap_or(0))
 }
 

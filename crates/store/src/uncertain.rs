@@ -7,6 +7,7 @@ use offpeak_domain::job::State;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use crate::access::Write as _;
 use crate::batch::{Key, key};
 use crate::lease::interval;
 use crate::{Result, System, delta};
@@ -78,6 +79,17 @@ pub async fn doubt(
         .since
         .zip(row.list_at)
         .map(|(since, list_at)| Doubt { since, list_at }))
+}
+
+/// How many sends of an upstream are uncertain.
+pub async fn count(system: &System, upstream: UpstreamId) -> Result<u64> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM batch WHERE upstream_id = $1 AND state = 'uncertain'"#,
+        upstream.as_uuid(),
+    )
+    .fetch_one(&system.pool)
+    .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// Every send of an upstream without an answer, those under way included: what
@@ -168,7 +180,7 @@ pub async fn not_listed(
         at,
         counts,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }
@@ -183,7 +195,7 @@ pub async fn refute(system: &System, send: &Send) -> Result<bool> {
         send.key.batch.as_uuid(),
         send.sent_at,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -196,7 +208,7 @@ pub async fn foreign(system: &System, upstream: UpstreamId, upstream_batch_id: &
         upstream.as_uuid(),
         upstream_batch_id,
     )
-    .execute(&system.pool)
+    .write(system)
     .await?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! and the rules that keep the repository tidy. Never part of the product.
 
 pub mod database;
+pub mod freezer;
 #[cfg(test)]
 mod tidy;
 #[expect(

@@ -24,6 +24,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::database;
 
+mod several;
+
+pub use several::{SECOND_KEY, metrics};
+
 /// A model that the shipped prices know.
 pub const MODEL: &str = "claude-haiku-5-5";
 
@@ -43,6 +47,8 @@ pub struct World {
     pub tenant: TenantId,
     /// The worker under test.
     pub worker: Worker,
+    /// How to reach the database, as its superuser.
+    pub connect: PgConnectOptions,
     now: Arc<Mutex<OffsetDateTime>>,
     standin_clock: Manual,
     rng: StdRng,
@@ -58,10 +64,13 @@ impl World {
 
     /// The same with other options for the worker.
     pub async fn with(options: offpeak_worker::Options) -> Result<Self> {
-        let connect = database::fresh().await?;
+        Self::build(options, Options::new(database::fresh().await?)).await
+    }
+
+    async fn build(options: offpeak_worker::Options, store: Options) -> Result<Self> {
+        let connect = store.connect.clone();
         let root = pool(&connect);
         watch(&root).await?;
-        let store = Options::new(connect);
         let (system, tenants) = (System::new(&store), Tenants::new(&store));
         let mut rng = StdRng::seed_from_u64(7);
 
@@ -105,6 +114,7 @@ impl World {
             standin_url,
             tenant,
             worker,
+            connect,
             now,
             standin_clock,
             rng,
@@ -115,15 +125,7 @@ impl World {
 
     /// A second process, as far as the database can tell.
     pub fn second_worker(&mut self, options: offpeak_worker::Options) -> Result<Worker> {
-        Ok(Worker::new(
-            self.system.clone(),
-            vec![Upstream::new(upstream::OWN, client(&self.standin_url)?)],
-            Prices::shipped()?,
-            options,
-            Clock::Manual(Arc::clone(&self.now)),
-            &mut self.rng,
-            &mut Registry::default(),
-        ))
+        self.worker_on(self.system.clone(), options)
     }
 
     /// Puts the worker's clock ahead of the stand-in's.

@@ -1,6 +1,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use offpeak_store::System;
+use offpeak_store::lease::uptime;
 use time::OffsetDateTime;
 
 use crate::Result;
@@ -20,6 +22,17 @@ impl Clock {
         match self {
             Self::Database(system) => Ok(system.now().await?),
             Self::Manual(now) => Ok(*now.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// A time that only this process compares, without asking anybody.
+    pub(crate) fn local(&self) -> Duration {
+        match self {
+            Self::Database(_) => uptime(),
+            Self::Manual(now) => {
+                let now = *now.lock().unwrap_or_else(PoisonError::into_inner);
+                Duration::try_from(now - OffsetDateTime::UNIX_EPOCH).unwrap_or_default()
+            }
         }
     }
 }

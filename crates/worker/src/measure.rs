@@ -40,6 +40,18 @@ pub(crate) struct Call {
     pub(crate) outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct BreakerOf {
+    pub(crate) upstream: String,
+    pub(crate) call: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct HeldOf {
+    pub(crate) upstream: String,
+    pub(crate) reason: &'static str,
+}
+
 /// Handles to the metrics; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Measure {
@@ -47,6 +59,8 @@ pub(crate) struct Measure {
     pub(crate) done: Family<OfLoop, Counter>,
     pub(crate) seconds: Family<OfLoop, Histogram>,
     pub(crate) calls: Family<Call, Counter>,
+    pub(crate) breaker_open: Family<BreakerOf, Gauge>,
+    pub(crate) sends_held: Family<HeldOf, Gauge>,
     pub(crate) queue_jobs: Gauge,
     pub(crate) queue_age: Gauge<f64, AtomicU64>,
     visible: Family<Bound, Histogram>,
@@ -65,6 +79,8 @@ impl Measure {
                 Histogram::new(exponential_buckets(0.001, 4.0, 9))
             }),
             calls: Family::default(),
+            breaker_open: Family::default(),
+            sends_held: Family::default(),
             queue_jobs: Gauge::default(),
             queue_age: Gauge::default(),
             visible: Family::new_with_constructor(|| {
@@ -89,6 +105,16 @@ impl Measure {
             "offpeak_upstream_calls",
             "Calls to Anthropic's API",
             measure.calls.clone(),
+        );
+        registry.register(
+            "offpeak_breaker_open",
+            "1 while calls of this kind wait, because they failed or were told to",
+            measure.breaker_open.clone(),
+        );
+        registry.register(
+            "offpeak_sends_held",
+            "1 while no batch is made for this upstream, by reason",
+            measure.sends_held.clone(),
         );
         registry.register(
             "offpeak_queue_jobs",

@@ -1,6 +1,8 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use offpeak_domain::plan::Limits;
+use offpeak_domain::room::Storage;
 use offpeak_domain::settle::Rules;
 
 /// How the loops behave. The defaults suit Anthropic's API; a stand-in with a
@@ -15,6 +17,9 @@ pub struct Options {
     pub lease: Duration,
     /// Longest time between two looks at the database, for what no hint announced.
     pub idle: Duration,
+    /// Sends to one upstream that may be uncertain at once; then no more begin,
+    /// since a stormy API must not pile up doubt.
+    pub max_uncertain: u32,
     /// Batches that are sent at the same time.
     pub parallel_sends: usize,
     /// Longest time that one create call may take, its body included.
@@ -48,6 +53,10 @@ pub struct Options {
     /// Nobody else creates message batches in our workspaces: what runs there
     /// and can only be a late twin may be canceled.
     pub dedicated_workspace: bool,
+    /// From which fill of the disk on jobs are refused, and results not read.
+    pub storage: Storage,
+    /// Where the database keeps its data, if that is on this machine.
+    pub data_folder: Option<PathBuf>,
     /// How long an unfinished upload is kept.
     pub upload_patience: Duration,
     /// How long idempotency keys are remembered.
@@ -61,6 +70,7 @@ impl Default for Options {
             rules: Rules::default(),
             lease: Duration::from_secs(15),
             idle: Duration::from_secs(5),
+            max_uncertain: 4,
             parallel_sends: 2,
             send_within: Duration::from_mins(5),
             upload_chunk: 2 << 20,
@@ -76,6 +86,8 @@ impl Default for Options {
             list_later: Duration::from_mins(1),
             sweep_every: Duration::from_hours(1),
             dedicated_workspace: false,
+            storage: Storage::default(),
+            data_folder: None,
             upload_patience: Duration::from_hours(1),
             key_age: Duration::from_hours(24 * 7),
         }

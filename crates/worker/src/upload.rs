@@ -7,12 +7,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use offpeak_domain::id::{CustomId, JobId};
 use offpeak_domain::plan::body::{self as form, COMMA, ITEM_CLOSE, ITEM_OPEN, ITEM_PARAMS};
-use offpeak_store::batch::{self, Item, Key};
+use offpeak_store::batch::{self, Item, Sent};
+use offpeak_store::lease::uptime;
 use sha2::{Digest, Sha256};
 
 use crate::Result;
@@ -24,13 +26,15 @@ const PAGE: i64 = 1000;
 /// Where the upload has come to.
 struct Upload {
     setting: Arc<Setting>,
-    key: Key,
+    sent: Sent,
     /// The last job that a page named.
     after: Option<JobId>,
     items: VecDeque<Item>,
     last_page: bool,
     place: Place,
     hash: BodyHash,
+    /// Until when bytes may leave, by this machine's own clock.
+    until: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -67,17 +71,19 @@ impl BodyHash {
 /// job ids; `domain::plan::body_len` knows its length.
 pub(crate) fn body(
     setting: Arc<Setting>,
-    key: Key,
+    sent: Sent,
+    until: Duration,
 ) -> (impl Stream<Item = Result<Bytes>> + Send + 'static, BodyHash) {
     let hash = BodyHash::default();
     let upload = Upload {
         setting,
-        key,
+        sent,
         after: None,
         items: VecDeque::new(),
         last_page: false,
         place: Place::Head,
         hash: hash.clone(),
+        until,
     };
     let stream = stream::try_unfold(upload, |mut upload| async move {
         let Some(chunk) = upload.next().await? else {
@@ -93,6 +99,7 @@ impl Upload {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         match self.place {
             Place::Head => {
+                self.in_time()?;
                 self.place = Place::First;
                 return Ok(Some(Bytes::from_static(form::OPEN.as_bytes())));
             }
@@ -107,14 +114,15 @@ impl Upload {
             // The last moment to stop: a machine that slept, or a process that
             // was held up, may have been given up by the others meanwhile.
             let now = self.setting.clock.now().await?;
-            let (system, process) = (&self.setting.system, self.setting.process);
-            if !batch::still_sending(system, self.key, process, now).await? {
-                return Err(offpeak_store::Error::Moved(self.key.batch).into());
+            if !batch::still_sending(&self.setting.system, &self.sent, now).await? {
+                return Err(offpeak_store::Error::Moved(self.sent.key.batch).into());
             }
+            // Asked last: the answer may have taken long.
+            self.in_time()?;
             self.place = Place::End;
             return Ok(Some(Bytes::from_static(form::CLOSE.as_bytes())));
         }
-        let params = batch::params(&self.setting.system, self.key.tenant, &jobs).await?;
+        let params = batch::params(&self.setting.system, self.sent.key.tenant, &jobs).await?;
         let bytes: u64 = params.iter().map(|(_, params)| params.len() as u64).sum();
         let length = form::body_len(params.len() as u64, bytes);
         let mut chunk = BytesMut::with_capacity(usize::try_from(length).unwrap_or(0));
@@ -125,7 +133,7 @@ impl Upload {
             self.place = Place::Rest;
             let custom_id = CustomId {
                 job,
-                batch: self.key.batch,
+                batch: self.sent.key.batch,
             };
             chunk.put_slice(ITEM_OPEN.as_bytes());
             chunk.put_slice(custom_id.to_string().as_bytes());
@@ -136,8 +144,17 @@ impl Upload {
         Ok(Some(chunk.freeze()))
     }
 
+    fn in_time(&self) -> Result<()> {
+        if uptime() < self.until {
+            Ok(())
+        } else {
+            Err(offpeak_store::Error::Moved(self.sent.key.batch).into())
+        }
+    }
+
     async fn read_page(&mut self) -> Result<()> {
-        let page = batch::items_after(&self.setting.system, self.key, self.after, PAGE).await?;
+        let page =
+            batch::items_after(&self.setting.system, self.sent.key, self.after, PAGE).await?;
         self.last_page = i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE;
         self.after = page.last().map(|item| item.job).or(self.after);
         self.items = page.into();

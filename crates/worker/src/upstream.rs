@@ -1,20 +1,45 @@
-use bytes::Bytes;
-use futures_util::Stream;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::Stream;
 use offpeak_anthropic::shape::{MessageBatch, Page};
-use offpeak_anthropic::{Answered, Client, Error, Results};
+use offpeak_anthropic::{Answered, Client, Error, Line, Results};
+use offpeak_domain::breaker::{Call as Kind, Permit};
 use offpeak_domain::id::UpstreamId;
+use rand::rngs::StdRng;
 
+use crate::clock::Clock;
+use crate::gate::Gates;
 use crate::measure::{Call, Shared};
 
-/// One upstream as the loops call it: the client, with each call counted.
+/// One upstream as the loops call it: the client behind its breakers, with each
+/// call counted. What a breaker holds back is [`Error::Held`].
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// Its row.
     pub id: UpstreamId,
     client: Client,
-    measure: Option<Shared>,
+    watch: Option<Watch>,
+}
+
+/// What watches the calls of a worker's upstream.
+#[derive(Clone, Debug)]
+struct Watch {
+    measure: Shared,
+    gates: Arc<Gates>,
+}
+
+/// The right to make one create.
+#[derive(Debug)]
+pub(crate) struct MayCreate(Option<Arc<Gates>>);
+
+impl Drop for MayCreate {
+    fn drop(&mut self) {
+        if let Some(gates) = self.0.take() {
+            gates.unmade(Kind::Create);
+        }
+    }
 }
 
 impl Upstream {
@@ -23,17 +48,40 @@ impl Upstream {
         Self {
             id,
             client,
-            measure: None,
+            watch: None,
         }
     }
 
-    pub(crate) fn counted(mut self, measure: Shared) -> Self {
-        self.measure = Some(measure);
+    pub(crate) fn watched(mut self, measure: &Shared, clock: &Clock, rng: StdRng) -> Self {
+        let gates = Gates::new(self.id, Arc::clone(measure), clock.clone(), rng);
+        self.watch = Some(Watch {
+            measure: Arc::clone(measure),
+            gates: Arc::new(gates),
+        });
         self
+    }
+
+    /// How long no call of this kind will be let through, if so.
+    pub(crate) fn held(&self, kind: Kind) -> Option<Duration> {
+        self.gates().and_then(|gates| gates.held(kind))
+    }
+
+    /// Shows whether nothing is sent for this reason.
+    pub(crate) fn show_held(&self, reason: &'static str, held: bool) {
+        if let Some(gates) = self.gates() {
+            gates.show_held(reason, held);
+        }
+    }
+
+    /// Asks for one create, before anything is written down about it.
+    pub(crate) async fn may_create(&self) -> Result<MayCreate, Error> {
+        self.admit(Kind::Create).await?;
+        Ok(MayCreate(self.gates().cloned()))
     }
 
     pub(crate) async fn create_batch<S, E>(
         &self,
+        mut may: MayCreate,
         length: u64,
         body: S,
         within: Duration,
@@ -42,36 +90,121 @@ impl Upstream {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.count(
-            "create",
-            self.client.create_batch(length, body, within).await,
-        )
+        let answer = self.client.create_batch(length, body, within).await;
+        may.0 = None;
+        self.done(Kind::Create, "create", answer)
     }
 
     pub(crate) async fn batch(&self, id: &str) -> Result<MessageBatch, Error> {
-        self.count("retrieve", self.client.batch(id).await)
+        self.admit(Kind::Read).await?;
+        self.done(Kind::Read, "retrieve", self.client.batch(id).await)
     }
 
     pub(crate) async fn cancel_batch(&self, id: &str) -> Result<MessageBatch, Error> {
-        self.count("cancel", self.client.cancel_batch(id).await)
+        self.admit(Kind::Read).await?;
+        self.done(Kind::Read, "cancel", self.client.cancel_batch(id).await)
     }
 
     pub(crate) async fn batches(
         &self,
         after: Option<&str>,
     ) -> Result<Answered<Page<MessageBatch>>, Error> {
-        self.count("list", self.client.batches(1000, after, None).await)
+        self.admit(Kind::Read).await?;
+        let answer = self.client.batches(1000, after, None).await;
+        self.done(Kind::Read, "list", answer)
     }
 
-    pub(crate) async fn results(&self, batch: &MessageBatch) -> Result<Results, Error> {
-        self.count("results", self.client.results(batch).await)
+    pub(crate) async fn results(&self, batch: &MessageBatch) -> Result<Download, Error> {
+        self.admit(Kind::Results).await?;
+        let answer = self.client.results(batch).await;
+        self.count("results", &answer);
+        if answer.is_err()
+            && let Some(gates) = self.gates()
+        {
+            gates.went(Kind::Results, &answer);
+        }
+        Ok(Download {
+            results: answer?,
+            gates: self.gates().cloned(),
+        })
     }
 
-    fn count<T>(&self, call: &'static str, answer: Result<T, Error>) -> Result<T, Error> {
-        if let Some(measure) = &self.measure {
-            let outcome = if answer.is_ok() { "ok" } else { "error" };
-            measure.calls.get_or_create(&Call { call, outcome }).inc();
+    /// Lets a call through, or says how long it has to wait. What was down is
+    /// probed by a list before.
+    async fn admit(&self, kind: Kind) -> Result<(), Error> {
+        let Some(gates) = self.gates() else {
+            return Ok(());
+        };
+        match gates.ask(kind) {
+            Permit::Go => return Ok(()),
+            Permit::Wait(wait) => return Err(Error::Held { wait }),
+            Permit::Probe => {}
+        }
+        let probe = self.client.batches(1, None, None).await;
+        self.count("list", &probe);
+        if kind != Kind::Read {
+            gates.went(Kind::Read, &probe);
+        }
+        gates.probed(kind, &probe);
+        match gates.ask(kind) {
+            Permit::Go => Ok(()),
+            Permit::Wait(wait) => Err(Error::Held { wait }),
+            Permit::Probe => Err(Error::Held {
+                wait: Duration::ZERO,
+            }),
+        }
+    }
+
+    fn done<T>(
+        &self,
+        kind: Kind,
+        call: &'static str,
+        answer: Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.count(call, &answer);
+        if let Some(gates) = self.gates() {
+            gates.went(kind, &answer);
         }
         answer
+    }
+
+    fn count<T>(&self, call: &'static str, answer: &Result<T, Error>) {
+        if let Some(watch) = &self.watch {
+            let outcome = if answer.is_ok() { "ok" } else { "error" };
+            let calls = &watch.measure.calls;
+            calls.get_or_create(&Call { call, outcome }).inc();
+        }
+    }
+
+    fn gates(&self) -> Option<&Arc<Gates>> {
+        self.watch.as_ref().map(|watch| &watch.gates)
+    }
+}
+
+/// Results on their way. How the download went is known at its end.
+#[derive(Debug)]
+pub(crate) struct Download {
+    results: Results,
+    gates: Option<Arc<Gates>>,
+}
+
+impl Download {
+    pub(crate) async fn next_line(&mut self) -> Result<Option<Line>, Error> {
+        let line = self.results.next_line().await;
+        if matches!(line, Err(_) | Ok(None))
+            && let Some(gates) = self.gates.take()
+        {
+            gates.went(Kind::Results, &line);
+        }
+        line
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        // Not read to its end for reasons of our own.
+        if let Some(gates) = self.gates.take() {
+            gates.unmade(Kind::Results);
+        }
     }
 }

@@ -1,15 +1,14 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_domain::price::Prices;
-use offpeak_store::{System, lease};
+use offpeak_store::System;
 use prometheus_client::registry::Registry;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::Result;
 use crate::clock::Clock;
 use crate::driver;
 use crate::loops::form::Form;
@@ -22,8 +21,12 @@ use crate::loops::sweep::Sweep;
 use crate::loops::tend::Tend;
 use crate::measure::{Measure, Shared};
 use crate::options::Options;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Wait};
+use crate::setting;
 use crate::upstream::Upstream;
+use crate::{Error, Result};
+
+pub(crate) use crate::setting::Setting;
 
 /// The loops, in the order in which a job meets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,65 +77,6 @@ impl Loop {
     }
 }
 
-/// What all loops share.
-pub(crate) struct Setting {
-    pub(crate) system: System,
-    pub(crate) upstreams: Vec<Upstream>,
-    pub(crate) prices: Prices,
-    pub(crate) options: Options,
-    pub(crate) clock: Clock,
-    /// This process, as leases name it.
-    pub(crate) process: Uuid,
-    rng: Mutex<StdRng>,
-}
-
-impl Setting {
-    /// Whether this process is the one that runs a loop, for another term.
-    pub(crate) async fn leads(&self, name: &str) -> Result<bool> {
-        let term = self.options.lease;
-        Ok(lease::take(&self.system, name, self.process, term)
-            .await?
-            .is_some())
-    }
-
-    /// Whether nobody did this within the time; if so, it counts as done now.
-    pub(crate) async fn once_in(&self, time: Duration, name: &str) -> Result<bool> {
-        let nobody = Uuid::from_u128(self.random().random());
-        Ok(lease::take(&self.system, name, nobody, time)
-            .await?
-            .is_some())
-    }
-
-    /// Says that this process lives. Without it, nothing may be sent.
-    pub(crate) async fn is_alive(&self) -> Result<bool> {
-        self.leads(&self.alive_lease()).await
-    }
-
-    /// The lease by which others see that this process lives.
-    pub(crate) fn alive_lease(&self) -> String {
-        format!("process/{}", self.process)
-    }
-
-    /// Uniform in 0..1.
-    pub(crate) fn unit_random(&self) -> f64 {
-        self.random().random()
-    }
-
-    /// A random source of its own for one caller, drawn from the worker's.
-    pub(crate) fn random(&self) -> StdRng {
-        StdRng::from_rng(&mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Waits; only between two offers of an answer to a database that is away.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an answer in hand waits for the database"
-    )]
-    pub(crate) async fn pause(&self, time: Duration) {
-        tokio::time::sleep(time).await;
-    }
-}
-
 /// All loops of one process. [`Worker::run`] drives them; [`Worker::tick`] runs
 /// one of them once, the same code, for tests.
 pub struct Worker {
@@ -155,21 +99,12 @@ impl Worker {
         let measure = Arc::new(Measure::register(registry));
         let upstreams = upstreams
             .into_iter()
-            .map(|one| one.counted(Arc::clone(&measure)))
+            .map(|one| one.watched(&measure, &clock, StdRng::from_rng(&mut rng)))
             .collect();
         let process = Uuid::from_u128(rng.random());
-        let rng = Mutex::new(StdRng::from_rng(&mut rng));
-        let setting = Setting {
-            system,
-            upstreams,
-            prices,
-            options,
-            clock,
-            process,
-            rng,
-        };
+        let shared = setting::Shared::new(upstreams, prices, options, clock, process, &mut rng);
         Self {
-            setting: Arc::new(setting),
+            setting: Arc::new(Setting::new(system, shared)),
             measure,
         }
     }
@@ -181,14 +116,35 @@ impl Worker {
         driver::run(self, stop).await;
     }
 
-    /// Runs one loop once.
+    /// Runs one loop once. That calls are held back for a while is no failure,
+    /// but a time to wait.
     pub async fn tick(&self, which: Loop) -> Result<Outcome> {
+        // Boxed: as large as the largest loop, and every caller's future holds it.
+        match Box::pin(self.run_once(which)).await {
+            Err(Error::Upstream(offpeak_anthropic::Error::Held { wait })) => Ok(Outcome {
+                wait: Wait::For(wait.max(Duration::from_secs(1))),
+                ..Outcome::default()
+            }),
+            done => done,
+        }
+    }
+
+    async fn run_once(&self, which: Loop) -> Result<Outcome> {
         let setting = Arc::clone(&self.setting);
         match which {
             Loop::Form => Form(setting).tick().await,
             Loop::Submit => Submit(setting).tick().await,
             Loop::Poll => Poll(setting).tick().await,
-            Loop::Ingest => Ingest(setting).tick().await,
+            // Only while this process counts as alive: once it does not, another
+            // one may be reading the same results.
+            Loop::Ingest if let Some(wait) = setting.reads_held() => Ok(Outcome {
+                wait: Wait::For(wait),
+                ..Outcome::default()
+            }),
+            Loop::Ingest => match setting.lead(&setting.alive_lease()).await? {
+                Some(led) => Ingest(led.setting()).tick().await,
+                None => Ok(Outcome::default()),
+            },
             Loop::Rescue => Rescue(setting).tick().await,
             Loop::Sweep => Sweep(setting).tick().await,
             Loop::Relay => Relay(setting).tick().await,

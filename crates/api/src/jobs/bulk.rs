@@ -37,6 +37,8 @@ use crate::text::{self, MAX_LABEL};
         (status = 409, description = "Another upload under the same key is under way", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "A line is too long, or there are too many", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Bad lines, no lines, or a key with another body", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many jobs wait; under a key what was stored stays, and the same body goes on after it", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "No room for more jobs, or no database", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]

@@ -15,6 +15,7 @@ use super::submit::stored;
 use crate::State;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
+use crate::room::Place;
 use crate::state::rng;
 
 /// Jobs of a chunk, at most.
@@ -55,12 +56,28 @@ pub(super) struct Stage {
     pub(super) group: Option<GroupId>,
     /// What is committed.
     pub(super) staged: Staged,
+    /// Bytes of params that this try has committed.
+    pub(super) bytes: u64,
 }
 
 impl Stage {
     /// Stores a chunk and how far the upload came, and at its end opens it:
     /// one transaction.
     async fn store(mut self, chunk: Chunk, at: At, last: bool) -> Result<Self> {
+        let bytes = self.bytes + chunk.bytes as u64;
+        let place = match self
+            .room(self.staged.jobs + chunk.jobs(), bytes, last)
+            .await
+        {
+            Ok(place) => place,
+            Err(full) => {
+                // Under a key what is staged stays: the same body goes on after it.
+                if self.key.is_none() {
+                    self.drop_staged().await?;
+                }
+                return Err(full);
+            }
+        };
         let mut tx = self.caller.begin().await?;
         let mut minter = Minter::new(tx.now(), rng());
         let group = match self.group {
@@ -85,7 +102,34 @@ impl Stage {
         tx.commit().await?;
         self.group = Some(group);
         self.staged = staged;
+        self.bytes = bytes;
+        if let Some(place) = place {
+            place.keep();
+        }
         Ok(self)
+    }
+
+    /// Whether the queue takes all that this upload has staged and its chunk. At
+    /// its end they take their place.
+    async fn room(&self, jobs: u64, bytes: u64, last: bool) -> Result<Option<Place>> {
+        let room = &self.state.room;
+        if last {
+            return Ok(Some(room.take(&self.caller, jobs, bytes).await?));
+        }
+        room.check(&self.caller, jobs, bytes).await?;
+        Ok(None)
+    }
+
+    /// Drops what was staged, which nobody has seen: it is tidied away later.
+    async fn drop_staged(&self) -> Result<()> {
+        let Some(group) = self.group else {
+            return Ok(());
+        };
+        let mut tx = self.caller.begin().await?;
+        if !group::drop(&mut tx, group, &self.staged).await? {
+            return Err(Store::KeyBusy.into());
+        }
+        Ok(tx.commit().await?)
     }
 
     async fn create(&self, tx: &mut TenantTx, id: GroupId) -> Result<GroupId> {
@@ -145,16 +189,8 @@ impl Writing {
         Ok(&self.stage)
     }
 
-    /// Drops what was staged, which nobody has seen: it is tidied away later.
+    /// Drops what was staged.
     pub(super) async fn give_up(&mut self) -> Result<()> {
-        let stage = self.settle().await?;
-        let Some(group) = stage.group else {
-            return Ok(());
-        };
-        let mut tx = stage.caller.begin().await?;
-        if !group::drop(&mut tx, group, &stage.staged).await? {
-            return Err(Store::KeyBusy.into());
-        }
-        Ok(tx.commit().await?)
+        self.settle().await?.drop_staged().await
     }
 }

@@ -5,6 +5,7 @@ use offpeak_domain::id::{JobId, Minter};
 use offpeak_store::job::one::{Claim, Submitted};
 use offpeak_store::job::{self, NewJob};
 use offpeak_store::job_type::Newest;
+use offpeak_store::{TenantTx, idempotency};
 use offpeak_wire::{Job, JobRequest, Problem};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -34,6 +35,8 @@ use crate::{State, error};
         (status = 409, description = "The key is in use at this moment", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Breaks a rule; `errors` says where", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many jobs wait; `retry-after` says when to try again", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "No room for more jobs, or no database; `retry-after` says when to try again", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -74,8 +77,20 @@ async fn submit(
         // The store gives it its time: the database's.
         let undated: JobId = Minter::new(OffsetDateTime::UNIX_EPOCH, rng()).mint();
         let new = stored(draft, undated, None, state);
+        let place = match state
+            .room
+            .take(caller.caller(), 1, new.params.len() as u64)
+            .await
+        {
+            Ok(place) => place,
+            Err(full) => match replayed(state, caller, claim).await? {
+                Some(shown) => break (shown, StatusCode::OK),
+                None => return Err(full),
+            },
+        };
         match caller.submit(new, claim, assumed).await? {
             Submitted::Stored(job, now) => {
+                place.keep();
                 state.hint.ready();
                 // Nobody can have moved it on before now, so it need not be read back.
                 break (
@@ -85,10 +100,7 @@ async fn submit(
             }
             Submitted::Before(id) => {
                 let mut tx = caller.caller().begin().await?;
-                let before = job::get(&mut tx, id).await?;
-                let mut shown = view::job(before, tx.now(), state.flush_after());
-                shown.replayed = true;
-                break (shown, StatusCode::OK);
+                break (before(state, &mut tx, id).await?, StatusCode::OK);
             }
             Submitted::Outdated => trusting = false,
             Submitted::Revoked => return Err(unknown_key()),
@@ -96,6 +108,30 @@ async fn submit(
     };
     let location = format!("/v1/jobs/{}", shown.id);
     Ok((status, [(header::LOCATION, location)], axum::Json(shown)).into_response())
+}
+
+/// What the key stands for, when the queue takes nothing new: that is answered
+/// all the same.
+async fn replayed(
+    state: &State,
+    caller: &Presumed,
+    claim: Option<Claim<'_>>,
+) -> Result<Option<Job>> {
+    let Some(claim) = claim else { return Ok(None) };
+    caller.confirm().await?;
+    let mut tx = caller.caller().begin().await?;
+    match idempotency::job_of(&mut tx, claim.key, claim.body_hash).await? {
+        Some(id) => Ok(Some(before(state, &mut tx, id).await?)),
+        None => Ok(None),
+    }
+}
+
+/// A job that was made before.
+async fn before(state: &State, tx: &mut TenantTx, id: JobId) -> Result<Job> {
+    let before = job::get(tx, id).await?;
+    let mut shown = view::job(before, tx.now(), state.flush_after());
+    shown.replayed = true;
+    Ok(shown)
 }
 
 /// The draft of a request. Where that is allowed, by the version of its job type

@@ -67,6 +67,9 @@ impl<'a> Upload<'a> {
             }
             tx.commit().await?;
         }
+        if found.as_ref().is_none_or(|found| found.opened_at.is_none()) {
+            state.room.check(caller, 1, 0).await?;
+        }
         let nothing = Staged {
             chain: seed(options.partial),
             ..Staged::NOTHING
@@ -85,6 +88,7 @@ impl<'a> Upload<'a> {
                 name: options.name,
                 group,
                 staged: earlier.clone(),
+                bytes: 0,
             }),
             earlier,
             finished,

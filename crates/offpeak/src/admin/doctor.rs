@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use offpeak_anthropic::Client;
-use offpeak_store::{Options, System, Tenants, incident};
+use offpeak_domain::room::Level;
+use offpeak_store::{Options, System, Tenants, incident, room};
 use serde::Serialize;
 
 use super::store;
@@ -53,6 +54,7 @@ pub(super) async fn run(config: &Config, environment: &Environment, output: Outp
         note(plain("database", found));
         if reached {
             note(plain("partitions", partitions(config).await));
+            note(plain("storage", storage(config).await));
             note(incidents(config).await);
         }
     } else {
@@ -152,6 +154,27 @@ async fn incidents(config: &Config) -> Check {
             check(true, true, format!("open: {each}; see `offpeak incidents`"))
         }
         Err(error) => check(false, false, error),
+    }
+}
+
+/// How full the disk was when a worker measured it last.
+async fn storage(config: &Config) -> Result<String, String> {
+    let options = store(config).map_err(|error| format!("{error:#}"))?;
+    let system = System::new(&options);
+    let measured = room::measured(&system).await;
+    system.close().await;
+    let (level, bytes) = measured.map_err(|error| error.to_string())?;
+    let megabytes = bytes / 1_000_000;
+    match level {
+        Level::Ok => Ok("there is room".to_owned()),
+        Level::Full => Err(format!(
+            "the database has {megabytes} MB, and jobs are refused: make room, or raise the \
+             limits in [limits]"
+        )),
+        Level::Critical => Err(format!(
+            "the database has {megabytes} MB; jobs are refused and results wait at Anthropic: make \
+             room, or raise the limits in [limits]"
+        )),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Reliability {
     pub sweep_every: Duration,
     /// Nobody else creates message batches in the workspace.
     pub dedicated_workspace: bool,
+    /// Uncertain sends at which no more begin.
+    pub max_uncertain: u32,
     /// Longest time of a create.
     #[serde(deserialize_with = "length::read")]
     pub send_within: Duration,
@@ -56,6 +58,9 @@ impl Reliability {
             if time < LEAST {
                 bail!("configuration: reliability.{name} must be at least {LEAST:?}");
             }
+        }
+        if self.max_uncertain == 0 {
+            bail!("configuration: reliability.max_uncertain is 0: nothing would ever be sent");
         }
         Ok(())
     }

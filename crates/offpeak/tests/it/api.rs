@@ -12,6 +12,7 @@ use anyhow::Result;
 use offpeak_api::{Hint, State, Upstream};
 use offpeak_domain::api_key::ApiKey;
 use offpeak_domain::id::{Minter, TenantId};
+use offpeak_domain::room::Queue;
 use offpeak_domain::{job_type, price::Prices};
 use offpeak_store::{api_key, tenant, upstream};
 use offpeak_testkit::world::World;
@@ -32,7 +33,7 @@ pub(crate) struct Api {
     pub(crate) key: String,
     http: Client,
     rng: StdRng,
-    _serving: DropGuard,
+    serving: DropGuard,
 }
 
 /// What came back, read whole.
@@ -99,6 +100,11 @@ impl Answer {
 
 impl Api {
     pub(crate) async fn new() -> Result<Self> {
+        Self::with_limits(Queue::default()).await
+    }
+
+    /// One with limits of what a tenant may have waiting.
+    pub(crate) async fn with_limits(limits: Queue) -> Result<Self> {
         let world = World::new().await?;
         let mut rng = StdRng::seed_from_u64(11);
         let mut tx = world.system.begin().await?;
@@ -106,26 +112,7 @@ impl Api {
         tx.commit().await?;
         let key = key_for(&world, world.tenant, &mut rng).await?;
 
-        let hint = Hint::default();
-        let state = State::new(
-            world.tenants.clone(),
-            Arc::new(Prices::shipped()?),
-            Arc::new(Mutex::new(Registry::default())),
-            hint.clone(),
-            Upstream {
-                id: upstream::OWN,
-                name: "stand-in".into(),
-                standin: true,
-                flush_after: std::time::Duration::from_mins(1),
-            },
-        );
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let stop = CancellationToken::new();
-        tokio::spawn(hint.forward(world.tenants.clone(), stop.clone()));
-        let serving = axum::serve(listener, offpeak_api::router(state))
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        tokio::spawn(async move { serving.await });
+        let (url, serving) = serve(&world, limits).await?;
         // The world's own client has installed the TLS provider that this one asks for.
         let http = Client::builder().no_proxy().build()?;
         Ok(Self {
@@ -134,8 +121,14 @@ impl Api {
             key,
             http,
             rng,
-            _serving: stop.drop_guard(),
+            serving,
         })
+    }
+
+    /// The same after a restart, with other limits.
+    pub(crate) async fn again(&mut self, limits: Queue) -> Result<()> {
+        (self.url, self.serving) = serve(&self.world, limits).await?;
+        Ok(())
     }
 
     /// Another tenant with a key.
@@ -191,6 +184,31 @@ impl Api {
             text: answer.text().await?,
         })
     }
+}
+
+/// Serves the world on loopback until the guard is dropped.
+async fn serve(world: &World, limits: Queue) -> Result<(String, DropGuard)> {
+    let hint = Hint::default();
+    let state = State::new(
+        world.tenants.clone(),
+        Arc::new(Prices::shipped()?),
+        Arc::new(Mutex::new(Registry::default())),
+        hint.clone(),
+        Upstream {
+            id: upstream::OWN,
+            name: "stand-in".into(),
+            standin: true,
+            flush_after: std::time::Duration::from_mins(1),
+        },
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let stop = CancellationToken::new();
+    tokio::spawn(hint.forward(world.tenants.clone(), stop.clone()));
+    let serving = axum::serve(listener, offpeak_api::router(state.with_limits(limits)))
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::spawn(async move { serving.await });
+    Ok((url, stop.drop_guard()))
 }
 
 async fn key_for(world: &World, tenant: TenantId, rng: &mut StdRng) -> Result<String> {

@@ -174,17 +174,15 @@ async fn walk(database_url: &str) -> Result<()> {
 
 /// Tables, a tenant and its key.
 async fn make(operator: &mut Operator<'_>) -> Result<()> {
-    // How many there are is another number with each that is added, and a number
-    // may be left out.
+    // How many there are, and the last one's number, change with each that is added.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/migrations");
-    let numbers: Vec<u32> = std::fs::read_dir(folder)?
-        .map(|file| {
-            let name = file?.file_name();
-            let number = name.to_string_lossy().chars().take(4).collect::<String>();
-            Ok(number.parse()?)
-        })
-        .collect::<Result<_>>()?;
-    let version = numbers.iter().max().context("a migration")?;
+    let (mut migrations, mut version) = (0, 0);
+    for file in std::fs::read_dir(folder)? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        let number = name.split('_').next().unwrap_or_default().parse()?;
+        (migrations, version) = (migrations + 1, version.max(number));
+    }
+    let version: u32 = version;
     let migrate = |applied: usize| {
         let s = if applied == 1 { "" } else { "s" };
         format!(
@@ -192,7 +190,6 @@ async fn make(operator: &mut Operator<'_>) -> Result<()> {
              {applied} migration{s} applied\n"
         )
     };
-    let migrations = numbers.len();
     assert_eq!(operator.run(&["migrate"]).await?.0, migrate(migrations));
     assert_eq!(operator.run(&["migrate"]).await?.0, migrate(0));
 
@@ -242,6 +239,7 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     ok    address                127.0.0.1:0
     ok    database               answers
     ok    partitions             room for 8 days
+    ok    storage                there is room
     ok    incidents              none open
     ok    Anthropic              URL answers and takes the key
     ");

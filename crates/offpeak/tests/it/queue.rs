@@ -102,6 +102,8 @@ async fn broken_downloads_do_not_count_towards_giving_results_up() -> Result<()>
             world.worker.tick(Loop::Ingest).await.is_err(),
             "the download breaks off"
         );
+        // Five in a row, and reads wait for a while.
+        world.pass(Duration::from_mins(6));
         world
             .meddle("UPDATE offpeak.batch SET ingest_until = NULL")
             .await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use offpeak_standin::Faults;
+use offpeak_store::{Error, batch, release};
 use offpeak_testkit::world::World;
 use offpeak_worker::Loop;
 
@@ -218,5 +219,36 @@ async fn what_another_send_only_recognised_may_still_be_this_one_s() -> Result<(
     world.standin.release()?;
     world.run_out().await?;
     assert_eq!(world.standin.journal()?.len(), 4);
+    books::are_right(&world).await
+}
+
+#[tokio::test]
+async fn an_answer_that_is_written_again_says_nothing_about_a_later_send() -> Result<()> {
+    let mut world = World::new().await?;
+    send(&mut world, &["a", "b"], lost()).await?;
+    let (first, now) = (world.sent().await?, world.system.now().await?);
+    // Its answer comes late: nothing was stored. The batch is sent again, and
+    // that answer is lost.
+    batch::not_created(&world.system, &first, "late", now).await?;
+    assert_eq!(states(&world).await?, ["planned"]);
+    world.pass(Duration::from_secs(10));
+    world.standin.set_faults(dropped(1));
+    world.worker.tick(Loop::Submit).await?;
+    assert_ne!(world.sent().await?.at, first.at);
+    // The database did not say whether it had the first answer: here it is again.
+    for under_way in [false, true] {
+        if under_way {
+            world.meddle(STILL_SENDING).await?;
+        }
+        let before = world.everything().await?;
+        let again = batch::not_created(&world.system, &first, "late", now).await;
+        assert!(matches!(again, Err(Error::Moved(_))), "{again:?}");
+        batch::create_unknown(&world.system, &first, "late").await?;
+        release::reject(&world.system, &first, "late").await?;
+        assert_eq!(world.everything().await?, before);
+    }
+    world.meddle(NO_ANSWER).await?;
+    world.run_out().await?;
+    assert_eq!(world.standin.journal()?.len(), 2, "each job is paid once");
     books::are_right(&world).await
 }

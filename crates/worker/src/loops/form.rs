@@ -6,9 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use offpeak_domain::id::{BatchId, Minter};
+use offpeak_domain::breaker::Call;
+use offpeak_domain::id::{BatchId, Minter, UpstreamId};
 use offpeak_domain::plan::{self, BucketFacts, Budget, Close, TenantShare};
 use offpeak_store::ready::{self, Claim, Waiting};
+use offpeak_store::uncertain;
 use offpeak_store::upstream::{self, Upstream};
 use time::OffsetDateTime;
 
@@ -20,36 +22,18 @@ pub(crate) struct Form(pub(crate) Arc<Setting>);
 
 impl Form {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        // Two planners at once would each spend the whole budget.
-        if !self.0.leads("form").await? {
-            return Ok(Outcome::default());
-        }
         let now = self.0.clock.now().await?;
-        let waiting = ready::waiting(&self.0.system, now).await?;
-        let mut outcome = Outcome {
-            queue: Some(queue(&waiting, now)),
-            ..Outcome::default()
-        };
+        let mut outcome = Outcome::default();
         let mut next: Option<OffsetDateTime> = None;
         for upstream in upstream::all(&self.0.system, now).await? {
-            if upstream.paused_reason.is_some() {
+            // Two planners at once would each spend the whole budget.
+            let Some(led) = self.0.lead(&format!("form/{}", upstream.id)).await? else {
                 continue;
-            }
-            let here: Vec<&Waiting> = waiting
-                .iter()
-                .filter(|bucket| bucket.upstream == upstream.id)
-                .collect();
-            let budget = self.budget(&upstream, now).await?;
-            let (facts, shares) = facts(&here);
-            let plan = plan::plan(now, &facts, &shares, &self.0.options.limits, &budget);
-            for hold in &plan.hold {
-                tracing::debug!(bucket = %hold.bucket, reason = ?hold.reason, "held");
-            }
-            for close in &plan.close {
-                outcome.done += u64::from(self.store(&here, close, now).await?);
-            }
-            ready::set_shares(&self.0.system, upstream.id, &plan.shares).await?;
-            next = [next, plan.next_wake].into_iter().flatten().min();
+            };
+            let wake = Self(led.setting())
+                .plan(&upstream, now, &mut outcome)
+                .await?;
+            next = [next, wake].into_iter().flatten().min();
         }
         if outcome.done > 0 {
             outcome.wakes.push(Loop::Submit);
@@ -62,6 +46,70 @@ impl Form {
             }
         });
         Ok(outcome)
+    }
+
+    /// Plans for one upstream and stores what the plan closes. Gives when to
+    /// look again.
+    async fn plan(
+        &self,
+        upstream: &Upstream,
+        now: OffsetDateTime,
+        outcome: &mut Outcome,
+    ) -> Result<Option<OffsetDateTime>> {
+        let mut waiting = ready::waiting(&self.0.system, now).await?;
+        waiting.retain(|bucket| bucket.upstream == upstream.id);
+        let (before, here) = (outcome.queue.unwrap_or_default(), queue(&waiting, now));
+        outcome.queue = Some(Queue {
+            jobs: before.jobs + here.jobs,
+            oldest: before.oldest.max(here.oldest),
+        });
+        if upstream.paused_reason.is_some() {
+            return Ok(None);
+        }
+        if let Some(until) = self.held(upstream.id, now).await? {
+            return Ok(Some(until));
+        }
+        let here: Vec<&Waiting> = waiting.iter().collect();
+        let budget = self.budget(upstream, now).await?;
+        let (facts, shares) = facts(&here);
+        let plan = plan::plan(now, &facts, &shares, &self.0.options.limits, &budget);
+        for hold in &plan.hold {
+            tracing::debug!(bucket = %hold.bucket, reason = ?hold.reason, "held");
+        }
+        for close in &plan.close {
+            outcome.done += u64::from(self.store(&here, close, now).await?);
+        }
+        ready::set_shares(&self.0.system, upstream.id, &plan.shares).await?;
+        Ok(plan.next_wake)
+    }
+
+    /// Until when no batch is made, because none may be sent: a batch that waits
+    /// as jobs may still fill.
+    async fn held(
+        &self,
+        upstream: UpstreamId,
+        now: OffsetDateTime,
+    ) -> Result<Option<OffsetDateTime>> {
+        let Some(ours) = self.0.upstreams.iter().find(|one| one.id == upstream) else {
+            return Ok(None);
+        };
+        let outage = ours.held(Call::Create);
+        ours.show_held("outage", outage.is_some());
+        let uncertain = uncertain::count(&self.0.system, upstream).await?;
+        let doubtful = uncertain >= u64::from(self.0.options.max_uncertain);
+        ours.show_held("uncertain", doubtful);
+        if doubtful {
+            tracing::debug!(
+                %upstream, uncertain,
+                "too many sends are uncertain: none begins before some are settled"
+            );
+        }
+        let wait = match (outage, doubtful) {
+            (Some(wait), _) => wait,
+            (None, true) => self.0.options.list_every,
+            (None, false) => return Ok(None),
+        };
+        Ok(Some(now + wait))
     }
 
     async fn budget(&self, upstream: &Upstream, now: OffsetDateTime) -> Result<Budget> {

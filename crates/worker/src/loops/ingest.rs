@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_anthropic::shape::MessageBatch;
-use offpeak_anthropic::{Error as CallError, Line, Results};
+use offpeak_anthropic::{Error as CallError, Line};
 use offpeak_domain::id::{CustomId, JobId};
 use offpeak_domain::job_type::OutputChecker;
 use offpeak_store::batch;
@@ -22,7 +22,7 @@ use offpeak_store::uncertain;
 use super::poll::LOST;
 use crate::chunk::{self, Lines, Ours, Sorted, Whose};
 use crate::outcome::{Outcome, Wait};
-use crate::upstream::Upstream;
+use crate::upstream::{self, Upstream};
 use crate::worker::Setting;
 use crate::{Error, Result};
 
@@ -48,7 +48,7 @@ struct Read {
 
 /// A batch's results on their way down.
 struct Download {
-    results: Results,
+    results: upstream::Download,
     /// Whether the batch is known to be ours.
     verified: bool,
     /// Lines that name no job of the batch, or nothing.

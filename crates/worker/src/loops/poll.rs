@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use offpeak_anthropic::Error as CallError;
 use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_domain::incident::Kind;
@@ -15,10 +16,10 @@ use offpeak_store::incident::{self, Note};
 use offpeak_store::open_batch::{self, Counts, Open};
 use time::OffsetDateTime;
 
-use crate::Result;
 use crate::outcome::{Outcome, Seen, Wait};
 use crate::upstream::Upstream;
 use crate::worker::{Loop, Setting};
+use crate::{Error, Result};
 
 /// Batches looked at in one tick.
 const BATCHES: i64 = 1000;
@@ -33,24 +34,57 @@ pub(crate) struct Poll(pub(crate) Arc<Setting>);
 
 impl Poll {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        if !self.0.leads("poll").await? {
-            return Ok(Outcome::default());
-        }
         let now = self.0.clock.now().await?;
         let mut outcome = Outcome::default();
+        let (mut failed, mut held, mut leads) = (None, None, false);
         for upstream in &self.0.upstreams {
-            let due = open_batch::due(&self.0.system, upstream.id, now, BATCHES).await?;
-            if !due.is_empty() {
-                outcome.done += self.look(upstream, due, now, &mut outcome.seen).await?;
+            let Some(led) = self.0.lead(&format!("poll/{}", upstream.id)).await? else {
+                continue;
+            };
+            leads = true;
+            let poll = Self(led.setting());
+            match poll.look_at_due(upstream, now, &mut outcome.seen).await {
+                Ok(ended) => outcome.done += ended,
+                Err(Error::Upstream(CallError::Held { wait })) => {
+                    held = Some(held.map_or(wait, |least: Duration| least.min(wait)));
+                }
+                // One upstream in trouble does not keep the others waiting.
+                Err(error) => failed = Some(error),
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if !leads {
+            return Ok(outcome);
         }
         if outcome.done > 0 {
             outcome.wakes.push(Loop::Ingest);
         }
-        if let Some(next) = open_batch::next_due(&self.0.system).await? {
-            outcome.wait = Wait::until(now, next);
+        if let Some(wait) = held {
+            // What is due stays so until then.
+            outcome.wait = Wait::For(wait.max(Duration::from_secs(1)));
+        } else if let Some(next) = open_batch::next_due(&self.0.system).await? {
+            outcome.wait = match Wait::until(now, next) {
+                // Due, and not ours to look at: another process leads there.
+                Wait::Now if outcome.done == 0 => Wait::For(Duration::from_secs(1)),
+                wait => wait,
+            };
         }
         Ok(outcome)
+    }
+
+    async fn look_at_due(
+        &self,
+        upstream: &Upstream,
+        now: OffsetDateTime,
+        metrics: &mut Seen,
+    ) -> Result<u64> {
+        let due = open_batch::due(&self.0.system, upstream.id, now, BATCHES).await?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        self.look(upstream, due, now, metrics).await
     }
 
     /// Looks at these batches. Returns how many of them have ended.

@@ -17,10 +17,10 @@ pub(crate) struct Relay(pub(crate) Arc<Setting>);
 
 impl Relay {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        if !self.0.leads("relay").await? {
+        let Some(led) = self.0.lead("relay").await? else {
             return Ok(Outcome::default());
-        }
-        let folded = delta::fold(&self.0.system, CHUNK).await?;
+        };
+        let folded = delta::fold(&led.setting().system, CHUNK).await?;
         let wait = match folded {
             0 => Wait::Idle,
             some if some >= CHUNK.unsigned_abs() => Wait::Now,

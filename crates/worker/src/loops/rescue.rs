@@ -51,18 +51,18 @@ struct Settled {
 
 impl Rescue {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        if !self.0.leads("rescue").await? {
+        let Some(led) = self.0.lead("rescue").await? else {
             return Ok(Outcome::default());
-        }
+        };
         let now = self.0.clock.now().await?;
-        let abandoned = batch::abandon_sends(&self.0.system, now).await?;
+        let abandoned = batch::abandon_sends(&led.setting().system, now).await?;
         if abandoned > 0 {
             tracing::warn!(
                 batches = abandoned,
                 "sends abandoned: their outcome is unknown"
             );
         }
-        let freed = release::free_some(&self.0.system, now, CHUNK).await?;
+        let freed = release::free_some(&led.setting().system, now, CHUNK).await?;
         let options = &self.0.options;
         let pace = Pace {
             often: options.list_every,
@@ -76,7 +76,10 @@ impl Rescue {
             let system = &self.0.system;
             let doubt = uncertain::doubt(system, upstream.id, now, &pace).await?;
             if let Some(doubt) = doubt.filter(|doubt| doubt.list_at <= now) {
-                match self.settle(upstream, doubt.since, now).await {
+                let Some(led) = self.0.lead(&format!("rescue/{}", upstream.id)).await? else {
+                    continue;
+                };
+                match Self(led.setting()).settle(upstream, doubt.since, now).await {
                     Ok(done) => {
                         settled.sends += done.sends;
                         settled.twins += done.twins;

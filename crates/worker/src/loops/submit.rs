@@ -11,14 +11,18 @@ use std::time::Duration;
 
 use offpeak_anthropic::disposition::{Disposition, Pause, of_create};
 use offpeak_anthropic::{API_VERSION, Error as Refusal};
+use offpeak_domain::breaker::{Call, LONGEST_TOLD};
 use offpeak_domain::{plan, retry};
-use offpeak_store::batch::{self, Begin, Sendable, Stored};
-use offpeak_store::{release, upstream};
+use offpeak_store::batch::{self, Begin, Sendable, Sent, Stored};
+use offpeak_store::lease::uptime;
+use offpeak_store::{System, release, upstream};
+use rand::RngExt;
 use time::OffsetDateTime;
 
 use crate::outcome::{Outcome, Wait};
+use crate::upstream::{MayCreate, Upstream};
 use crate::worker::{Loop, Setting};
-use crate::{Result, upload};
+use crate::{Error, Result, upload};
 
 /// Times that an answer is offered to a database that is away. After that the
 /// batch stays `sending`, becomes uncertain and is adopted from the list.
@@ -31,36 +35,68 @@ pub(crate) struct Submit(pub(crate) Arc<Setting>);
 impl Submit {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
         // Nothing may be sent by a process that could not say it is alive.
-        if !self.0.is_alive().await? {
+        let Some(alive) = self.0.lead(&self.0.alive_lease()).await? else {
             return Ok(Outcome::default());
-        }
-        let now = self.0.clock.now().await?;
-        // A few, because another copy of this loop may be faster with the first.
-        for batch in batch::sendable(&self.0.system, now, CANDIDATES).await? {
-            if self.send(batch).await? {
-                return Ok(Outcome {
-                    done: 1,
-                    wait: Wait::Now,
-                    wakes: vec![Loop::Poll, Loop::Rescue],
-                    ..Outcome::default()
-                });
+        };
+        let upstreams = &self.0.upstreams;
+        // Not always the same one first: its backlog would keep the others waiting.
+        let first = self.0.random().random_range(0..upstreams.len().max(1));
+        let mut wait = Wait::Idle;
+        for upstream in upstreams.iter().cycle().skip(first).take(upstreams.len()) {
+            match self.send_one(upstream, &alive.setting().system).await {
+                Ok(true) => {
+                    return Ok(Outcome {
+                        done: 1,
+                        wait: Wait::Now,
+                        wakes: vec![Loop::Poll, Loop::Rescue],
+                        ..Outcome::default()
+                    });
+                }
+                Ok(false) => {}
+                Err(Error::Upstream(Refusal::Held { wait: held })) => {
+                    wait = match wait {
+                        Wait::For(least) => Wait::For(least.min(held)),
+                        Wait::Now | Wait::Idle => Wait::For(held),
+                    };
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(Outcome::default())
+        Ok(Outcome {
+            wait,
+            ..Outcome::default()
+        })
+    }
+
+    /// Sends one batch of this upstream, if one may be sent.
+    async fn send_one(&self, upstream: &Upstream, alive: &System) -> Result<bool> {
+        if let Some(wait) = upstream.held(Call::Create) {
+            return Err(Refusal::Held { wait }.into());
+        }
+        let setting = &self.0;
+        let now = setting.clock.now().await?;
+        let most = setting.options.max_uncertain;
+        // A few, because another copy of this loop may be faster with the first.
+        for batch in batch::sendable(&setting.system, upstream.id, now, most, CANDIDATES).await? {
+            let may = upstream.may_create().await?;
+            if self.send(upstream, batch, may, alive).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Sends one batch. False when another process had taken it.
-    async fn send(&self, batch: Sendable) -> Result<bool> {
+    async fn send(
+        &self,
+        upstream: &Upstream,
+        batch: Sendable,
+        may: MayCreate,
+        alive: &System,
+    ) -> Result<bool> {
         let setting = &self.0;
-        let Some(upstream) = setting
-            .upstreams
-            .iter()
-            .find(|one| one.id == batch.upstream)
-        else {
-            tracing::warn!(upstream = %batch.upstream, "no credential for this upstream");
-            return Ok(false);
-        };
         let within = setting.options.send_within;
+        let until = uptime() + within;
         let begin = Begin {
             now: setting.clock.now().await?,
             within,
@@ -68,14 +104,16 @@ impl Submit {
             sender_lease: &setting.alive_lease(),
             api_version: API_VERSION,
             item_overhead: plan::ITEM_OVERHEAD,
+            max_uncertain: setting.options.max_uncertain,
         };
-        let taken = batch::begin_send(&setting.system, batch.key, &begin).await?;
+        // The intent is committed only while this process counts as alive.
+        let taken = batch::begin_send(alive, batch.key, &begin).await?;
         let Some(sending) = taken else {
             return Ok(false);
         };
-        let (body, hash) = upload::body(Arc::clone(setting), batch.key);
+        let (body, hash) = upload::body(Arc::clone(setting), sending.sent, until);
         let answer = upstream
-            .create_batch(sending.body_bytes, body, within)
+            .create_batch(may, sending.body_bytes, body, within)
             .await;
         let now = setting.clock.now().await;
         match answer {
@@ -91,7 +129,8 @@ impl Submit {
                     verified: true,
                     body_hash: Some(&hash),
                 };
-                self.write(&batch, &Answer::Stored(stored), "").await?;
+                self.write(&batch, &sending.sent, &Answer::Stored(stored), "")
+                    .await?;
                 tracing::info!(
                     batch = %batch.key.batch, upstream_batch = answer.id, items = sending.items,
                     "batch sent"
@@ -101,7 +140,8 @@ impl Submit {
                 // Without the time, a wait that is too long does no harm.
                 let now = now.unwrap_or(batch.as_of);
                 let answer = self.meaning(&batch, &error, now);
-                self.write(&batch, &answer, &error.to_string()).await?;
+                self.write(&batch, &sending.sent, &answer, &error.to_string())
+                    .await?;
             }
         }
         Ok(true)
@@ -119,16 +159,24 @@ impl Submit {
             Disposition::Uncertain => Answer::Unknown,
             Disposition::Refused(_) => Answer::Refused,
             Disposition::NotCreated(_) => Answer::Again(now + backoff),
-            Disposition::RetryAfter(wait) => Answer::Again(now + wait.unwrap_or(backoff)),
+            Disposition::RetryAfter(wait) => {
+                Answer::Again(now + wait.map_or(backoff, |wait| wait.min(LONGEST_TOLD)))
+            }
             Disposition::Paused(pause) => Answer::Paused(in_words(pause), now + how_long(pause)),
         }
     }
 
     /// Writes an answer down, and offers it again while the database is away:
     /// nobody else has it.
-    async fn write(&self, batch: &Sendable, answer: &Answer<'_>, why: &str) -> Result<()> {
+    async fn write(
+        &self,
+        batch: &Sendable,
+        sent: &Sent,
+        answer: &Answer<'_>,
+        why: &str,
+    ) -> Result<()> {
         for offer in 1.. {
-            match self.write_once(batch, answer, why).await {
+            match self.write_once(batch, sent, answer, why).await {
                 Err(error) if error.is_transient() && offer < OFFERS => {
                     tracing::warn!(batch = %batch.key.batch, %error, "answer not written yet");
                     let wait = retry::backoff(offer, self.0.unit_random());
@@ -143,18 +191,19 @@ impl Submit {
     async fn write_once(
         &self,
         batch: &Sendable,
+        sent: &Sent,
         answer: &Answer<'_>,
         why: &str,
     ) -> offpeak_store::Result<()> {
-        let (system, key) = (&self.0.system, batch.key);
+        let system = &self.0.system;
         match answer {
-            Answer::Stored(stored) => batch::stored(system, key, stored).await,
-            Answer::Unknown => batch::create_unknown(system, key, why).await,
-            Answer::Refused => release::reject(system, key, why).await,
-            Answer::Again(at) => batch::not_created(system, key, self.0.process, why, *at).await,
+            Answer::Stored(stored) => batch::stored(system, sent.key, stored).await,
+            Answer::Unknown => batch::create_unknown(system, sent, why).await,
+            Answer::Refused => release::reject(system, sent, why).await,
+            Answer::Again(at) => batch::not_created(system, sent, why, *at).await,
             Answer::Paused(reason, until) => {
                 upstream::pause(system, batch.upstream, reason, *until).await?;
-                batch::not_created(system, key, self.0.process, why, *until).await
+                batch::not_created(system, sent, why, *until).await
             }
         }
     }

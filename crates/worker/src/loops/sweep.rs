@@ -79,9 +79,27 @@ impl Sweep {
         let due = twin::due(system, upstream.id, now, &pace).await?;
         let look = twin::next_look(system, upstream.id).await?;
         let next = [due.map(|due| due.at), look].into_iter().flatten().min();
-        if next.is_none_or(|next| next > now) || !self.leads(upstream).await? {
+        if next.is_none_or(|next| next > now) {
             return Ok(next);
         }
+        let Some(led) = self.0.lead(&format!("sweep/{}", upstream.id)).await? else {
+            return Ok(next);
+        };
+        Self(led.setting())
+            .sweep(upstream, &pace, now, outcome)
+            .await
+    }
+
+    /// As [`Sweep::of`], for whoever leads.
+    async fn sweep(
+        &self,
+        upstream: &Upstream,
+        pace: &Pace,
+        now: OffsetDateTime,
+        outcome: &mut Outcome,
+    ) -> Result<Option<OffsetDateTime>> {
+        let system = &self.0.system;
+        let due = twin::due(system, upstream.id, now, pace).await?;
         if let Some(due) = due.filter(|due| due.at <= now) {
             let found = self.list(upstream, due.since, now, outcome).await?;
             twin::swept(system, upstream.id, now).await?;
@@ -89,18 +107,12 @@ impl Sweep {
         }
         // Each is put off to later when it is looked at, so this comes to an end.
         while let Some(one) = twin::unread(system, upstream.id, now).await? {
-            self.leads(upstream).await?;
             outcome.seen.absorbed += self.follow(upstream, &one, now).await?;
             outcome.done += 1;
         }
-        let due = twin::due(system, upstream.id, now, &pace).await?;
+        let due = twin::due(system, upstream.id, now, pace).await?;
         let look = twin::next_look(system, upstream.id).await?;
         Ok([due.map(|due| due.at), look].into_iter().flatten().min())
-    }
-
-    /// Two that sweep at once do no harm, only double work.
-    async fn leads(&self, upstream: &Upstream) -> Result<bool> {
-        self.0.leads(&format!("sweep/{}", upstream.id)).await
     }
 
     /// Looks at every unknown message batch since `since`, a page at a time.
@@ -144,7 +156,6 @@ impl Sweep {
             if past || !page.has_more || page.last_id.is_none() {
                 return Ok(found);
             }
-            self.leads(upstream).await?;
             after = page.last_id;
         }
     }

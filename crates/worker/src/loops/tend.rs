@@ -1,13 +1,14 @@
 //! Upkeep: partitions ahead of time, statistics, uploads that nobody finished,
-//! idempotency keys that expired; and a look for batches that are late, which
-//! become incidents. If the process dies here, the next tick does
-//! the rest.
+//! idempotency keys that expired, a look at the disk; and a look for batches
+//! that are late, which become incidents. If the process dies here, the next
+//! tick does the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use offpeak_domain::room::Level;
 use offpeak_store::incident::{self, Patience};
-use offpeak_store::tend;
+use offpeak_store::{room, tend};
 use time::OffsetDateTime;
 
 use crate::Result;
@@ -39,7 +40,7 @@ pub(crate) struct Tend(pub(crate) Arc<Setting>);
 
 impl Tend {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        let (system, options) = (&self.0.system, &self.0.options);
+        let system = &self.0.system;
         let now = self.0.clock.now().await?;
         // Every process says it, so that no gauge stays as its last leader left it.
         let seen = Seen {
@@ -47,17 +48,31 @@ impl Tend {
             waiting: Some(incident::waiting(system, now, RESULTS_LATE).await?),
             ..Seen::default()
         };
-        if !self.0.leads("tend").await? {
+        let Some(led) = self.0.lead("tend").await? else {
             return Ok(Outcome {
                 seen,
                 wait: Wait::For(ROUND),
                 ..Outcome::default()
             });
-        }
+        };
+        Self(led.setting()).keep(seen, now).await
+    }
+
+    /// What one process does for all.
+    async fn keep(&self, seen: Seen, now: OffsetDateTime) -> Result<Outcome> {
+        let (system, options) = (&self.0.system, &self.0.options);
         self.watch(&seen, now).await?;
         let made = tend::partitions_ahead(system, AHEAD).await?;
         if made > 0 {
             tracing::info!(made, "partitions made");
+        }
+        let folder = options.data_folder.as_deref();
+        let level = room::measure(system, options.storage, folder).await?;
+        if level != Level::Ok {
+            tracing::error!(
+                level = level.as_str(),
+                "the database's disk is full: jobs are refused until there is room"
+            );
         }
         // A lease that nobody renews says when it was done last, to all processes.
         if self.0.once_in(ANALYSE, "analyse").await? {

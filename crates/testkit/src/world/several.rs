@@ -1,0 +1,177 @@
+//! Several workers and several upstreams in one world.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use offpeak_anthropic::{Client, Config};
+use offpeak_domain::id::{BatchId, TenantId, UpstreamId};
+use offpeak_domain::price::Prices;
+use offpeak_store::batch::{Key, Sent};
+use offpeak_store::{Options, System, upstream};
+use offpeak_worker::{Clock, Upstream, Worker};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{World, client};
+use crate::database;
+
+/// The key of the second upstream; the stand-in sees another workspace in it.
+pub const SECOND_KEY: &str = "sk-ant-second";
+/// Its row.
+const SECOND: UpstreamId = UpstreamId::from_uuid(Uuid::from_u128(2));
+
+impl World {
+    /// One in which nobody waits long for a row that another transaction holds.
+    pub async fn impatient() -> Result<Self> {
+        let mut store = Options::new(database::fresh().await?);
+        store.lock_timeout = Duration::from_millis(50);
+        Self::build(Self::quick(), store).await
+    }
+
+    /// Options under which an uncertain send is settled within minutes.
+    pub fn quick() -> offpeak_worker::Options {
+        offpeak_worker::Options {
+            send_within: Duration::from_mins(1),
+            settle_time: Duration::from_mins(1),
+            sweep_every: Duration::from_secs(1),
+            ..offpeak_worker::Options::default()
+        }
+    }
+
+    /// Another process with its own way to the database.
+    pub fn worker_on(
+        &mut self,
+        system: System,
+        options: offpeak_worker::Options,
+    ) -> Result<Worker> {
+        let upstreams = vec![Upstream::new(upstream::OWN, client(&self.standin_url)?)];
+        let mut registry = Registry::default();
+        self.worker_with(system, upstreams, options, &mut registry)
+    }
+
+    fn worker_with(
+        &mut self,
+        system: System,
+        upstreams: Vec<Upstream>,
+        options: offpeak_worker::Options,
+        registry: &mut Registry,
+    ) -> Result<Worker> {
+        Ok(Worker::new(
+            system,
+            upstreams,
+            Prices::shipped()?,
+            options,
+            Clock::Manual(Arc::clone(&self.now)),
+            &mut self.rng,
+            registry,
+        ))
+    }
+
+    /// Puts a new worker in the place of the world's own. Gives its metrics.
+    pub fn one_upstream(&mut self, options: offpeak_worker::Options) -> Result<Registry> {
+        let upstreams = vec![Upstream::new(upstream::OWN, client(&self.standin_url)?)];
+        let mut registry = Registry::default();
+        self.worker = self.worker_with(self.system.clone(), upstreams, options, &mut registry)?;
+        Ok(registry)
+    }
+
+    /// Puts a worker with two upstreams in the place of the world's own, the
+    /// second one under [`SECOND_KEY`]. Gives its metrics.
+    pub async fn two_upstreams(&mut self, options: offpeak_worker::Options) -> Result<Registry> {
+        sqlx::query(
+            "INSERT INTO offpeak.upstream (id, name, base_url, creates_per_minute, max_queued_items)
+             SELECT $1, 'second', base_url, creates_per_minute, max_queued_items
+               FROM offpeak.upstream",
+        )
+        .bind(SECOND.as_uuid())
+        .execute(&self.root)
+        .await?;
+        let second = Client::new(Config::new(&self.standin_url, SECOND_KEY.to_owned().into()))?;
+        let upstreams = vec![
+            Upstream::new(upstream::OWN, client(&self.standin_url)?),
+            Upstream::new(SECOND, second),
+        ];
+        let mut registry = Registry::default();
+        self.worker = self.worker_with(self.system.clone(), upstreams, options, &mut registry)?;
+        Ok(registry)
+    }
+
+    /// The send of the last batch, by which its answer is known.
+    pub async fn sent(&self) -> Result<Sent> {
+        let (tenant, batch, sender, at) = sqlx::query_as(
+            "SELECT b.tenant_id, b.id, l.holder, b.sent_at
+               FROM offpeak.batch b, offpeak.lease l
+              WHERE l.name LIKE 'process/%'
+              ORDER BY b.id DESC LIMIT 1",
+        )
+        .fetch_one(&self.root)
+        .await?;
+        let key = Key {
+            tenant: TenantId::from_uuid(tenant),
+            batch: BatchId::from_uuid(batch),
+        };
+        Ok(Sent { key, sender, at })
+    }
+
+    /// Moves everything that waits of this tenant to the second upstream.
+    pub async fn move_to_second(&self, tenant: TenantId) -> Result<()> {
+        for (table, of) in [("bucket", "tenant_id"), ("job", "tenant_id")] {
+            let sql = format!("UPDATE offpeak.{table} SET upstream_id = $1 WHERE {of} = $2");
+            sqlx::query(AssertSqlSafe(sql))
+                .bind(SECOND.as_uuid())
+                .bind(tenant.as_uuid())
+                .execute(&self.root)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Ends every lease, as time would. False while a holder is just committing:
+    /// the row is locked, so that nobody can take over.
+    pub async fn expire_leases(&self) -> Result<bool> {
+        let mut tx = self.root.begin().await?;
+        sqlx::query("SET LOCAL lock_timeout = '100ms'")
+            .execute(&mut *tx)
+            .await?;
+        let done = sqlx::query("UPDATE offpeak.lease SET expires_at = now() - interval '1 s'")
+            .execute(&mut *tx)
+            .await;
+        match done {
+            Ok(_) => {
+                tx.commit().await?;
+                Ok(true)
+            }
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// [`World::everything`] but for the leases by which processes say that they
+    /// live: whoever wakes says so again.
+    pub async fn everything_led(&self) -> Result<String> {
+        let leases = self
+            .texts(
+                "SELECT name || ' ' || holder || ' ' || epoch || ' ' || expires_at
+                   FROM offpeak.lease WHERE name NOT LIKE 'process/%' ORDER BY name",
+            )
+            .await?;
+        let everything = self.everything().await?;
+        let tables: Vec<&str> = everything
+            .lines()
+            .filter(|line| !line.starts_with("lease:"))
+            .collect();
+        Ok(format!("{}\n{}", tables.join("\n"), leases.join("\n")))
+    }
+}
+
+/// Metrics as they are shown.
+pub fn metrics(registry: &Registry) -> Result<String> {
+    let mut text = String::new();
+    encode(&mut text, registry)?;
+    Ok(text)
+}
