@@ -21,6 +21,7 @@ mod lists;
 mod look;
 mod operator;
 mod private;
+mod quarantine;
 mod queue;
 mod rescue;
 mod twins;
