@@ -8,7 +8,7 @@ CREATE TABLE quarantine (
     line_hash bytea NOT NULL,
     -- A word of offpeak_domain::quarantine::Flaw. No list here: a newer version
     -- that runs beside this one may know more.
-    kind      text NOT NULL CHECK (kind ~ '^[a-z_]{1,40}$'),
+    kind      text NOT NULL CHECK (kind ~ '^[a-z0-9_]{1,40}$'),
     -- Length of the whole line.
     bytes     bigint NOT NULL,
     at        timestamptz NOT NULL,
