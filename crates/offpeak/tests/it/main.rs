@@ -14,6 +14,7 @@ mod chaos;
 mod cli;
 mod cli_faults;
 mod cli_submit;
+mod downloads;
 mod faults;
 mod incidents;
 mod intents;

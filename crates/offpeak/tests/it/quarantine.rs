@@ -1,6 +1,8 @@
 //! Result lines that nobody should ever send: each is put aside by itself, the
 //! rest lands, and reading all of it again changes nothing.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use offpeak_domain::job::Outcome;
 use offpeak_standin::{Call, Fault, Faults, LineFault, Plan, Rule, Times};
@@ -8,9 +10,10 @@ use offpeak_store::{incident, retry};
 use offpeak_testkit::world::World;
 use offpeak_worker::{Loop, Options};
 use serde_json::{Value, json};
-use std::time::Duration;
 
+use crate::api_observe::database_url;
 use crate::books;
+use crate::cli::{offpeak, shown};
 
 /// What goes wrong with which line; `oversize` is above the bound of 32 MB.
 const MIXED: [(&str, u64); 13] = [
@@ -34,7 +37,7 @@ const LINES: i64 = 15;
 /// behind a byte order mark.
 const UNREADABLE: i64 = 5;
 
-fn damage(what: &str, at: u64, batch: &str, times: Times) -> Result<Rule> {
+pub(crate) fn damage(what: &str, at: u64, batch: &str, times: Times) -> Result<Rule> {
     let mut fault = json!({ "what": what, "at": [at] });
     if what == "oversize" {
         fault["size"] = json!(33 << 20);
@@ -49,7 +52,7 @@ fn damage(what: &str, at: u64, batch: &str, times: Times) -> Result<Rule> {
     })
 }
 
-fn rules(rules: Vec<Rule>) -> Faults {
+pub(crate) fn rules(rules: Vec<Rule>) -> Faults {
     Faults {
         rules,
         ..Faults::default()
@@ -57,7 +60,7 @@ fn rules(rules: Vec<Rule>) -> Faults {
 }
 
 /// A batch of so many jobs that Anthropic holds, and its id there.
-async fn sent(options: Options, jobs: i64) -> Result<(World, String)> {
+pub(crate) async fn sent(options: Options, jobs: i64) -> Result<(World, String)> {
     let mut world = World::with(options).await?;
     let id = send(&mut world, jobs).await?;
     Ok((world, id))
@@ -76,7 +79,7 @@ async fn send(world: &mut World, jobs: i64) -> Result<String> {
     id.into_iter().next().context("it was sent")
 }
 
-fn small_chunks() -> Options {
+pub(crate) fn small_chunks() -> Options {
     Options {
         chunk_lines: 3,
         ..Options::default()
@@ -85,7 +88,7 @@ fn small_chunks() -> Options {
 
 /// Lets time pass until nothing is in flight; a broken download is a tick's
 /// error.
-async fn read_out(world: &World) -> Result<()> {
+pub(crate) async fn read_out(world: &World) -> Result<()> {
     let mut last = None;
     for _ in 0..40 {
         last = world.worker.settle_down().await.err().or(last);
@@ -158,7 +161,7 @@ async fn outline(world: &World) -> Result<Vec<String>> {
     Ok(rows)
 }
 
-async fn kinds(world: &World) -> Result<Vec<String>> {
+pub(crate) async fn kinds(world: &World) -> Result<Vec<String>> {
     world
         .texts("SELECT kind FROM offpeak.incident ORDER BY 1")
         .await
@@ -291,30 +294,6 @@ async fn jobs_that_are_queued_again_are_not_touched_by_their_old_lines() -> Resu
 }
 
 #[tokio::test]
-async fn a_download_that_was_cut_fails_no_job() -> Result<()> {
-    for what in ["truncate", "truncate_newline", "no_newline"] {
-        for at in [0, 2, 4] {
-            let (world, batch) = sent(small_chunks(), 5).await?;
-            let cut = damage(what, at, &batch, Times::Count(2))?;
-            world.standin.set_faults(rules(vec![cut]));
-            read_out(&world).await?;
-            // Cut and yet ended by a newline, the last line of all is a bad one.
-            let unreadable = i64::from(what == "truncate_newline" && at == 4);
-            assert_eq!(
-                world.counted("completed").await?,
-                5 - unreadable,
-                "{what} {at}"
-            );
-            if unreadable == 0 {
-                assert_eq!(kinds(&world).await?, [""; 0], "{what} {at}");
-                books::are_right(&world).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-#[tokio::test]
 async fn of_many_bad_lines_the_first_are_kept_and_all_are_counted() -> Result<()> {
     let (world, _) = sent(Options::default(), 2).await?;
     let ids: Vec<String> = (0..1500).map(|n| format!("stray-{n}")).collect();
@@ -373,76 +352,68 @@ async fn wrong_counts_hold_nothing_back_and_are_noted_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn right_counts_are_not_ingested_while_a_job_has_no_line() -> Result<()> {
+async fn a_line_that_the_database_refuses_takes_nothing_with_it() -> Result<()> {
     let (world, batch) = sent(Options::default(), 5).await?;
-    let missing = damage("missing", 1, &batch, Times::Count(2))?;
-    world.standin.set_faults(rules(vec![missing]));
-    let states = "SELECT state || ' ' || short_reads FROM offpeak.batch";
-    for _ in 0..20 {
-        world.pass(Duration::from_secs(30));
-        world.worker.tick(Loop::Poll).await?;
-        world.worker.tick(Loop::Ingest).await?;
-        if world.texts(states).await? == ["ended 1"] {
-            break;
-        }
-    }
-    assert_eq!(world.texts(states).await?, ["ended 1"]);
+    let stray = damage("unknown", 0, &batch, Times::ALWAYS)?;
+    world.standin.set_faults(rules(vec![stray]));
+    let refusal = "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                   BEGIN RAISE 'out of range' USING ERRCODE = '22003'; END $$;";
+    world.meddle(refusal).await?;
+    world
+        .meddle(
+            "DO $$ BEGIN
+                 EXECUTE format('CREATE TRIGGER refuse BEFORE INSERT ON offpeak.ledger FOR EACH ROW
+                                 WHEN (NEW.id = %L) EXECUTE FUNCTION public.refuse()',
+                                (SELECT id FROM offpeak.inflight ORDER BY id LIMIT 1 OFFSET 2));
+             END $$",
+        )
+        .await?;
     read_out(&world).await?;
-    assert_eq!(world.texts(states).await?, ["ingested 2"]);
-    assert_eq!(kinds(&world).await?, [""; 0]);
-    books::are_right(&world).await
+    for _ in 0..2 {
+        let outline = outline(&world).await?.join("\n");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(outline, @r"
+            completed - 4
+            failed result_unreadable 1
+            refused with its head
+            unknown_id
+            incident quarantined_line
+            4 booked
+            2 flawed
+            ");
+        }
+        read_again(&world).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
-async fn results_that_are_gone_are_given_up_and_said_so() -> Result<()> {
-    let patch = |fields: Value| {
-        let fields = fields.as_object().cloned().unwrap_or_default();
-        Rule {
-            times: Times::ALWAYS,
-            ..Rule::new([Call::Retrieve], Fault::Patch(fields))
-        }
+async fn the_operator_sees_how_many_lines_were_put_aside() -> Result<()> {
+    let (world, batch) = sent(Options::default(), 3).await?;
+    let faults = [("bad_utf8", 0), ("conflict", 1), ("duplicate", 2)];
+    let faults: Result<Vec<Rule>> = faults
+        .iter()
+        .map(|(what, at)| damage(what, *at, &batch, Times::ALWAYS))
+        .collect();
+    world.standin.set_faults(rules(faults?));
+    read_out(&world).await?;
+    let folder = tempfile::tempdir()?;
+    let run = async |arguments: &'static [&'static str]| -> Result<String> {
+        let ran = offpeak(folder.path())
+            .env("DATABASE_URL", database_url(&world)?)
+            .env("ANTHROPIC_API_KEY", "sk-ant-any")
+            .env("ANTHROPIC_BASE_URL", &world.standin_url)
+            .args(arguments)
+            .output()
+            .await?;
+        Ok(shown(&ran, &world.standin_url))
     };
-    let archived = patch(json!({ "results_url": null, "archived_at": "2026-01-01T00:00:00Z" }));
-    let (world, _) = sent(Options::default(), 3).await?;
-    world.standin.set_faults(rules(vec![archived]));
-    read_out(&world).await?;
-    let labels = "SELECT DISTINCT label FROM offpeak.result";
-    assert_eq!(world.texts(labels).await?, ["result_missing"]);
-    assert_eq!(kinds(&world).await?, ["results_lost"]);
-
-    // For want of the URL alone nothing is given up.
-    let (world, _) = sent(Options::default(), 3).await?;
-    world
-        .standin
-        .set_faults(rules(vec![patch(json!({ "results_url": null }))]));
-    assert!(read_out(&world).await.is_err(), "it goes on trying");
-    assert_eq!(world.open_jobs().await?, 3);
-    world.standin.clear_faults();
-    read_out(&world).await?;
-    assert_eq!(kinds(&world).await?, [""; 0]);
-    books::are_right(&world).await?;
-
-    // Not known any more: after two days at once, adopted ones after a month.
-    let (world, _) = sent(Options::default(), 3).await?;
-    let unknown = offpeak_standin::Status {
-        status: 404,
-        ..offpeak_standin::Status::default()
-    };
-    world.standin.set_faults(rules(vec![Rule {
-        times: Times::ALWAYS,
-        ..Rule::new([Call::Results], Fault::Status(unknown))
-    }]));
-    assert!(read_out(&world).await.is_err(), "it may pass");
-    world
-        .meddle("UPDATE offpeak.batch SET verified = false")
-        .await?;
-    world.pass(Duration::from_hours(49));
-    assert!(read_out(&world).await.is_err(), "is it ours at all?");
-    assert_eq!(world.open_jobs().await?, 3);
-    world.pass(Duration::from_hours(28 * 24));
-    read_out(&world).await?;
-    assert_eq!(world.texts(labels).await?, ["result_missing"]);
-    let lost = "SELECT count(*) FROM offpeak.incident WHERE kind = 'results_lost'";
-    assert_eq!(world.number(lost).await?, 1);
+    let seen = run(&["incidents"]).await?;
+    let said = "the first one stands (flawed lines of the batch: 3)";
+    assert!(seen.contains(said), "{seen}");
+    let seen = run(&["doctor"]).await?;
+    let said = "open: 1 conflicting_line, 1 quarantined_line; lines put aside: 1 conflict, \
+                1 duplicate_id, 1 not_utf8; see `offpeak incidents`";
+    assert!(seen.contains(said), "{seen}");
     Ok(())
 }

@@ -116,13 +116,16 @@ impl Lines {
     /// What is to be put aside of these lines. `odd` names those of the replays
     /// that are none, by their place among them.
     pub(crate) fn flawed(
-        &mut self,
+        &self,
         released: &HashMap<JobId, Released>,
         odd: &HashMap<usize, Odd>,
     ) -> Vec<Flawed> {
-        let mut flawed = std::mem::take(&mut self.others);
+        let mut flawed = self.others.clone();
         let mut replay = 0;
         for (at, line) in self.ours.iter().enumerate() {
+            if odd.is_empty() && line.flaw.is_none() && !line.again {
+                continue;
+            }
             let flaw = if released.contains_key(&line.job) {
                 // The first line of a job takes effect. Only one that comes again
                 // is worth a search for it.

@@ -225,13 +225,13 @@ impl Ingest {
             return Ok(());
         }
         let mut parts = vec![lines];
-        while let Some(mut part) = parts.pop() {
-            match self.settle_part(ended, &mut part, read).await {
+        while let Some(part) = parts.pop() {
+            match self.settle_part(ended, &part, read).await {
                 Err(Error::Store(error)) if error.is_about_data() => match part.halves() {
                     Ok((first, second)) => parts.extend([second, first]),
                     Err(alone) => {
                         tracing::error!(batch = %ended.key.batch, %error, "unusable result line");
-                        self.settle_part(ended, &mut alone.into_unreadable(), read)
+                        self.settle_part(ended, &alone.into_unreadable(), read)
                             .await?;
                     }
                 },
@@ -241,7 +241,7 @@ impl Ingest {
         Ok(())
     }
 
-    async fn settle_part(&self, ended: &Ended, lines: &mut Lines, read: &mut Read) -> Result<()> {
+    async fn settle_part(&self, ended: &Ended, lines: &Lines, read: &mut Read) -> Result<()> {
         let setting = &self.0;
         let now = setting.clock.now().await?;
         let jobs = lines.jobs();
