@@ -61,8 +61,8 @@ pub(crate) fn rules(rules: Vec<Rule>) -> Faults {
 
 /// A batch of so many jobs that Anthropic holds, and its id there.
 pub(crate) async fn sent(options: Options, jobs: i64) -> Result<(World, String)> {
-    let mut world = World::with(options).await?;
-    let id = send(&mut world, jobs).await?;
+    let mut world = Box::pin(World::with(options)).await?;
+    let id = Box::pin(send(&mut world, jobs)).await?;
     Ok((world, id))
 }
 

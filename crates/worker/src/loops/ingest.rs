@@ -67,7 +67,8 @@ impl Ingest {
         else {
             return Ok(Outcome::default());
         };
-        let read = match self.read(&ended).await {
+        // Boxed: once a batch, and every tick would be as large as this one.
+        let read = match Box::pin(self.read(&ended)).await {
             Ok(read) => read,
             // Long gone at Anthropic: nothing to read is all there is to read.
             Err(Error::Upstream(error))
