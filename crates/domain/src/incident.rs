@@ -18,6 +18,12 @@ labels! {
         ResultsNearExpiry = "results_near_expiry",
         /// Results that were not read are gone.
         ResultsLost = "results_lost",
+        /// A result line could not be taken as it came.
+        QuarantinedLine = "quarantined_line",
+        /// Two result lines of one job say different things.
+        ConflictingLine = "conflicting_line",
+        /// What was read is not what Anthropic counted.
+        CountsDiffer = "counts_differ",
     }
 }
 
@@ -50,9 +56,24 @@ impl Kind {
                  not all read. Find out at once why reading them fails; they are paid for."
             }
             Self::ResultsLost => {
-                "Anthropic does not know this batch any more and its results were not read: its \
-                 jobs failed, and what it may have billed is in no ledger. Retry the jobs if \
-                 they are still wanted; that is paid again."
+                "Results of this batch cannot be had from Anthropic any more and were not read: \
+                 their jobs failed, and what they may have billed is in no ledger. Retry the \
+                 jobs if they are still wanted; that is paid again."
+            }
+            Self::QuarantinedLine => {
+                "A line among the results of this batch could not be read, or names no job of it. \
+                 It stands in the table quarantine; all other lines were taken. The job that it \
+                 names failed as result_unreadable, and what it may have billed is in no ledger."
+            }
+            Self::ConflictingLine => {
+                "Anthropic gave two different results for one job of this batch. The first one \
+                 stands and is billed; the other one is in the table quarantine. Compare the \
+                 bill with what is booked."
+            }
+            Self::CountsDiffer => {
+                "What Anthropic counts for this batch is not what its results say. Every job of \
+                 it has a line, and the lines are what is booked. Compare the bill with what is \
+                 booked."
             }
         }
     }

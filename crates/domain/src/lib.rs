@@ -32,6 +32,7 @@ pub mod money;
 pub mod params;
 pub mod plan;
 pub mod price;
+pub mod quarantine;
 pub mod reconcile;
 pub mod retry;
 pub mod room;

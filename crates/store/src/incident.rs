@@ -56,6 +56,8 @@ pub struct Incident {
     pub absorbed: Pico,
     /// The same at the normal price.
     pub absorbed_sync: Pico,
+    /// Flawed lines among the results of its batch.
+    pub flawed_lines: u32,
     /// When somebody said that it is dealt with.
     pub resolved_at: Option<OffsetDateTime>,
 }
@@ -91,11 +93,14 @@ pub(crate) async fn note_within(conn: &mut PgConnection, note: &Note<'_>) -> Res
 /// The newest first; those that are resolved only if asked for.
 pub async fn list(system: &System, resolved_too: bool, limit: i64) -> Result<Vec<Incident>> {
     let rows = sqlx::query!(
-        "SELECT id, kind, at, upstream_id, subject_tenant, batch_id, upstream_batch_id, detail,
-                absorbed_pico::text, absorbed_sync_pico::text, resolved_at
-           FROM incident
-          WHERE $1 OR resolved_at IS NULL
-          ORDER BY at DESC, id
+        "SELECT i.id, i.kind, i.at, i.upstream_id, i.subject_tenant, i.batch_id,
+                i.upstream_batch_id, i.detail,
+                i.absorbed_pico::text, i.absorbed_sync_pico::text, i.resolved_at,
+                (SELECT b.quarantined FROM batch b
+                  WHERE b.tenant_id = i.subject_tenant AND b.id = i.batch_id) AS flawed_lines
+           FROM incident i
+          WHERE $1 OR i.resolved_at IS NULL
+          ORDER BY i.at DESC, i.id
           LIMIT $2",
         resolved_too,
         limit,
@@ -115,6 +120,10 @@ pub async fn list(system: &System, resolved_too: bool, limit: i64) -> Result<Vec
                 detail: row.detail,
                 absorbed: pico("incident.absorbed_pico", row.absorbed_pico)?,
                 absorbed_sync: pico("incident.absorbed_sync_pico", row.absorbed_sync_pico)?,
+                flawed_lines: row
+                    .flawed_lines
+                    .and_then(|lines| u32::try_from(lines).ok())
+                    .unwrap_or(0),
                 resolved_at: row.resolved_at,
             })
         })

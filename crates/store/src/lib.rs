@@ -32,6 +32,7 @@ pub mod list;
 pub mod look;
 pub mod notify;
 pub mod open_batch;
+pub mod quarantine;
 pub mod ready;
 pub mod release;
 pub mod result;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::access::Write as _;
 use crate::batch::{Key, key};
+use crate::incident::{self, Note};
 use crate::lease::interval;
 use crate::{Result, System, delta};
 
@@ -190,7 +191,7 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
                     LIMIT 1
                       FOR UPDATE SKIP LOCKED) AS next
             WHERE b.tenant_id = next.tenant_id AND b.id = next.id
-           RETURNING b.tenant_id, b.id, b.upstream_id, b.short_reads, b.verified,
+           RETURNING b.tenant_id, b.id, b.upstream_id, b.short_reads, b.verified, b.items,
                      b.upstream_batch_id AS "upstream_batch_id!", b.ended_at AS "ended_at!",
                      b.expires_at AS "expires_at!""#,
         process,
@@ -207,6 +208,7 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
         expires_at: row.expires_at,
         short_reads: u32::try_from(row.short_reads).unwrap_or(0),
         verified: row.verified,
+        items: u32::try_from(row.items).unwrap_or(0),
     }))
 }
 
@@ -227,15 +229,18 @@ pub struct Ended {
     pub short_reads: u32,
     /// False while an adopted batch has not shown a line of ours.
     pub verified: bool,
+    /// Jobs that were sent in it.
+    pub items: u32,
 }
 
 /// Gives an ended batch back, to be read again after `pause`; `short` when the
-/// download came to its orderly end and left jobs out.
+/// download came to its orderly end and left jobs out, having shown so many
+/// flawed lines.
 pub async fn give_back(
     system: &System,
     key: Key,
     pause: Duration,
-    short: bool,
+    short: Option<u32>,
     why: &str,
 ) -> Result<()> {
     sqlx::query!(
@@ -243,12 +248,14 @@ pub async fn give_back(
             SET ingester = NULL,
                 ingest_until = clock_timestamp() + $3::interval,
                 short_reads = short_reads + $4,
-                last_error = $5
+                quarantined = greatest(quarantined, $5),
+                last_error = $6
           WHERE tenant_id = $1 AND id = $2 AND state = 'ended'",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         interval(pause),
-        i32::from(short),
+        i32::from(short.is_some()),
+        i32::try_from(short.unwrap_or(0)).unwrap_or(i32::MAX),
         why,
     )
     .write(system)
@@ -268,19 +275,35 @@ pub async fn verified(system: &System, key: Key) -> Result<()> {
     Ok(())
 }
 
-/// Every job of it is settled: `ended` becomes `ingested`. False while some
-/// are still in flight.
-pub async fn finish(system: &System, key: Key) -> Result<bool> {
+/// Every job of it is settled: `ended` becomes `ingested`, and what is to be
+/// noted about it is. False while some are still in flight. `flawed` lines were
+/// seen in its last download.
+pub async fn finish(
+    system: &System,
+    key: Key,
+    flawed: u32,
+    note: Option<&Note<'_>>,
+) -> Result<bool> {
+    let mut tx = system.begin().await?;
     let done = sqlx::query!(
         "UPDATE batch b
-            SET state = 'ingested', ingested_at = clock_timestamp(), ingest_until = NULL
+            SET state = 'ingested', ingested_at = clock_timestamp(), ingest_until = NULL,
+                quarantined = greatest(quarantined, $3)
           WHERE b.tenant_id = $1 AND b.id = $2 AND b.state = 'ended'
             AND NOT EXISTS (SELECT FROM inflight i
                              WHERE i.tenant_id = b.tenant_id AND i.batch_id = b.id)",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
+        i32::try_from(flawed).unwrap_or(i32::MAX),
     )
-    .write(system)
+    .execute(tx.conn())
     .await?;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() != 1 {
+        return Ok(false);
+    }
+    if let Some(note) = note {
+        incident::note_within(tx.conn(), note).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
 }

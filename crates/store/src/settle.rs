@@ -7,15 +7,19 @@ mod write;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use offpeak_domain::id::{BucketId, GroupId, JobId};
+use offpeak_domain::id::{BucketId, GroupId, JobId, UpstreamId};
+use offpeak_domain::incident::Kind;
 use offpeak_domain::job::{Failure, Outcome, State};
+use offpeak_domain::quarantine::Flaw;
 use sqlx::PgConnection;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::batch::Key;
 use crate::delta::{self, Change};
+use crate::incident::{self, Note};
 use crate::lease::interval;
+use crate::quarantine::{self, Flawed};
 use crate::{Result, System, SystemTx};
 
 /// A job taken out of flight, with what stood in its row and head.
@@ -115,6 +119,15 @@ pub enum Next {
     },
 }
 
+/// What a line is whose job is not in flight any more, if it is no replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Odd {
+    /// Another line took effect on the job.
+    Conflicting,
+    /// The job was never in this batch.
+    Unknown,
+}
+
 /// One effect.
 #[derive(Clone, Debug)]
 pub struct Effect {
@@ -207,27 +220,90 @@ impl Chunk {
         Ok(())
     }
 
-    /// How many of these lines, whose jobs are not in flight any more, differ
-    /// from the line of this batch that gave the job its result.
-    pub async fn conflicts(&mut self, replays: &[(JobId, Vec<u8>)]) -> Result<u64> {
+    /// Those of these lines, whose jobs are not in flight any more, that are no
+    /// replay: they differ from the line of this batch that took effect on the
+    /// job, or name a job that was never in it. By their place.
+    pub async fn odd(&mut self, replays: &[(JobId, [u8; 32])]) -> Result<HashMap<usize, Odd>> {
         if replays.is_empty() {
-            return Ok(0);
+            return Ok(HashMap::new());
         }
         let ids: Vec<Uuid> = replays.iter().map(|(job, _)| job.as_uuid()).collect();
         let hashes: Vec<&[u8]> = replays.iter().map(|(_, hash)| hash.as_slice()).collect();
-        let count = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!"
-                 FROM unnest($3::uuid[], $4::bytea[]) AS line (id, hash)
-                 JOIN result r ON r.tenant_id = $1 AND r.id = line.id
-                WHERE r.batch_id = $2 AND r.line_hash <> line.hash AND r.id = ANY ($3)"#,
+        // Given up or canceled without a line, it stands there without a hash.
+        let rows = sqlx::query!(
+            r#"SELECT line.place AS "place!", stood.rows > 0 AS "known!"
+                 FROM unnest($3::uuid[], $4::bytea[]) WITH ORDINALITY AS line (id, hash, place)
+                CROSS JOIN LATERAL (
+                      SELECT count(*) AS rows, count(s.hash) AS hashes,
+                             coalesce(bool_or(s.hash = line.hash), false) AS same
+                        FROM (SELECT r.line_hash AS hash
+                                FROM result r
+                               WHERE r.tenant_id = $1 AND r.id = line.id AND r.id = ANY ($3)
+                                 AND (r.batch_id = $2 OR r.outcome = 'canceled')
+                              UNION ALL
+                              SELECT sha256(a.line)
+                                FROM attempt a
+                               WHERE a.tenant_id = $1 AND a.id = line.id AND a.id = ANY ($3)
+                                 AND (a.batch_id = $2 OR a.outcome = 'canceled')) AS s) AS stood
+                WHERE stood.rows = 0 OR (stood.hashes > 0 AND NOT stood.same)"#,
             self.key.tenant.as_uuid(),
             self.key.batch.as_uuid(),
             &ids,
             &hashes as _,
         )
-        .fetch_one(self.tx.conn())
+        .fetch_all(self.tx.conn())
         .await?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| {
+                let place = usize::try_from(row.place).ok()?.checked_sub(1)?;
+                let odd = if row.known {
+                    Odd::Conflicting
+                } else {
+                    Odd::Unknown
+                };
+                Some((place, odd))
+            })
+            .collect())
+    }
+
+    /// Puts flawed lines aside and notes that there are some, once a batch and
+    /// kind; with the effects, or not at all.
+    pub async fn quarantine(
+        &mut self,
+        now: OffsetDateTime,
+        upstream: UpstreamId,
+        upstream_batch_id: &str,
+        lines: &[Flawed],
+    ) -> Result<()> {
+        quarantine::insert(self.tx.conn(), self.key, now, lines).await?;
+        let notes = [
+            (
+                Kind::QuarantinedLine,
+                "result lines of it could not be read, or name no job of it",
+                lines
+                    .iter()
+                    .any(|line| !matches!(line.flaw, Flaw::Conflict | Flaw::DuplicateId)),
+            ),
+            (
+                Kind::ConflictingLine,
+                "two result lines of one job differ; the first one stands",
+                lines.iter().any(|line| line.flaw == Flaw::Conflict),
+            ),
+        ];
+        for (kind, detail, _) in notes.into_iter().filter(|(_, _, some)| *some) {
+            let note = Note {
+                kind,
+                at: now,
+                upstream: Some(upstream),
+                tenant: Some(self.key.tenant),
+                batch: Some(self.key.batch),
+                upstream_batch_id: Some(upstream_batch_id),
+                detail,
+            };
+            incident::note_within(self.tx.conn(), &note).await?;
+        }
+        Ok(())
     }
 
     /// Writes the effects and commits: results, outputs, attempts, ready rows,

@@ -1,6 +1,6 @@
 //! Result lines on their way to becoming effects.
 
-use std::collections::HashMap;
+mod held;
 
 use bytes::Bytes;
 use offpeak_anthropic::Line;
@@ -9,12 +9,14 @@ use offpeak_domain::id::{BatchId, CustomId, JobId};
 use offpeak_domain::job::{Failure, Outcome};
 use offpeak_domain::job_type::OutputChecker;
 use offpeak_domain::price::Usage;
+use offpeak_domain::quarantine::{Flaw, Tally};
 use offpeak_domain::settle::{self, Settlement, Standing};
+use offpeak_store::quarantine::{self, Flawed};
 use offpeak_store::settle::{Effect, Measured, Next, Released};
-use rand::RngExt as _;
 use sha2::{Digest, Sha256};
 use time::Date;
 
+pub(crate) use self::held::Lines;
 use crate::price::{measured, usage, without_price};
 use crate::worker::Setting;
 
@@ -25,12 +27,58 @@ pub(crate) struct Ours {
     bytes: Bytes,
     /// SHA-256 of the bytes.
     hash: [u8; 32],
+    /// Length of the whole line, of which the bytes may be the head.
+    length: u64,
     /// What it says: nothing readable if only its head is here, or if the
     /// database refused it.
     said: Said,
+    /// What is wrong with it.
+    flaw: Option<Flaw>,
+    /// A line of this job stood in this download before.
+    pub(crate) again: bool,
+    /// A newline ended it.
+    pub(crate) terminated: bool,
 }
 
 impl Ours {
+    /// Whose it is.
+    pub(crate) fn job(&self) -> JobId {
+        self.job
+    }
+
+    /// Whether it ends in the middle, as the last line of a download does that
+    /// was cut.
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.flaw == Some(Flaw::BrokenOff)
+    }
+
+    /// Counts it.
+    pub(crate) fn count(&self, tally: &mut Tally) {
+        let said = &mut tally.said;
+        *match self.said.line {
+            settle::Line::Succeeded { .. } => &mut said.succeeded,
+            settle::Line::Errored { .. } => &mut said.errored,
+            settle::Line::Canceled => &mut said.canceled,
+            settle::Line::Expired => &mut said.expired,
+            settle::Line::Unreadable => &mut tally.unreadable,
+        } += 1;
+    }
+
+    /// What is put aside of it. A second line that says the same is kept
+    /// already; one whose job was never in the batch may be anybody's.
+    fn flawed(&self, flaw: Flaw) -> Flawed {
+        let head = match flaw {
+            Flaw::DuplicateId | Flaw::UnknownId => None,
+            _ => Some(self.bytes[..self.bytes.len().min(quarantine::HEAD)].to_vec()),
+        };
+        Flawed {
+            flaw,
+            hash: self.hash,
+            bytes: self.length,
+            head,
+        }
+    }
+
     /// Whether the answer fits the schema that the params ask for, if it is an
     /// answer and they ask for one.
     fn fits(&self, params: &[u8], checker: &mut OutputChecker) -> Option<bool> {
@@ -44,39 +92,58 @@ impl Ours {
 }
 
 /// Whose line it is.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are lines of ours, and one is there at a time"
-)]
 pub(crate) enum Sorted {
     /// It names a job of this batch.
     Ours(Ours),
     /// It names something else.
-    Foreign,
+    Foreign(Flawed),
     /// It names nothing.
-    Unreadable,
+    Unreadable(Flawed),
 }
 
 /// Tells whether a line names a job of this batch. Ours is read and hashed at
 /// once, while nothing in the database waits for it.
 pub(crate) fn sort(line: Line, batch: BatchId) -> Sorted {
-    let (bytes, oversized) = match line {
-        Line::Whole { bytes, .. } => (bytes, false),
-        Line::Oversized { head, .. } => (head, true),
+    let (bytes, length, oversized, terminated) = match line {
+        Line::Whole { bytes, terminated } => {
+            let length = bytes.len() as u64;
+            (bytes, length, false, terminated)
+        }
+        Line::Oversized {
+            head,
+            len,
+            terminated,
+        } => (head, len, true, terminated),
+    };
+    let hash = Sha256::digest(&bytes).into();
+    // Nothing of its text is kept: it may be anybody's.
+    let other = |flaw| Flawed {
+        flaw,
+        hash,
+        bytes: length,
+        head: None,
     };
     match whose(&bytes) {
-        Whose::Ours(id) if id.batch == batch => Sorted::Ours(Ours {
-            job: id.job,
-            hash: Sha256::digest(&bytes).into(),
-            said: if oversized {
-                Said::unreadable()
-            } else {
-                read(&bytes)
-            },
-            bytes,
-        }),
-        Whose::Ours(_) | Whose::Foreign => Sorted::Foreign,
-        Whose::Unreadable => Sorted::Unreadable,
+        Whose::Ours(id) if id.batch == batch => {
+            let read = if oversized { None } else { read(&bytes) };
+            let flaw = match &read {
+                Some(_) => None,
+                None if oversized => Some(Flaw::Oversized),
+                None => Some(Flaw::of_unreadable(&bytes)),
+            };
+            Sorted::Ours(Ours {
+                job: id.job,
+                hash,
+                length,
+                said: read.unwrap_or_else(Said::unreadable),
+                flaw,
+                again: false,
+                terminated,
+                bytes,
+            })
+        }
+        Whose::Ours(_) | Whose::Foreign => Sorted::Foreign(other(Flaw::UnknownId)),
+        Whose::Unreadable => Sorted::Unreadable(other(Flaw::NoId)),
     }
 }
 
@@ -115,107 +182,6 @@ fn custom_id(line: &[u8]) -> Option<&[u8]> {
     let value = rest.strip_prefix(b"\"")?;
     let end = value.iter().position(|byte| *byte == b'"')?;
     value.get(..end)
-}
-
-/// The lines of one transaction.
-#[derive(Default)]
-pub(crate) struct Lines {
-    lines: Vec<Ours>,
-    bytes: usize,
-}
-
-impl Lines {
-    pub(crate) fn push(&mut self, line: Ours) {
-        self.bytes += line.bytes.len();
-        self.lines.push(line);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(crate) fn jobs(&self) -> Vec<JobId> {
-        self.lines.iter().map(|line| line.job).collect()
-    }
-
-    /// The two halves, or itself again when it is a single line.
-    pub(crate) fn halves(mut self) -> std::result::Result<(Self, Self), Self> {
-        if self.lines.len() < 2 {
-            return Err(self);
-        }
-        let second = self.lines.split_off(self.lines.len() / 2);
-        Ok((
-            Self {
-                lines: self.lines,
-                bytes: 0,
-            },
-            Self {
-                lines: second,
-                bytes: 0,
-            },
-        ))
-    }
-
-    /// The same lines, not to be read any more.
-    pub(crate) fn into_unreadable(mut self) -> Self {
-        for line in &mut self.lines {
-            line.said = Said::unreadable();
-        }
-        self
-    }
-
-    /// Whether the answers to these params fit the schemas in them. Of two lines
-    /// for one job the first counts.
-    pub(crate) fn check(
-        &self,
-        params: &HashMap<JobId, Vec<u8>>,
-        checker: &mut OutputChecker,
-        fits: &mut HashMap<JobId, bool>,
-    ) {
-        for line in self.lines.iter().rev() {
-            if let Some(params) = params.get(&line.job) {
-                fits.remove(&line.job);
-                fits.extend(line.fits(params, checker).map(|fits| (line.job, fits)));
-            }
-        }
-    }
-
-    /// The hashes of those lines whose job is not among the released: replays.
-    pub(crate) fn hashes_but(&self, released: &HashMap<JobId, Released>) -> Vec<(JobId, Vec<u8>)> {
-        self.lines
-            .iter()
-            .filter(|line| !released.contains_key(&line.job))
-            .map(|line| (line.job, line.hash.to_vec()))
-            .collect()
-    }
-
-    /// One effect for each job that was taken out of flight; the other lines are
-    /// replays. A second line of the same job finds it gone.
-    pub(crate) fn effects(
-        &self,
-        setting: &Setting,
-        day: Date,
-        released: &mut HashMap<JobId, Released>,
-        fits: &HashMap<JobId, bool>,
-    ) -> Vec<Effect> {
-        let mut effects = Vec::with_capacity(released.len());
-        let mut random = setting.random();
-        for line in &self.lines {
-            let Some(row) = released.remove(&line.job) else {
-                continue;
-            };
-            let mut said = line.said.clone();
-            if let settle::Line::Succeeded { schema_ok, .. } = &mut said.line {
-                *schema_ok = fits.get(&line.job).copied();
-            }
-            effects.push(effect(setting, day, line, said, row, random.random()));
-        }
-        effects
-    }
 }
 
 /// What one line does to its job.
@@ -294,11 +260,10 @@ impl Said {
     }
 }
 
-fn read(bytes: &[u8]) -> Said {
-    let Ok(parsed) = ResultLine::parse(bytes) else {
-        return Said::unreadable();
-    };
-    match &parsed.result {
+/// What a line says, if it is a result that this version knows.
+fn read(bytes: &[u8]) -> Option<Said> {
+    let parsed = ResultLine::parse(bytes).ok()?;
+    Some(match &parsed.result {
         ResultKind::Succeeded(message) => Said {
             line: settle::Line::Succeeded {
                 stop_reason: message
@@ -330,8 +295,8 @@ fn read(bytes: &[u8]) -> Said {
             line: settle::Line::Expired,
             ..Said::unreadable()
         },
-        ResultKind::Other(_) => Said::unreadable(),
-    }
+        ResultKind::Other(_) => return None,
+    })
 }
 
 /// A word of Anthropic's as a column holds it: PostgreSQL's text has no NUL, and

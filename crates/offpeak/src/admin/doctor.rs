@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use offpeak_anthropic::Client;
 use offpeak_domain::room::Level;
-use offpeak_store::{Options, System, Tenants, incident, room};
+use offpeak_store::{Options, System, Tenants, incident, quarantine, room};
 use serde::Serialize;
 
 use super::store;
@@ -132,14 +132,16 @@ async fn incidents(config: &Config) -> Check {
         let options = store(config).map_err(|error| format!("{error:#}"))?;
         let system = System::new(&options);
         let open = incident::open_count(&system).await;
+        let lines = quarantine::count(&system).await;
         system.close().await;
-        open.map_err(|error| {
+        let both = open.and_then(|open| lines.map(|lines| (open, lines)));
+        both.map_err(|error| {
             let error = error.to_string();
             let remedy = reach::remedy(&error, &options);
             format!("{error}: {remedy}")
         })
     };
-    let counted: Result<Vec<(String, u64)>, String> = counted.await;
+    let counted: Result<(Vec<_>, Vec<_>), String> = counted.await;
     let check = |ok, warning, detail| Check {
         name: "incidents",
         ok,
@@ -147,10 +149,17 @@ async fn incidents(config: &Config) -> Check {
         detail,
     };
     match counted {
-        Ok(open) if open.is_empty() => check(true, false, "none open".to_owned()),
-        Ok(open) => {
+        Ok((open, _)) if open.is_empty() => check(true, false, "none open".to_owned()),
+        Ok((open, lines)) => {
             let each: Vec<String> = open.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-            let each = each.join(", ");
+            let mut each = each.join(", ");
+            if !lines.is_empty() {
+                let kinds: Vec<String> = lines
+                    .iter()
+                    .map(|(kind, n)| format!("{n} {kind}"))
+                    .collect();
+                each = format!("{each}; lines put aside: {}", kinds.join(", "));
+            }
             check(true, true, format!("open: {each}; see `offpeak incidents`"))
         }
         Err(error) => check(false, false, error),

@@ -76,10 +76,14 @@ fn as_row(one: &Incident) -> Vec<String> {
     } else {
         crate::output::money(&one.absorbed.to_usd_string())
     };
-    let detail = match one.resolved_at {
-        Some(at) => format!("resolved {}; {}", moment(at), one.detail),
-        None => one.detail.clone(),
-    };
+    let mut detail = one.detail.clone();
+    if of_lines(one) {
+        let lines = one.flawed_lines;
+        detail = format!("{detail} (flawed lines of the batch: {lines})");
+    }
+    if let Some(at) = one.resolved_at {
+        detail = format!("resolved {}; {detail}", moment(at));
+    }
     vec![
         one.id.to_string(),
         one.kind.clone(),
@@ -88,6 +92,13 @@ fn as_row(one: &Incident) -> Vec<String> {
         absorbed,
         detail,
     ]
+}
+
+/// Whether it is about lines that were put aside. Their number is known once the
+/// batch was read to its end.
+fn of_lines(one: &Incident) -> bool {
+    let kind = one.kind.parse();
+    matches!(kind, Ok(Kind::QuarantinedLine | Kind::ConflictingLine)) && one.flawed_lines > 0
 }
 
 fn as_json(one: &Incident) -> Value {
@@ -104,6 +115,7 @@ fn as_json(one: &Incident) -> Value {
         "meaning": one.kind.parse::<Kind>().ok().map(Kind::text),
         "absorbed": one.absorbed,
         "absorbed_sync": one.absorbed_sync,
+        "flawed_lines": one.flawed_lines,
         "resolved_at": one.resolved_at.map(text),
     })
 }

@@ -4,6 +4,8 @@
 //! flight any more changes nothing. If the process dies here, the batch's term
 //! runs out and the next reader begins anew.
 
+mod download;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -13,21 +15,29 @@ use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_anthropic::shape::MessageBatch;
 use offpeak_anthropic::{Error as CallError, Line};
 use offpeak_domain::id::{CustomId, JobId};
+use offpeak_domain::incident::Kind;
 use offpeak_domain::job_type::OutputChecker;
+use offpeak_domain::quarantine::{Counts, Tally};
 use offpeak_store::batch;
+use offpeak_store::incident::{self, Note};
 use offpeak_store::open_batch::{self, Ended};
 use offpeak_store::settle::{Chunk, Released};
 use offpeak_store::uncertain;
 
+use self::download::{Download, NAMELESS, Next};
 use super::poll::LOST;
-use crate::chunk::{self, Lines, Ours, Sorted, Whose};
+use super::tend::RESULTS_KEPT;
+use crate::chunk::{self, Lines, Sorted, Whose};
 use crate::outcome::{Outcome, Wait};
-use crate::upstream::{self, Upstream};
+use crate::upstream::Upstream;
 use crate::worker::Setting;
 use crate::{Error, Result};
 
 /// Between two reads of a batch that could not be read to its end.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// How long after its creation a batch has ended at the latest.
+const ENDS_WITHIN: Duration = Duration::from_hours(24);
 
 /// Lines that are read before the chunk being settled gets its turn.
 const BURST: usize = 50;
@@ -40,33 +50,14 @@ struct Read {
     settled: u64,
     /// Lines whose job was not in flight any more.
     replayed: u64,
-    /// Lines that name no job of this batch, or cannot be read at all.
-    foreign: u64,
+    /// Lines that were put aside.
+    flawed: u32,
+    /// Jobs by what their lines said, in a download that came to its end.
+    tally: Tally,
+    /// How Anthropic counts them, if it knows the batch.
+    counted: Option<Counts>,
     /// The adopted message batch is somebody else's.
     disowned: bool,
-}
-
-/// A batch's results on their way down.
-struct Download {
-    results: upstream::Download,
-    /// Whether the batch is known to be ours.
-    verified: bool,
-    /// Lines that name no job of the batch, or nothing.
-    foreign: u64,
-}
-
-/// What comes next in a download.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are lines of ours, and one is there at a time"
-)]
-enum Next {
-    Ours(Ours),
-    /// Nobody's, or somebody else's within a batch of ours.
-    Other,
-    /// The first line that names a job names somebody else's.
-    Disowned,
-    End,
 }
 
 impl Ingest {
@@ -76,7 +67,8 @@ impl Ingest {
         else {
             return Ok(Outcome::default());
         };
-        let read = match self.read(&ended).await {
+        // Boxed: once a batch, and every tick would be as large as this one.
+        let read = match Box::pin(self.read(&ended)).await {
             Ok(read) => read,
             // Long gone at Anthropic: nothing to read is all there is to read.
             Err(Error::Upstream(error))
@@ -86,7 +78,7 @@ impl Ingest {
             }
             Err(error) => {
                 let why = error.to_string();
-                open_batch::give_back(&self.0.system, ended.key, PAUSE, false, &why).await?;
+                open_batch::give_back(&self.0.system, ended.key, PAUSE, None, &why).await?;
                 return Err(error);
             }
         };
@@ -103,20 +95,36 @@ impl Ingest {
     }
 
     /// Reads all lines that there are, settling as it goes: while one chunk is
-    /// settled the next one comes down, so two are held and no more.
+    /// settled the next one comes down, so two are held and no more: three times
+    /// `chunk_bytes` and the line that was read last, however long lines are.
     async fn read(&self, ended: &Ended) -> Result<Read> {
         let Some(upstream) = self.0.upstreams.iter().find(|one| one.id == ended.upstream) else {
             return Err(Error::NoCredential);
         };
         let batch = upstream.batch(&ended.upstream_batch_id).await?;
-        let mut download = Download {
-            results: upstream.results(&batch).await?,
-            verified: ended.verified,
-            foreign: 0,
+        // Archived batches are still told of, without their results. Without the
+        // date of that, an ended batch has none for a moment at most.
+        if batch.results_url.is_none()
+            && (batch.archived_at.is_some() || self.is_past_keeping(ended).await?)
+        {
+            return Ok(Read::default());
+        }
+        let mut download = Download::new(upstream.results(&batch).await?, ended.verified);
+        let mut read = Read {
+            counted: Some(Counts {
+                succeeded: batch.request_counts.succeeded,
+                errored: batch.request_counts.errored,
+                canceled: batch.request_counts.canceled,
+                expired: batch.request_counts.expired,
+            }),
+            ..Read::default()
         };
-        let mut read = Read::default();
         let mut before = Lines::default();
         loop {
+            if !before.leaves_room(self.0.options.chunk_bytes) {
+                self.settle(ended, std::mem::take(&mut before), &mut read)
+                    .await?;
+            }
             // A chunk that cannot be settled ends the download at once. One that
             // breaks off does not take the chunk before it along.
             let ((lines, end), ()) = tokio::try_join!(
@@ -129,7 +137,7 @@ impl Ingest {
             // at every attempt still gets on.
             self.settle(ended, before, &mut read).await?;
             read.disowned = end?;
-            read.foreign = download.foreign;
+            read.tally = download.tally;
             return Ok(read);
         }
     }
@@ -141,13 +149,33 @@ impl Ingest {
         let mut lines = Lines::default();
         loop {
             match self.next(ended, download).await {
-                Ok(Next::Ours(line)) => lines.push(line),
-                Ok(Next::Other) => continue,
+                Ok(Next::Ours(line)) => {
+                    lines.extend(download.take_broken());
+                    for flawed in download.nameless.drain(..) {
+                        lines.push_other(flawed);
+                    }
+                    if line.is_broken_off() {
+                        download.broken = Some(line);
+                    } else {
+                        lines.push(line);
+                    }
+                }
+                Ok(Next::Other(flawed)) => {
+                    lines.extend(download.take_broken());
+                    lines.push_other(flawed);
+                }
+                Ok(Next::Nothing) => continue,
                 Ok(Next::Disowned) => return (lines, Some(Ok(true))),
-                Ok(Next::End) => return (lines, Some(Ok(false))),
+                Ok(Next::End) => {
+                    // With it every job has a line, so nothing was cut off behind
+                    // it. Else it is read again, and no job fails by a cut.
+                    let all = download.tally.jobs() >= u64::from(ended.items);
+                    lines.extend(download.take_broken().filter(|line| all && line.terminated));
+                    return (lines, Some(Ok(false)));
+                }
                 Err(error) => return (lines, Some(Err(error))),
             }
-            if lines.len() >= most || lines.bytes() >= bytes {
+            if lines.is_full(most, bytes) {
                 return (lines, None);
             }
             if lines.len().is_multiple_of(BURST) {
@@ -161,23 +189,32 @@ impl Ingest {
         let Some(line) = download.results.next_line().await? else {
             return Ok(Next::End);
         };
+        let terminated = match &line {
+            Line::Whole { terminated, .. } | Line::Oversized { terminated, .. } => *terminated,
+        };
         match chunk::sort(line, ended.key.batch) {
-            Sorted::Ours(line) => {
+            Sorted::Ours(mut line) => {
                 if !download.verified {
                     open_batch::verified(&self.0.system, ended.key).await?;
                     download.verified = true;
                 }
+                line.again = download.again(&line, ended.items);
                 Ok(Next::Ours(line))
             }
             // Nothing of it was settled: no line before this one was ours.
-            Sorted::Foreign if !download.verified => {
+            Sorted::Foreign(_) if !download.verified => {
                 uncertain::disown(&self.0.system, ended.key).await?;
                 Ok(Next::Disowned)
             }
-            Sorted::Foreign | Sorted::Unreadable => {
-                download.foreign += 1;
-                Ok(Next::Other)
+            Sorted::Unreadable(flawed) if !download.verified => {
+                if download.nameless.len() < NAMELESS {
+                    download.nameless.push(flawed);
+                }
+                Ok(Next::Nothing)
             }
+            // The end of what was cut off, and no line.
+            Sorted::Unreadable(_) if !terminated => Ok(Next::Nothing),
+            Sorted::Foreign(flawed) | Sorted::Unreadable(flawed) => Ok(Next::Other(flawed)),
         }
     }
 
@@ -214,21 +251,31 @@ impl Ingest {
             let (mut chunk, mut released) =
                 Chunk::begin(&setting.system, ended.key, term, &jobs).await?;
             let settled = released.len() as u64;
-            let replays = lines.hashes_but(&released);
-            let conflicts = chunk.conflicts(&replays).await?;
+            let replays = lines.replays(&released);
+            let odd = chunk.odd(&replays).await?;
+            let flawed = lines.flawed(&released, &odd);
+            if !flawed.is_empty() {
+                let upstream_batch = &ended.upstream_batch_id;
+                chunk
+                    .quarantine(now, ended.upstream, upstream_batch, &flawed)
+                    .await?;
+            }
             let fits = self.fits(ended, lines, &released).await?;
             let day = ended.ended_at.date();
             let effects = lines.effects(setting, day, &mut released, &fits);
             chunk.commit(now, day, &effects).await?;
-            Ok((settled, replays.len() as u64, conflicts))
+            Ok((settled, replays.len() as u64, flawed))
         };
-        let (settled, replayed, conflicts) = bounded(settling).await?;
+        let (settled, replayed, flawed) = bounded(settling).await?;
         read.settled += settled;
         read.replayed += replayed;
-        if conflicts > 0 {
-            tracing::error!(
-                batch = %ended.key.batch, conflicts,
-                "result lines differ from those that were settled before: the first ones stand"
+        read.flawed = read
+            .flawed
+            .saturating_add(u32::try_from(flawed.len()).unwrap_or(u32::MAX));
+        if let Some(first) = flawed.first() {
+            tracing::warn!(
+                batch = %ended.key.batch, lines = flawed.len(), first = %first.flaw,
+                "flawed result lines were put aside"
             );
         }
         Ok(())
@@ -268,9 +315,6 @@ impl Ingest {
     /// it is read again, and given up only after several complete reads.
     async fn close(&self, ended: &Ended, read: Read) -> Result<()> {
         let setting = &self.0;
-        if read.foreign > 0 {
-            tracing::warn!(batch = %ended.key.batch, lines = read.foreign, "unknown result lines");
-        }
         if read.disowned {
             tracing::warn!(
                 batch = %ended.key.batch, upstream_batch = ended.upstream_batch_id,
@@ -278,28 +322,70 @@ impl Ingest {
             );
             return Ok(());
         }
-        if open_batch::finish(&setting.system, ended.key).await? {
+        let differs = read
+            .counted
+            .filter(|counted| !read.tally.agrees(u64::from(ended.items), *counted))
+            .map(|counted| differing(ended.items, counted, read.tally));
+        let note = Note {
+            detail: differs.as_deref().unwrap_or_default(),
+            ..self.note(ended, Kind::CountsDiffer).await?
+        };
+        let finished = open_batch::finish(
+            &setting.system,
+            ended.key,
+            read.flawed,
+            differs.is_some().then_some(&note),
+        );
+        if finished.await? {
             tracing::info!(
                 batch = %ended.key.batch, settled = read.settled, replayed = read.replayed,
-                "batch ingested"
+                flawed = read.flawed, counts = differs.unwrap_or_default(), "batch ingested"
             );
             return Ok(());
         }
         // What was only recognised and has not named one of our jobs is no proof
-        // that their results do not exist.
-        let proven = ended.verified || read.settled + read.replayed > 0;
+        // that their results do not exist, until nobody has any.
+        let proven = ended.verified
+            || read.settled + read.replayed > 0
+            || self.is_past_keeping(ended).await?;
         if ended.short_reads + 1 < setting.options.max_reads || !proven {
             let pause = PAUSE * (ended.short_reads + 1).min(60);
             let why = "results are missing in the download";
-            open_batch::give_back(&setting.system, ended.key, pause, true, why).await?;
+            let short = Some(read.flawed);
+            open_batch::give_back(&setting.system, ended.key, pause, short, why).await?;
             return Ok(());
         }
-        self.give_up(ended).await
+        self.give_up(ended, read.flawed).await
+    }
+
+    /// What is to be noted of a batch, without its words.
+    async fn note<'a>(&self, ended: &'a Ended, kind: Kind) -> Result<Note<'a>> {
+        Ok(Note {
+            kind,
+            at: self.0.clock.now().await?,
+            upstream: Some(ended.upstream),
+            tenant: Some(ended.key.tenant),
+            batch: Some(ended.key.batch),
+            upstream_batch_id: Some(&ended.upstream_batch_id),
+            detail: "",
+        })
+    }
+
+    /// Whether Anthropic has deleted the results by now.
+    async fn is_past_keeping(&self, ended: &Ended) -> Result<bool> {
+        let kept = RESULTS_KEPT.saturating_sub(ENDS_WITHIN);
+        Ok(self.0.clock.now().await? > ended.expires_at + kept)
     }
 
     /// Whatever has no line after so many whole reads fails, a chunk at a time.
-    async fn give_up(&self, ended: &Ended) -> Result<()> {
+    async fn give_up(&self, ended: &Ended, flawed: u32) -> Result<()> {
         let setting = &self.0;
+        // Before the first job fails: dying halfway must not leave it unsaid.
+        let note = Note {
+            detail: "Anthropic has no results for some of its jobs, or does not know it any more",
+            ..self.note(ended, Kind::ResultsLost).await?
+        };
+        incident::note(&setting.system, &note).await?;
         let limit = i64::try_from(setting.options.chunk_lines).unwrap_or(500);
         loop {
             let items = batch::items_after(&setting.system, ended.key, None, limit).await?;
@@ -319,9 +405,27 @@ impl Ingest {
                 batch = %ended.key.batch, jobs = jobs.len(), "results never came: jobs failed"
             );
         }
-        open_batch::finish(&setting.system, ended.key).await?;
+        open_batch::finish(&setting.system, ended.key, flawed, None).await?;
         Ok(())
     }
+}
+
+/// What differs, for a person.
+fn differing(items: u32, counted: Counts, tally: Tally) -> String {
+    let said = tally.said;
+    format!(
+        "of {items} requests Anthropic counts {} succeeded, {} errored, {} canceled, {} expired; \
+         the results say {}, {}, {}, {}, and {} cannot be read",
+        counted.succeeded,
+        counted.errored,
+        counted.canceled,
+        counted.expired,
+        said.succeeded,
+        said.errored,
+        said.canceled,
+        said.expired,
+        tally.unreadable,
+    )
 }
 
 /// Lines that are looked at to learn whose a message batch is.
