@@ -27,16 +27,21 @@ pub fn schema_version() -> i64 {
     versions.max().unwrap_or(0)
 }
 
+/// Until then nobody but the owner may read what the version is.
+const SILENT: i64 = 3;
+
 impl System {
     /// The version of the database's schema.
     pub async fn schema_version(&self) -> Result<i64> {
-        Ok(
-            sqlx::query_scalar!(
-                r#"SELECT coalesce(max(version), 0) AS "version!" FROM _sqlx_migrations"#
-            )
-            .fetch_one(&self.pool)
-            .await?,
+        let found = sqlx::query_scalar!(
+            r#"SELECT coalesce(max(version), 0) AS "version!" FROM _sqlx_migrations"#
         )
+        .fetch_one(&self.pool)
+        .await;
+        match found {
+            Err(sqlx::Error::Database(db)) if db.code().as_deref() == Some("42501") => Ok(SILENT),
+            found => Ok(found?),
+        }
     }
 }
 
@@ -76,6 +81,7 @@ pub async fn migrate(connect: &PgConnectOptions) -> Result<Migrated> {
     }
     MIGRATOR.run_direct(None, &mut owner, false).await?;
     let after = applied(&mut owner).await?;
+    publish(&mut owner).await?;
     owner.close().await?;
     Ok(Migrated {
         version: after.version,
@@ -118,6 +124,21 @@ async fn bootstrap(login: &mut PgConnection) -> Result<()> {
         }
         other => other.into(),
     })?;
+    Ok(())
+}
+
+/// Lets every process see the version. No migration, since it is about the table
+/// that sqlx keeps; two runs at once must not grant at once.
+async fn publish(owner: &mut PgConnection) -> Result<()> {
+    let script = r"
+        DO $$
+        BEGIN
+            PERFORM pg_advisory_xact_lock(hashtext('offpeak.bootstrap'));
+            IF NOT has_table_privilege('offpeak_worker', '_sqlx_migrations', 'SELECT') THEN
+                GRANT SELECT ON _sqlx_migrations TO offpeak_worker;
+            END IF;
+        END $$";
+    sqlx::raw_sql(script).execute(owner).await?;
     Ok(())
 }
 

@@ -24,5 +24,6 @@ mod private;
 mod queue;
 mod rescue;
 mod twins;
+mod upgrade;
 mod walls;
 mod worker;
