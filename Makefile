@@ -6,7 +6,7 @@ ARGS ?=
 BENCHES = bulk submit ingest claim life list idle
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help deps build run test lint check sqlx openapi clean-data bench
+.PHONY: help deps build run test lint check sqlx openapi clean-data bench rolling
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ sqlx: ## renew the cache of checked queries, crates/store/.sqlx
 
 openapi: build ## renew the committed document of the HTTP API
 	@$(TARGET)/debug/offpeak openapi > docs/openapi.json
+
+rolling: ## the version that is out and this one on one database, there and back
+	@scripts/deps test
+	@scripts/rolling
 
 bench: deps ## every bench, one after the other, then docs/performance.md
 	@for name in $(BENCHES) report; do $(MAKE) --no-print-directory bench-$$name || exit 1; done

@@ -22,7 +22,7 @@ use crate::engine::{self, Engine, Parts, Upstream};
 use crate::exit::Failure;
 use crate::folder::Folder;
 use crate::postgres::{self, Postgres};
-use crate::{entropy, seed, serve, signals};
+use crate::{entropy, reach, seed, serve, signals};
 
 /// Between two looks of the stand-in at batches that nobody asks for.
 const STANDIN_TICK: Duration = Duration::from_millis(500);
@@ -110,6 +110,7 @@ impl Dev {
             .await
             .context("setting up the database")?;
         let (system, tenants) = (System::new(&store), Tenants::new(&store));
+        reach::schema(&system).await?;
         seed::job_types(&system).await?;
         let key = seed::demo_key(&folder, &system, &tenants).await?;
         tenants.close().await;

@@ -5,7 +5,7 @@ use std::io;
 use offpeak_wire::Problem;
 
 use crate::client;
-use crate::reach::Unreachable;
+use crate::reach::{Outdated, Unreachable};
 
 /// The exit codes that `--help` documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +55,11 @@ impl Failure {
 
     /// A start that did not come off: the database's fault, or a setting's.
     pub fn start(error: anyhow::Error) -> Self {
-        let database = error
-            .chain()
-            .any(|cause| cause.is::<offpeak_store::Error>() || cause.is::<Unreachable>());
+        let database = error.chain().any(|cause| {
+            cause.is::<offpeak_store::Error>()
+                || cause.is::<Unreachable>()
+                || cause.is::<Outdated>()
+        });
         Self {
             exit: if database { Exit::Server } else { Exit::Usage },
             error,

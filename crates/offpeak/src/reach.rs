@@ -1,9 +1,11 @@
-//! Whether somebody listens where the database should be, and what to do about
-//! what it says. A pool would only wait, and then speak of its own patience.
+//! Whether somebody listens where the database should be, whether its schema is
+//! one that this program can run on, and what to do about what it says. A pool
+//! would only wait, and then speak of its own patience.
 
 use std::time::Duration;
 
-use offpeak_store::Options;
+use anyhow::Context as _;
+use offpeak_store::{Options, System};
 use tokio::net::{TcpStream, UnixStream};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -12,6 +14,39 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreachable(pub String);
+
+/// The database has not been migrated for this program.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the database is at version {found} and this program needs {needed}: run `offpeak migrate` \
+     with this program; processes of the version before go on meanwhile"
+)]
+pub struct Outdated {
+    found: i64,
+    needed: i64,
+}
+
+/// Refuses a database that lacks what this program needs. One that has more is
+/// as good: only a rolled back or not yet rolled out process meets it.
+pub async fn schema(system: &System) -> anyhow::Result<()> {
+    let found = system
+        .schema_version()
+        .await
+        .context("the database is not ready for this version: run `offpeak migrate`")?;
+    let needed = offpeak_store::schema_version();
+    if found < needed {
+        return Err(Outdated { found, needed }.into());
+    }
+    if found > needed {
+        tracing::warn!(
+            database = found,
+            program = needed,
+            "a newer program has migrated the database: this one goes on, and knows nothing of \
+             what is new there"
+        );
+    }
+    Ok(())
+}
 
 /// Connects, says nothing, and leaves.
 pub async fn database(options: &Options) -> Result<(), String> {

@@ -49,9 +49,10 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
         let remedy = reach::remedy(&error.to_string(), &store);
         anyhow::Error::new(error).context(format!("the database refuses us: {remedy}"))
     })?;
+    reach::schema(&system).await?;
     seed::job_types(&system)
         .await
-        .context("the database is not ready for this version: run `offpeak migrate`")?;
+        .context("the shipped job types")?;
     system.close().await;
     let worker = worker_options(config);
     let engine = Engine::start(Parts {

@@ -48,4 +48,4 @@ pub mod usage;
 
 pub use access::{Options, System, SystemTx, TenantTx, Tenants};
 pub use error::{Error, Result};
-pub use migrate::{Migrated, migrate};
+pub use migrate::{Migrated, migrate, schema_version};

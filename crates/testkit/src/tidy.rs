@@ -4,6 +4,7 @@
 mod arrows;
 mod changelog;
 mod lengths;
+mod migrations;
 mod openapi;
 mod paths;
 

@@ -99,9 +99,12 @@ async fn database(mut options: Options) -> Result<String, String> {
     reach::database(&options).await?;
     let system = System::new(&options);
     let answer = system.now().await;
+    let schema = reach::schema(&system).await;
     system.close().await;
     match answer {
-        Ok(_) => Ok("answers".to_owned()),
+        Ok(_) => schema
+            .map(|()| "answers".to_owned())
+            .map_err(|error| error.to_string()),
         Err(error) => {
             let error = error.to_string();
             let remedy = reach::remedy(&error, &options);

@@ -19,6 +19,11 @@ pub(super) async fn run(config: &Config, output: Output) -> Ended {
         .map_err(database)?;
     if output.json {
         output.value(&json!({ "version": done.version, "applied": done.applied }))?;
+    } else if done.version > offpeak_store::schema_version() {
+        output.line(&format!(
+            "the database is at version {}, which a newer program made; nothing is to be done",
+            done.version,
+        ))?;
     } else {
         output.line(&format!(
             "the database is at version {}; {} migration{} applied",

@@ -29,5 +29,6 @@ mod quarantine;
 mod queue;
 mod rescue;
 mod twins;
+mod upgrade;
 mod walls;
 mod worker;
