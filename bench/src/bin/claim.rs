@@ -68,6 +68,7 @@ async fn main() -> Result<()> {
     let mut ratios = Samples::default();
     let (mut a, mut b) = (Samples::default(), Samples::default());
     let (mut reads, mut reads_empty) = (Samples::default(), Samples::default());
+    let mut whole = Samples::default();
     // The first of each warms up.
     for sample in 0..=samples {
         let (empty_took, full_took) = (claim(&empty).await?, claim(&full).await?);
@@ -82,6 +83,7 @@ async fn main() -> Result<()> {
         ));
         if sample > 0 {
             ratios.push(full_took.moved / empty_took.moved);
+            whole.push(full_took.sum() / empty_took.sum());
             a.push(full_took.moved * 1e3);
             b.push(empty_took.moved * 1e3);
             reads.push(full_took.read * 1e3);
@@ -92,6 +94,11 @@ async fn main() -> Result<()> {
 
     let mut figures = Figures::new("claim");
     figures.add_as("full_over_empty", a.median() / b.median(), &ratios);
+    figures.add_as(
+        "full_over_empty_with_read",
+        (a.median() + reads.median()) / (b.median() + reads_empty.median()),
+        &whole,
+    );
     figures.add("full_ms", &a);
     figures.add("empty_ms", &b);
     figures.add("full_read_ms", &reads);

@@ -50,6 +50,16 @@ impl Catalog {
             return Ok(None);
         };
         tx.commit().await?;
+        // A version of the tenant's own with the same number may have come between
+        // the two reads, and must not be kept as everybody's.
+        let key = self::key(
+            caller.tenant(),
+            name,
+            Newest {
+                version: stored.version,
+                shipped: stored.shipped,
+            },
+        );
         let definition: JobType =
             serde_json::from_str(&stored.definition).map_err(|error| Error::internal(&error))?;
         let compiled =

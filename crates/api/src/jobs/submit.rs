@@ -44,10 +44,11 @@ pub(crate) async fn handle(
     Extract(state): Extract<State>,
     caller: Presumed,
     headers: HeaderMap,
-    query: Query,
-    Json(body): Json,
+    // What is wrong with them is not said before the key is confirmed either.
+    query: Result<Query>,
+    body: Result<Json>,
 ) -> Result<Response> {
-    let answer = submit(&state, &caller, &headers, query, &body).await;
+    let answer = submit(&state, &caller, &headers, query, body).await;
     if answer.is_err() {
         // Who may not call hears that, and nothing of what else is wrong.
         caller.confirm().await?;
@@ -59,14 +60,15 @@ async fn submit(
     state: &State,
     caller: &Presumed,
     headers: &HeaderMap,
-    query: Query,
-    body: &[u8],
+    query: Result<Query>,
+    body: Result<Json>,
 ) -> Result<Response> {
-    query.end()?;
+    query?.end()?;
+    let Json(body) = body?;
     let header_key = idempotency_key(headers)?;
-    let request: JobRequest = parse(body, FIELDS).map_err(Error::input)?;
+    let request: JobRequest = parse(&body, FIELDS).map_err(Error::input)?;
     let key = one_key(header_key, request.idempotency_key.clone())?;
-    let hash: Option<[u8; 32]> = key.is_some().then(|| Sha256::digest(body).into());
+    let hash: Option<[u8; 32]> = key.is_some().then(|| Sha256::digest(&body).into());
     let claim = key
         .as_deref()
         .zip(hash.as_ref())

@@ -103,6 +103,12 @@ async fn a_revoked_key_submits_nothing() -> Result<()> {
         let refused = api.post("/v1/jobs", body).await?;
         assert_eq!(refused.problem(), "401 unauthenticated");
     }
+    let text = api
+        .post_with("/v1/jobs", ("content-type", "text/plain"), "no JSON")
+        .await?;
+    assert_eq!(text.problem(), "401 unauthenticated");
+    let query = api.post("/v1/jobs?a=b&a=%FF", raw_job("e")).await?;
+    assert_eq!(query.problem(), "401 unauthenticated");
     assert_eq!(
         api.world.number("SELECT count(*) FROM offpeak.job").await?,
         2
