@@ -150,12 +150,14 @@ fn pause(error: &ApiError) -> Option<Pause> {
     let own_limit = error
         .detail()
         .starts_with("You have reached your specified");
+    let no_credit = error.detail().starts_with("Your credit balance is too low");
     match (error.status, code) {
         (400..=499, "enforced_spend_limit_reached" | "contract_spend_limit_reached") => {
             Some(Pause::SpendLimit)
         }
         (400..=499, "organization_on_hold" | "cmek_key_disabled") => Some(Pause::Hold),
         (400 | 429, _) if own_limit => Some(Pause::SpendLimit),
+        (400..=499, _) if no_credit => Some(Pause::Billing),
         (401, _) => Some(Pause::Authentication),
         (402, _) => Some(Pause::Billing),
         (403, _) => Some(Pause::Permission),
@@ -206,6 +208,11 @@ mod tests {
             400,
             ErrorKind::InvalidRequest,
             "You have reached your specified workspace API usage limits.",
+        );
+        let no_credit = ApiError::new(
+            400,
+            ErrorKind::InvalidRequest,
+            "Your credit balance is too low to access the Anthropic API.",
         );
         let rows: Vec<(Error, Disposition, Reading)> = vec![
             (
@@ -260,6 +267,11 @@ mod tests {
                 own_limit.into(),
                 Paused(Pause::SpendLimit),
                 Reading::Paused(Pause::SpendLimit),
+            ),
+            (
+                no_credit.into(),
+                Paused(Pause::Billing),
+                Reading::Paused(Pause::Billing),
             ),
             (
                 coded(400, "invalid_request_error", "organization_on_hold"),

@@ -59,7 +59,11 @@ pub enum Verdict {
     /// first result line names a job of ours.
     Adopt(usize),
     /// Nothing is certain yet: list again later.
-    Wait,
+    Wait {
+        /// Something is listed that may be it: then none of the listings so far
+        /// says that it is absent.
+        in_sight: bool,
+    },
     /// It was never stored; its jobs are free.
     Refute,
 }
@@ -89,11 +93,11 @@ pub fn reconcile(
     // be wrong or late, and guesses too, so any stranger in the window might be
     // ours until it ended and was read.
     if candidates.iter().any(is_suspect) {
-        return Verdict::Wait;
+        return Verdict::Wait { in_sight: true };
     }
     match listings {
         Some(seen) if seen.prove_absence(send, settle) => Verdict::Refute,
-        _ => Verdict::Wait,
+        _ => Verdict::Wait { in_sight: false },
     }
 }
 
@@ -144,6 +148,8 @@ mod tests {
         deadline: datetime!(2026-11-22 12:05 UTC),
     };
     const SETTLE: Duration = Duration::from_mins(15);
+    const SEEN: Verdict = Verdict::Wait { in_sight: true };
+    const UNSEEN: Verdict = Verdict::Wait { in_sight: false };
 
     fn minutes(minutes: i64) -> OffsetDateTime {
         SENT + time::Duration::minutes(minutes)
@@ -200,12 +206,9 @@ mod tests {
 
     #[test]
     fn doubt_waits() {
-        assert_eq!(
-            verdict(&[candidate(1, 500), candidate(2, 500)], 0),
-            Verdict::Wait
-        );
-        assert_eq!(verdict(&[candidate(1, 500)], 1), Verdict::Wait);
-        assert_eq!(verdict(&[candidate(1, 77)], 0), Verdict::Wait);
+        assert_eq!(verdict(&[candidate(1, 500), candidate(2, 500)], 0), SEEN);
+        assert_eq!(verdict(&[candidate(1, 500)], 1), SEEN);
+        assert_eq!(verdict(&[candidate(1, 77)], 0), SEEN);
     }
 
     #[test]
@@ -214,30 +217,22 @@ mod tests {
             guessed: true,
             ..candidate(1, 500)
         };
-        assert_eq!(verdict(&[guessed], 0), Verdict::Wait);
+        assert_eq!(verdict(&[guessed], 0), SEEN);
         assert_eq!(verdict(&[guessed, candidate(2, 500)], 0), Verdict::Adopt(1));
     }
 
     #[test]
     fn absence_needs_three_listings_late_enough() {
         let after = |seen| reconcile(&SEND, &[], 0, Some(seen), SETTLE);
-        assert_eq!(reconcile(&SEND, &[], 0, None, SETTLE), Verdict::Wait);
-        assert_eq!(after(listings(2, 6, 20)), Verdict::Wait, "too few");
+        assert_eq!(reconcile(&SEND, &[], 0, None, SETTLE), UNSEEN);
+        assert_eq!(after(listings(2, 6, 20)), UNSEEN, "too few");
         assert_eq!(
             after(listings(3, 5, 20)),
-            Verdict::Wait,
+            UNSEEN,
             "first before the sender gave up"
         );
-        assert_eq!(
-            after(listings(3, 6, 20)),
-            Verdict::Wait,
-            "too close together"
-        );
-        assert_eq!(
-            after(listings(3, 60, 61)),
-            Verdict::Wait,
-            "late, but all at once"
-        );
+        assert_eq!(after(listings(3, 6, 20)), UNSEEN, "too close together");
+        assert_eq!(after(listings(3, 60, 61)), UNSEEN, "late, but all at once");
         assert_eq!(after(listings(3, 6, 21)), Verdict::Refute);
         let twin = reconcile(&SEND, &[], 1, Some(listings(3, 6, 21)), SETTLE);
         assert_eq!(
@@ -296,7 +291,7 @@ mod tests {
                     prop_assert_eq!(alike, 0);
                 }
                 Verdict::Refute => prop_assert!(suspects == 0 && count >= 3 && last >= 21),
-                Verdict::Wait => {}
+                Verdict::Wait { in_sight } => prop_assert_eq!(in_sight, suspects > 0),
             }
         }
     }

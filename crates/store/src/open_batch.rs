@@ -187,7 +187,8 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
                                AND NOT EXISTS (SELECT FROM lease l
                                                 WHERE l.holder = batch.ingester
                                                   AND l.expires_at > clock_timestamp())))
-                    ORDER BY ended_at, id
+                    -- One that could not be read goes behind those that nobody tried.
+                    ORDER BY ingest_until NULLS FIRST, ended_at, id
                     LIMIT 1
                       FOR UPDATE SKIP LOCKED) AS next
             WHERE b.tenant_id = next.tenant_id AND b.id = next.id

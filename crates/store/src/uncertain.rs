@@ -158,27 +158,39 @@ pub async fn known(
     .await?)
 }
 
-/// A complete listing, made at `at`, did not show this send; `counts` when it
-/// was made after the send's deadline and so says something.
-pub async fn not_listed(
+/// What a complete listing says of a send that stays uncertain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// Nothing: it was made too early, or its times cannot be compared.
+    Nothing,
+    /// It shows something that may be it: what was counted before is void.
+    InSight,
+    /// It does not show it.
+    Absent,
+}
+
+/// Notes a complete listing, made at `at`.
+pub async fn listed(
     system: &System,
     send: &Send,
     at: OffsetDateTime,
-    counts: bool,
+    listed: Listed,
 ) -> Result<()> {
     sqlx::query!(
         "UPDATE batch
             SET last_listing_at = $4,
                 first_look_at = coalesce(first_look_at, $4),
-                listings = listings + CASE WHEN $5 THEN 1 ELSE 0 END,
-                first_listing_at = CASE WHEN $5 THEN coalesce(first_listing_at, $4)
+                listings = CASE WHEN $6 THEN 0 WHEN $5 THEN listings + 1 ELSE listings END,
+                first_listing_at = CASE WHEN $6 THEN NULL
+                                        WHEN $5 THEN coalesce(first_listing_at, $4)
                                         ELSE first_listing_at END
           WHERE tenant_id = $1 AND id = $2 AND state = 'uncertain' AND sent_at = $3",
         send.key.tenant.as_uuid(),
         send.key.batch.as_uuid(),
         send.sent_at,
         at,
-        counts,
+        listed == Listed::Absent,
+        listed == Listed::InSight,
     )
     .write(system)
     .await?;
@@ -238,8 +250,9 @@ pub(crate) async fn give_up_adoption(conn: &mut PgConnection, key: Key) -> Resul
         "UPDATE batch
             SET state = 'uncertain', upstream_batch_id = NULL, created_at = NULL,
                 expires_at = NULL, ended_at = NULL, next_poll_at = NULL, ingester = NULL,
-                ingest_until = NULL, short_reads = 0, verified = true, last_listing_at = NULL,
-                first_look_at = NULL, listed_at = NULL
+                ingest_until = NULL, short_reads = 0, verified = true, listings = 0,
+                first_listing_at = NULL, last_listing_at = NULL, first_look_at = NULL,
+                listed_at = NULL
           WHERE tenant_id = $1 AND id = $2",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),

@@ -50,9 +50,11 @@ enum Flaw {
     GuessIsFinal,
     /// What one send took for its own is out of the question for another.
     GuessHides,
+    /// A listing that shows a suspect counts as one without a trace.
+    SeenCounts,
 }
 
-const FLAWS: [Flaw; 9] = [
+const FLAWS: [Flaw; 10] = [
     Flaw::RetryCreate,
     Flaw::TrustGuess,
     Flaw::ShortSettle,
@@ -62,6 +64,7 @@ const FLAWS: [Flaw; 9] = [
     Flaw::AnswerOfAnySend,
     Flaw::GuessIsFinal,
     Flaw::GuessHides,
+    Flaw::SeenCounts,
 ];
 
 /// The first seed below `runs` under which something goes wrong.

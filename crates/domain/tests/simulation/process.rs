@@ -121,13 +121,19 @@ impl World {
             return;
         }
         let begun = self.now;
-        let shown = self
+        let visible: Vec<usize> = self
             .upstream
             .remotes
             .iter()
             .enumerate()
             .filter(|(_, remote)| remote.visible_at <= begun)
             .map(|(remote, _)| remote)
+            .collect();
+        // A listing may leave out what others show.
+        let flaps = self.upstream.manner.flaps;
+        let shown = visible
+            .into_iter()
+            .filter(|_| !self.rng.random_bool(flaps))
             .collect();
         self.then(process, Step::Judge { begun, shown });
     }
@@ -282,9 +288,10 @@ impl World {
                 Verdict::Refute => {
                     self.store.refute(batch, send);
                 }
-                Verdict::Wait => {
+                Verdict::Wait { in_sight } => {
+                    let in_sight = in_sight && self.flaw != Some(Flaw::SeenCounts);
                     let counts = begun > send.deadline;
-                    self.store.not_listed(batch, send, begun, counts);
+                    self.store.listed(batch, send, begun, in_sight, counts);
                 }
             }
         }

@@ -252,13 +252,22 @@ impl Store {
             && self.event(batch, Event::Refuted)
     }
 
-    pub(crate) fn not_listed(&mut self, batch: usize, send: Send, now: Ms, counts: bool) {
+    pub(crate) fn listed(
+        &mut self,
+        batch: usize,
+        send: Send,
+        now: Ms,
+        in_sight: bool,
+        counts: bool,
+    ) {
         let row = &mut self.batches[batch];
         if row.send != Some(send) || row.state != State::Uncertain {
             return;
         }
         row.last_listing = Some(now);
-        if counts {
+        if in_sight {
+            row.listings = None;
+        } else if counts {
             let (count, first) = row
                 .listings
                 .map_or((0, now), |(count, first, _)| (count, first));
@@ -277,6 +286,7 @@ impl Store {
             let row = &mut self.batches[batch];
             row.remote = None;
             row.verified = true;
+            row.listings = None;
             row.last_listing = None;
         }
     }

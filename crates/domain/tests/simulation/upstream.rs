@@ -36,6 +36,8 @@ pub(crate) struct Manner {
     pub(crate) trouble: f64,
     /// Chance that a download breaks off.
     pub(crate) cut: f64,
+    /// Chance that a listing leaves a batch out that it has shown before.
+    pub(crate) flaps: f64,
     /// How far its clock is off, either way.
     pub(crate) skew: i64,
     /// Somebody else uses the workspace.
@@ -49,6 +51,7 @@ impl Manner {
             lag: [0, 5 * SECOND, settle / 2, settle - SECOND][rng.random_range(0..4)],
             trouble,
             cut: [0.0, 0.3][rng.random_range(0..2)],
+            flaps: [0.0, 0.05][rng.random_range(0..2)],
             skew: rng.random_range(-600_000..=600_000),
             shared: rng.random_bool(0.3),
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_domain::reconcile::{self, Candidate, Listings, SKEW, Verdict, reconcile};
-use offpeak_store::uncertain::{self, Pace, Send};
+use offpeak_store::uncertain::{self, Listed, Pace, Send};
 use offpeak_store::{batch, release};
 use time::OffsetDateTime;
 
@@ -23,6 +23,9 @@ use crate::worker::{Loop, Setting};
 
 /// Jobs freed in one transaction.
 const CHUNK: i64 = 1000;
+/// Between a look at our clock and Anthropic's answer that says what time it is
+/// there, at most: what it differs by is otherwise our own delay.
+pub(super) const CLOCKS_APART: time::Duration = time::Duration::minutes(1);
 /// Sends without an answer looked at together.
 const SENDS: i64 = 1000;
 
@@ -31,7 +34,10 @@ pub(crate) struct Rescue(pub(crate) Arc<Setting>);
 /// A complete listing: what we do not know of it.
 struct Listing {
     strangers: Vec<Stranger>,
-    /// How far Anthropic's clock is ahead of ours; none when it did not say.
+    /// When it began.
+    begun: OffsetDateTime,
+    /// How far Anthropic's clock is ahead of ours; none when it did not say, or
+    /// said it too long after we looked at ours.
     ahead: Option<time::Duration>,
 }
 
@@ -127,7 +133,7 @@ impl Rescue {
         since: OffsetDateTime,
         now: OffsetDateTime,
     ) -> Result<Settled> {
-        let listing = self.list(upstream, since, now).await?;
+        let listing = self.list(upstream, since).await?;
         let (named, twins, strangers) = self.read_ended(upstream, listing.strangers, now).await?;
         // Read after the listing: what it shows may belong to a send that was
         // not uncertain when the listing began, or still is not.
@@ -135,26 +141,35 @@ impl Rescue {
         let mut settled = named;
         let mut taken = HashSet::new();
         for send in sends.iter().filter(|send| send.uncertain) {
-            let verdict = match listing.ahead {
-                Some(ahead) => self.judge(send, &sends, &strangers, &taken, ahead, now),
-                // Times cannot be compared: only results can tell.
-                None => Verdict::Wait,
-            };
+            let verdict = listing
+                .ahead
+                .map(|ahead| self.judge(send, &sends, &strangers, &taken, ahead, listing.begun));
             match verdict {
-                Verdict::Adopt(index) => {
+                Some(Verdict::Adopt(index)) => {
                     taken.insert(index);
                     settled += u64::from(
                         stranger::adopt(&self.0, send.key, &strangers[index].seen, false, now)
                             .await?,
                     );
                 }
-                Verdict::Refute => {
+                Some(Verdict::Refute) => {
                     settled += u64::from(uncertain::refute(&self.0.system, send).await?);
                     tracing::warn!(batch = %send.key.batch, "send refuted: its jobs are free");
                 }
-                Verdict::Wait => {
-                    let counts = listing.ahead.is_some() && now > send.deadline;
-                    uncertain::not_listed(&self.0.system, send, now, counts).await?;
+                Some(Verdict::Wait { in_sight }) => {
+                    let listed = if in_sight {
+                        Listed::InSight
+                    } else if listing.begun > send.deadline {
+                        Listed::Absent
+                    } else {
+                        Listed::Nothing
+                    };
+                    uncertain::listed(&self.0.system, send, listing.begun, listed).await?;
+                }
+                // Times cannot be compared: only results can tell.
+                None => {
+                    let system = &self.0.system;
+                    uncertain::listed(system, send, listing.begun, Listed::Nothing).await?;
                 }
             }
         }
@@ -236,23 +251,22 @@ impl Rescue {
     }
 
     /// Lists all message batches since `since`, on our clock, and a margin.
-    async fn list(
-        &self,
-        upstream: &Upstream,
-        since: OffsetDateTime,
-        now: OffsetDateTime,
-    ) -> Result<Listing> {
+    async fn list(&self, upstream: &Upstream, since: OffsetDateTime) -> Result<Listing> {
         let mut listing = Listing {
             strangers: Vec::new(),
+            begun: self.0.clock.now().await?,
             ahead: None,
         };
         let mut after: Option<String> = None;
         loop {
             let answer = upstream.batches(after.as_deref()).await?;
             let page = answer.value;
-            // The first page's answer is the nearest to `now`.
+            // The first page's answer is the nearest to the look at our clock, if
+            // nothing held us up between the two.
             if after.is_none() {
-                listing.ahead = answer.date.map(|date| date - now);
+                let late = self.0.clock.now().await? - listing.begun;
+                listing.ahead = answer.date.map(|date| date - listing.begun);
+                listing.ahead = listing.ahead.filter(|_| late < CLOCKS_APART);
             }
             let since = since + listing.ahead.unwrap_or_default() - SKEW;
             let ids: Vec<String> = page.data.iter().map(|seen| seen.id.clone()).collect();

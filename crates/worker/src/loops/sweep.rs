@@ -20,6 +20,7 @@ use offpeak_store::twin::{self, Pace, Twin};
 use offpeak_store::uncertain;
 use time::OffsetDateTime;
 
+use super::rescue::CLOCKS_APART;
 use super::stranger::{self, Whose};
 use super::tend::RESULTS_KEPT;
 use crate::Result;
@@ -128,11 +129,14 @@ impl Sweep {
         let mut ahead = None;
         let mut found = 0;
         loop {
+            let begun = self.0.clock.now().await?;
             let answer = upstream.batches(after.as_deref()).await?;
             let page = answer.value;
-            // The first page's answer is the nearest to `now`.
+            // The first page's answer is the nearest to the sends in question.
             if after.is_none() {
-                ahead = answer.date.map(|date| date - now);
+                let late = self.0.clock.now().await? - begun;
+                ahead = answer.date.map(|date| date - begun);
+                ahead = ahead.filter(|_| late < CLOCKS_APART);
             }
             let since = since + ahead.unwrap_or_default() - SKEW;
             let past = page.data.last().is_none_or(|last| last.created_at < since);
