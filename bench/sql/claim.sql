@@ -1,7 +1,7 @@
 -- A long history and a long queue: finished jobs, then jobs that wait in 1,000
 -- buckets of 200 tenants. Ten buckets are long, since the bench takes from the
 -- same ones again and again. $FINISHED and $READY are put in by the bench; with
--- none finished and only the long buckets it is a fresh system. Superuser.
+-- none finished and a short queue it is a fresh system. Superuser.
 
 DO $$
 DECLARE parent text; day date;

@@ -41,7 +41,9 @@ async fn main() -> Result<()> {
 
     let fresh = Cluster::start("pg-fresh").await?;
     let empty = fresh.fresh("bench_claim").await?;
-    load(&empty, 0, 10_000 * (samples + 2), 10).await?;
+    // As many buckets, and three of ten rows in the long ones, as on the full side:
+    // a claim's rows lie as far apart on both.
+    load(&empty, 0, 40_000 * (samples + 2), 3).await?;
     let cluster = Cluster::start("pg").await?;
     let full = cluster.fresh("bench_claim").await?;
     say("loading 5 M finished jobs and 1 M that wait");
