@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 
 use crate::books;
 use crate::faults::{dropped, refusal};
+use crate::rescue::send;
 
 const TENANTS: i64 = 200;
 
@@ -97,11 +98,7 @@ async fn sends_that_look_alike_wait_until_their_results_name_them() -> Result<()
 #[tokio::test]
 async fn an_uncertain_send_is_listed_for_often_at_first_and_then_each_minute() -> Result<()> {
     let mut world = World::new().await?;
-    world.standin.set_faults(refusal(502, 1));
-    world.submit(&["a", "b"]).await?;
-    world.pass(Duration::from_secs(10));
-    world.worker.tick(Loop::Form).await?;
-    world.worker.tick(Loop::Submit).await?;
+    send(&mut world, &["a", "b"], refusal(502, 1)).await?;
     let mut at = Vec::new();
     let mut last: Option<OffsetDateTime> = None;
     for second in 0..300 {

@@ -17,7 +17,7 @@ fn lost() -> Faults {
     refusal(502, 1)
 }
 
-async fn send(world: &mut World, texts: &[&str], faults: Faults) -> Result<()> {
+pub(crate) async fn send(world: &mut World, texts: &[&str], faults: Faults) -> Result<()> {
     world.standin.set_faults(faults);
     world.submit(texts).await?;
     world.pass(Duration::from_secs(10));
@@ -34,7 +34,7 @@ const STILL_SENDING: &str = "UPDATE offpeak.batch
 const NO_ANSWER: &str =
     "UPDATE offpeak.batch SET state = 'uncertain', sender = NULL WHERE state = 'sending'";
 
-async fn states(world: &World) -> Result<Vec<String>> {
+pub(crate) async fn states(world: &World) -> Result<Vec<String>> {
     world
         .texts("SELECT state FROM offpeak.batch ORDER BY id")
         .await

@@ -16,6 +16,7 @@ use rand::rngs::StdRng;
 
 use crate::books;
 use crate::faults::{dropped, refusal};
+use crate::rescue::{send, states};
 
 const TEXTS: [&str; 3] = ["One.", "Two.", "Three."];
 /// How long lists leave young batches out.
@@ -47,11 +48,7 @@ fn hidden(plan: Option<Plan>) -> Faults {
 
 /// Sends the texts, and lets time pass until the send is refuted, no further.
 async fn refuted(world: &mut World, faults: Faults) -> Result<()> {
-    world.standin.set_faults(faults);
-    world.submit(&TEXTS).await?;
-    world.pass(Duration::from_secs(10));
-    world.worker.tick(Loop::Form).await?;
-    world.worker.tick(Loop::Submit).await?;
+    send(world, &TEXTS, faults).await?;
     for _ in 0..30 {
         if states(world).await? == ["refuted"] {
             return Ok(());
@@ -60,12 +57,6 @@ async fn refuted(world: &mut World, faults: Faults) -> Result<()> {
         world.worker.tick(Loop::Rescue).await?;
     }
     anyhow::bail!("never refuted: {:?}", states(world).await?)
-}
-
-async fn states(world: &World) -> Result<Vec<String>> {
-    world
-        .texts("SELECT state FROM offpeak.batch ORDER BY id")
-        .await
 }
 
 /// Lets hours pass; a tick may fail, that is what faults are for.
@@ -260,11 +251,7 @@ async fn what_was_only_recognised_gives_way_to_what_names_our_jobs() -> Result<(
     let mut world = World::new().await?;
     // One send keeps everybody listing; the other one's batch stands beside one
     // of somebody else's with as many items.
-    world.standin.set_faults(refusal(502, 1));
-    world.submit(&["a", "b"]).await?;
-    world.pass(Duration::from_secs(10));
-    world.worker.tick(Loop::Form).await?;
-    world.worker.tick(Loop::Submit).await?;
+    send(&mut world, &["a", "b"], refusal(502, 1)).await?;
     world.standin.set_faults(Faults {
         rules: vec![Rule::new(
             [Call::Create],

@@ -23,9 +23,6 @@ use crate::worker::{Loop, Setting};
 
 /// Jobs freed in one transaction.
 const CHUNK: i64 = 1000;
-/// Between a look at our clock and Anthropic's answer that says what time it is
-/// there, at most: what it differs by is otherwise our own delay.
-pub(super) const CLOCKS_APART: time::Duration = time::Duration::minutes(1);
 /// Sends without an answer looked at together.
 const SENDS: i64 = 1000;
 
@@ -252,23 +249,15 @@ impl Rescue {
 
     /// Lists all message batches since `since`, on our clock, and a margin.
     async fn list(&self, upstream: &Upstream, since: OffsetDateTime) -> Result<Listing> {
+        let newest = stranger::newest(&self.0, upstream).await?;
         let mut listing = Listing {
             strangers: Vec::new(),
-            begun: self.0.clock.now().await?,
-            ahead: None,
+            begun: newest.asked,
+            ahead: newest.ahead,
         };
-        let mut after: Option<String> = None;
+        let since = since + listing.ahead.unwrap_or_default() - SKEW;
+        let mut page = newest.page;
         loop {
-            let answer = upstream.batches(after.as_deref()).await?;
-            let page = answer.value;
-            // The first page's answer is the nearest to the look at our clock, if
-            // nothing held us up between the two.
-            if after.is_none() {
-                let late = self.0.clock.now().await? - listing.begun;
-                listing.ahead = answer.date.map(|date| date - listing.begun);
-                listing.ahead = listing.ahead.filter(|_| late < CLOCKS_APART);
-            }
-            let since = since + listing.ahead.unwrap_or_default() - SKEW;
             let ids: Vec<String> = page.data.iter().map(|seen| seen.id.clone()).collect();
             let known: HashMap<String, bool> = uncertain::known(&self.0.system, upstream.id, &ids)
                 .await?
@@ -284,10 +273,10 @@ impl Rescue {
                     listing.strangers.push(Stranger { seen, guessed });
                 }
             }
-            if past || !page.has_more || page.last_id.is_none() {
+            let Some(after) = page.last_id.filter(|_| page.has_more && !past) else {
                 return Ok(listing);
-            }
-            after = page.last_id;
+            };
+            page = upstream.batches(Some(&after)).await?.value;
         }
     }
 }

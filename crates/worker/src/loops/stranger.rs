@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use offpeak_anthropic::shape::MessageBatch;
+use offpeak_anthropic::shape::{MessageBatch, Page};
 use offpeak_domain::batch::State;
 use offpeak_domain::incident::Kind;
 use offpeak_store::batch::{self, Key, Stored};
@@ -16,6 +16,33 @@ use super::ingest;
 use crate::Result;
 use crate::upstream::Upstream;
 use crate::worker::Setting;
+
+/// Between a look at our clock and Anthropic's answer that says what time it is
+/// there, at most: what it differs by is otherwise our own delay.
+const CLOCKS_APART: time::Duration = time::Duration::minutes(1);
+
+/// The newest message batches of a workspace: where a listing begins.
+pub(super) struct Newest {
+    pub(super) page: Page<MessageBatch>,
+    /// When it was asked for, on our clock.
+    pub(super) asked: OffsetDateTime,
+    /// How far Anthropic's clock is ahead of ours; none when it did not say, or
+    /// said it too long after we looked at ours.
+    pub(super) ahead: Option<time::Duration>,
+}
+
+/// Begins a listing.
+pub(super) async fn newest(setting: &Setting, upstream: &Upstream) -> Result<Newest> {
+    let asked = setting.clock.now().await?;
+    let answer = upstream.batches(None).await?;
+    let late = setting.clock.now().await? - asked;
+    let ahead = answer.date.map(|date| date - asked);
+    Ok(Newest {
+        page: answer.value,
+        asked,
+        ahead: ahead.filter(|_| late < CLOCKS_APART),
+    })
+}
 
 /// Whose an ended stranger is.
 #[derive(Clone, Debug)]

@@ -20,7 +20,6 @@ use offpeak_store::twin::{self, Pace, Twin};
 use offpeak_store::uncertain;
 use time::OffsetDateTime;
 
-use super::rescue::CLOCKS_APART;
 use super::stranger::{self, Whose};
 use super::tend::RESULTS_KEPT;
 use crate::Result;
@@ -125,20 +124,12 @@ impl Sweep {
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<u64> {
-        let mut after: Option<String> = None;
-        let mut ahead = None;
+        let newest = stranger::newest(&self.0, upstream).await?;
+        let ahead = newest.ahead;
+        let since = since + ahead.unwrap_or_default() - SKEW;
+        let mut page = newest.page;
         let mut found = 0;
         loop {
-            let begun = self.0.clock.now().await?;
-            let answer = upstream.batches(after.as_deref()).await?;
-            let page = answer.value;
-            // The first page's answer is the nearest to the sends in question.
-            if after.is_none() {
-                let late = self.0.clock.now().await? - begun;
-                ahead = answer.date.map(|date| date - begun);
-                ahead = ahead.filter(|_| late < CLOCKS_APART);
-            }
-            let since = since + ahead.unwrap_or_default() - SKEW;
             let past = page.data.last().is_none_or(|last| last.created_at < since);
             let ids: Vec<String> = page.data.iter().map(|seen| seen.id.clone()).collect();
             let known = uncertain::known(&self.0.system, upstream.id, &ids).await?;
@@ -157,10 +148,10 @@ impl Sweep {
                     outcome.wakes.push(Loop::Poll);
                 }
             }
-            if past || !page.has_more || page.last_id.is_none() {
+            let Some(after) = page.last_id.filter(|_| page.has_more && !past) else {
                 return Ok(found);
-            }
-            after = page.last_id;
+            };
+            page = upstream.batches(Some(&after)).await?.value;
         }
     }
 
