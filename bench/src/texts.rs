@@ -47,11 +47,6 @@ impl Texts {
         let end = self.0.ceil_char_boundary(start + length);
         self.0.get(start..end).unwrap_or_default()
     }
-
-    /// How much there is, in bytes.
-    pub fn length(&self) -> usize {
-        self.0.len()
-    }
 }
 
 /// The packages' sources where cargo keeps them, and this repository.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use offpeak_anthropic::Client as Anthropic;
 use offpeak_bench::child::{self, Child};
-use offpeak_bench::cluster::{Cluster, Database};
+use offpeak_bench::cluster::{Cluster, Database, cpu_seconds};
 use offpeak_bench::figures::{Figures, Samples};
 use offpeak_bench::server::{self, Settings};
 use offpeak_bench::texts::Texts;
@@ -119,16 +119,6 @@ async fn main() -> Result<()> {
     api.end().await?;
     cluster.stop().await?;
     figures.end()
-}
-
-/// Seconds of CPU that a process has spent, by the kernel's clock ticks.
-fn cpu_seconds(pid: u32) -> Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name before may hold anything, blanks and parentheses too.
-    let rest = text.rsplit_once(')').context("no name in its line")?.1;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    let ticks = |at: usize| -> Result<f64> { Ok(fields.get(at).context("cut short")?.parse()?) };
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
 }
 
 /// The child: a worker whose one loop reads when it is told.
