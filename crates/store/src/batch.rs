@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::access::Write as _;
 use crate::lease::interval;
-use crate::{Error, Result, System, delta, uncertain};
+use crate::{Error, Result, System, delta, mutant, point, uncertain};
 
 /// A batch by its full key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -193,7 +193,10 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
         .execute(tx.conn())
         .await?;
     }
-    tx.commit().await?;
+    point!("submit.intent_open");
+    if !mutant!("skip_sending") {
+        tx.commit().await?;
+    }
     Ok((left > 0).then(|| Sending {
         sent: Sent {
             key,
@@ -374,6 +377,7 @@ pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()
         State::Submitted,
     )
     .await?;
+    point!("submit.stored_open");
     tx.commit().await
 }
 

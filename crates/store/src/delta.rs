@@ -9,7 +9,7 @@ use offpeak_domain::job::State;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Result, System};
+use crate::{Result, System, point};
 
 /// Name of the row that sums ledger entries: tokens and money, whatever the state.
 pub(crate) const BILLED: &str = "billed";
@@ -121,6 +121,8 @@ pub(crate) async fn append(
             .or_insert(change);
     }
     let rows: Vec<Change> = sums.into_values().collect();
+    #[cfg(feature = "torture")]
+    let rows = crate::torture::held_back(tenant, rows);
     let column = |f: fn(&Change) -> i64| rows.iter().map(f).collect::<Vec<i64>>();
     sqlx::query!(
         "INSERT INTO delta (tenant_id, scope, key, name, n, bytes,
@@ -219,6 +221,7 @@ pub async fn fold(system: &System, limit: i64) -> Result<u64> {
     )
     .fetch_one(tx.conn())
     .await?;
+    point!("relay.fold_open");
     tx.commit().await?;
     Ok(u64::try_from(folded).unwrap_or(0))
 }

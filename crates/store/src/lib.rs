@@ -41,6 +41,7 @@ pub mod room;
 pub mod settle;
 pub mod tenant;
 pub mod tend;
+pub mod torture;
 pub mod twin;
 pub mod uncertain;
 pub mod upstream;

@@ -11,7 +11,7 @@ use crate::access::Write as _;
 use crate::batch::{Key, key};
 use crate::incident::{self, Note};
 use crate::lease::interval;
-use crate::{Result, System, delta};
+use crate::{Result, System, delta, point};
 
 /// A batch in progress upstream.
 #[derive(Clone, Debug)]
@@ -166,6 +166,7 @@ pub async fn ended(
         State::Processing,
     )
     .await?;
+    point!("poll.ended_open");
     tx.commit().await?;
     Ok(true)
 }
@@ -305,6 +306,7 @@ pub async fn finish(
     if let Some(note) = note {
         incident::note_within(tx.conn(), note).await?;
     }
+    point!("ingest.finish_open");
     tx.commit().await?;
     Ok(true)
 }

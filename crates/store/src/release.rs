@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::batch::{Sent, key};
 use crate::settle::{Chunk, Effect, Measured, Next};
-use crate::{Result, System};
+use crate::{Result, System, point};
 
 /// This send was refused as a whole: `sending`, or `uncertain` if somebody
 /// declared it so, becomes `rejected`.
@@ -82,6 +82,7 @@ pub async fn free_some(system: &System, now: OffsetDateTime, limit: i64) -> Resu
             billed: false,
         })
         .collect();
+    point!("rescue.freeing");
     chunk.commit(now, now.date(), &effects).await?;
     Ok(count.max(1))
 }

@@ -20,7 +20,7 @@ use crate::delta::{self, Change};
 use crate::incident::{self, Note};
 use crate::lease::interval;
 use crate::quarantine::{self, Flawed};
-use crate::{Result, System, SystemTx};
+use crate::{Result, System, SystemTx, mutant, point};
 
 /// A job taken out of flight, with what stood in its row and head.
 #[derive(Clone, Debug)]
@@ -170,6 +170,11 @@ impl Chunk {
         .await?;
         let ids: Vec<Uuid> = jobs.iter().map(|job| job.as_uuid()).collect();
         let released = release(tx.conn(), key, &ids).await?;
+        point!("ingest.released");
+        if mutant!("settle_without_row") {
+            tx.commit().await?;
+            tx = system.begin().await?;
+        }
         let released = released.into_iter().map(|row| (row.job, row)).collect();
         Ok((
             Self {
@@ -277,6 +282,7 @@ impl Chunk {
         lines: &[Flawed],
     ) -> Result<()> {
         quarantine::insert(self.tx.conn(), self.key, now, lines).await?;
+        point!("ingest.quarantined");
         let notes = [
             (
                 Kind::QuarantinedLine,
@@ -317,6 +323,7 @@ impl Chunk {
         let (key, from) = (self.key, self.from);
         let conn = self.tx.conn();
         write::results(conn, key, now, effects).await?;
+        point!("ingest.results");
         write::attempts(conn, key, now, effects).await?;
         write::ready(conn, key, now, effects).await?;
         write::ledger(conn, key, now, day, effects).await?;
@@ -326,6 +333,7 @@ impl Chunk {
             effects.iter().flat_map(|effect| changes(from, effect)),
         )
         .await?;
+        point!("ingest.chunk_open");
         self.tx.commit().await
     }
 }

@@ -7,6 +7,7 @@ mod lengths;
 mod migrations;
 mod openapi;
 mod paths;
+mod torture;
 
 use std::path::{Path, PathBuf};
 

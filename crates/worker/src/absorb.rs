@@ -5,6 +5,7 @@ use offpeak_anthropic::Line;
 use offpeak_anthropic::shape::{MessageBatch, ResultKind, ResultLine};
 use offpeak_domain::settle;
 use offpeak_store::incident::Note;
+use offpeak_store::point;
 use offpeak_store::twin::{self, Absorbed, Named};
 use time::Date;
 
@@ -82,6 +83,7 @@ pub(crate) async fn read(
         }
     }
     read.booked += twin::absorb(&setting.system, note, day, &chunk).await?;
+    point!("sweep.booked");
     Ok(read)
 }
 

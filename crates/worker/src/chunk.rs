@@ -11,6 +11,7 @@ use offpeak_domain::job_type::OutputChecker;
 use offpeak_domain::price::Usage;
 use offpeak_domain::quarantine::{Flaw, Tally};
 use offpeak_domain::settle::{self, Settlement, Standing};
+use offpeak_store::mutant;
 use offpeak_store::quarantine::{self, Flawed};
 use offpeak_store::settle::{Effect, Measured, Next, Released};
 use sha2::{Digest, Sha256};
@@ -199,6 +200,7 @@ fn effect(
     };
     let settlement = settle::settle(&said.line, standing, setting.options.rules, random);
     let (measured, billed) = match settle::billed_usage(&said.line) {
+        Some(_) if released.canceled && mutant!("late_line_free") => (Measured::default(), false),
         Some(usage) => (price(setting, usage, &said, &released, day), true),
         None => (Measured::default(), false),
     };

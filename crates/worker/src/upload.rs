@@ -15,6 +15,7 @@ use offpeak_domain::id::{CustomId, JobId};
 use offpeak_domain::plan::body::{self as form, COMMA, ITEM_CLOSE, ITEM_OPEN, ITEM_PARAMS};
 use offpeak_store::batch::{self, Item, Sent};
 use offpeak_store::lease::uptime;
+use offpeak_store::{mutant, point};
 use sha2::{Digest, Sha256};
 
 use crate::Result;
@@ -114,11 +115,14 @@ impl Upload {
             // The last moment to stop: a machine that slept, or a process that
             // was held up, may have been given up by the others meanwhile.
             let now = self.setting.clock.now().await?;
-            if !batch::still_sending(&self.setting.system, &self.sent, now).await? {
+            if !batch::still_sending(&self.setting.system, &self.sent, now).await?
+                && !mutant!("no_deadline_check")
+            {
                 return Err(offpeak_store::Error::Moved(self.sent.key.batch).into());
             }
             // Asked last: the answer may have taken long.
             self.in_time()?;
+            point!("submit.last_bytes");
             self.place = Place::End;
             return Ok(Some(Bytes::from_static(form::CLOSE.as_bytes())));
         }
@@ -141,11 +145,12 @@ impl Upload {
             chunk.put_slice(&params);
             chunk.put_slice(ITEM_CLOSE.as_bytes());
         }
+        point!("submit.first_bytes");
         Ok(Some(chunk.freeze()))
     }
 
     fn in_time(&self) -> Result<()> {
-        if uptime() < self.until {
+        if uptime() < self.until || mutant!("no_deadline_check") {
             Ok(())
         } else {
             Err(offpeak_store::Error::Moved(self.sent.key.batch).into())

@@ -1,5 +1,5 @@
 use axum::extract::State as Extract;
-use offpeak_store::{cancel, job};
+use offpeak_store::{cancel, job, point};
 use offpeak_wire::{Job, Problem};
 
 use super::get::parse_id;
@@ -41,6 +41,8 @@ pub(crate) async fn handle(
     }
     let now = tx.now();
     let shown = view::job(job::get(&mut tx, id).await?, now, state.flush_after());
+    point!("api.cancel_open");
     tx.commit().await?;
+    point!("api.canceled");
     Ok(axum::Json(shown))
 }

@@ -1,6 +1,6 @@
 use axum::extract::State as Extract;
 use offpeak_domain::job::{Outcome, State as JobState};
-use offpeak_store::{Error as Store, job, retry};
+use offpeak_store::{Error as Store, job, point, retry};
 use offpeak_wire::{Job, Problem};
 
 use super::get::parse_id;
@@ -62,7 +62,9 @@ pub(crate) async fn handle(
         });
     }
     let shown = view::job(found, tx.now(), state.flush_after());
+    point!("api.retry_open");
     tx.commit().await?;
+    point!("api.retried");
     state.hint.ready();
     Ok(axum::Json(shown))
 }

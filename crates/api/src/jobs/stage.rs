@@ -5,7 +5,7 @@ use offpeak_domain::id::{GroupId, JobId, Minter};
 use offpeak_store::group::{self, Staged};
 use offpeak_store::idempotency::{self, Made};
 use offpeak_store::job::{self, Entry, NewJob};
-use offpeak_store::{Error as Store, TenantTx};
+use offpeak_store::{Error as Store, TenantTx, mutant, point};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -99,7 +99,13 @@ impl Stage {
         if last {
             group::open(&mut tx, group, &staged).await?;
         }
-        tx.commit().await?;
+        point!("api.chunk_open");
+        if mutant!("ack_before_commit") {
+            tokio::spawn(tx.commit());
+        } else {
+            tx.commit().await?;
+        }
+        point!("api.chunk");
         self.group = Some(group);
         self.staged = staged;
         self.bytes = bytes;

@@ -5,7 +5,7 @@ use offpeak_domain::id::{JobId, Minter};
 use offpeak_store::job::one::{Claim, Submitted};
 use offpeak_store::job::{self, NewJob};
 use offpeak_store::job_type::Newest;
-use offpeak_store::{TenantTx, idempotency};
+use offpeak_store::{TenantTx, idempotency, mutant, point};
 use offpeak_wire::{Job, JobRequest, Problem};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -72,7 +72,8 @@ async fn submit(
     let claim = key
         .as_deref()
         .zip(hash.as_ref())
-        .map(|(key, body_hash)| Claim { key, body_hash });
+        .map(|(key, body_hash)| Claim { key, body_hash })
+        .filter(|_| !mutant!("no_idempotency"));
     let mut trusting = true;
     let (shown, status) = loop {
         let (draft, assumed) = drafted(state, caller.caller(), &request, trusting).await?;
@@ -92,6 +93,7 @@ async fn submit(
         };
         match caller.submit(new, claim, assumed).await? {
             Submitted::Stored(job, now) => {
+                point!("api.job");
                 place.keep();
                 state.hint.ready();
                 // Nobody can have moved it on before now, so it need not be read back.

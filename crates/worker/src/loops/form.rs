@@ -10,8 +10,8 @@ use offpeak_domain::breaker::Call;
 use offpeak_domain::id::{BatchId, Minter, UpstreamId};
 use offpeak_domain::plan::{self, BucketFacts, Budget, Close, TenantShare};
 use offpeak_store::ready::{self, Claim, Waiting};
-use offpeak_store::uncertain;
 use offpeak_store::upstream::{self, Upstream};
+use offpeak_store::{point, uncertain};
 use time::OffsetDateTime;
 
 use crate::outcome::{Outcome, Queue, Wait};
@@ -30,6 +30,7 @@ impl Form {
             let Some(led) = self.0.lead(&format!("form/{}", upstream.id)).await? else {
                 continue;
             };
+            point!("form.led");
             let wake = Self(led.setting())
                 .plan(&upstream, now, &mut outcome)
                 .await?;
@@ -152,7 +153,9 @@ impl Form {
         let Some(claimed) = claimed else {
             return Ok(false);
         };
+        point!("form.claimed");
         tx.commit().await?;
+        point!("form.planned");
         tracing::info!(
             batch = %batch, tenant = %close.tenant, items = claimed.items,
             reason = close.reason.as_str(), "batch closed"

@@ -22,7 +22,7 @@ use offpeak_store::batch;
 use offpeak_store::incident::{self, Note};
 use offpeak_store::open_batch::{self, Ended};
 use offpeak_store::settle::{Chunk, Released};
-use offpeak_store::uncertain;
+use offpeak_store::{mutant, point, uncertain};
 
 use self::download::{Download, NAMELESS, Next};
 use super::poll::LOST;
@@ -67,6 +67,7 @@ impl Ingest {
         else {
             return Ok(Outcome::default());
         };
+        point!("ingest.taken");
         // Boxed: once a batch, and every tick would be as large as this one.
         let read = match Box::pin(self.read(&ended)).await {
             Ok(read) => read,
@@ -82,6 +83,7 @@ impl Ingest {
                 return Err(error);
             }
         };
+        point!("ingest.read");
         self.close(&ended, read).await?;
         Ok(Outcome {
             done: read.settled,
@@ -264,6 +266,7 @@ impl Ingest {
             let day = ended.ended_at.date();
             let effects = lines.effects(setting, day, &mut released, &fits);
             chunk.commit(now, day, &effects).await?;
+            point!("ingest.chunk");
             Ok((settled, replays.len() as u64, flawed))
         };
         let (settled, replayed, flawed) = bounded(settling).await?;
@@ -337,6 +340,7 @@ impl Ingest {
             differs.is_some().then_some(&note),
         );
         if finished.await? {
+            point!("ingest.finished");
             tracing::info!(
                 batch = %ended.key.batch, settled = read.settled, replayed = read.replayed,
                 flawed = read.flawed, counts = differs.unwrap_or_default(), "batch ingested"
@@ -348,7 +352,8 @@ impl Ingest {
         let proven = ended.verified
             || read.settled + read.replayed > 0
             || self.is_past_keeping(ended).await?;
-        if ended.short_reads + 1 < setting.options.max_reads || !proven {
+        let whole = ended.short_reads + 1 >= setting.options.max_reads && proven;
+        if !whole && !mutant!("short_is_whole") {
             let pause = PAUSE * (ended.short_reads + 1).min(60);
             let why = "results are missing in the download";
             let short = Some(read.flawed);

@@ -14,6 +14,7 @@ use offpeak_domain::incident::Kind;
 use offpeak_store::batch::Key;
 use offpeak_store::incident::{self, Note};
 use offpeak_store::open_batch::{self, Counts, Open};
+use offpeak_store::point;
 use time::OffsetDateTime;
 
 use crate::outcome::{Outcome, Seen, Wait};
@@ -129,6 +130,7 @@ impl Poll {
             }
             after = page.last_id;
         }
+        point!("poll.listed");
         if !shown.is_empty() {
             open_batch::listed(&self.0.system, &shown, now).await?;
         }
@@ -202,6 +204,7 @@ impl Poll {
         };
         let ended_at = seen.ended_at.unwrap_or(now);
         let news = open_batch::ended(&self.0.system, key, ended_at, counts).await?;
+        point!("poll.ended");
         tracing::info!(batch = %key.batch, upstream_batch = seen.id, ?counts, "batch ended");
         Ok(news)
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use offpeak_store::delta;
+use offpeak_store::{delta, point};
 
 use crate::Result;
 use crate::outcome::{Outcome, Wait};
@@ -20,7 +20,9 @@ impl Relay {
         let Some(led) = self.0.lead("relay").await? else {
             return Ok(Outcome::default());
         };
+        point!("relay.led");
         let folded = delta::fold(&led.setting().system, CHUNK).await?;
+        point!("relay.folded");
         let wait = match folded {
             0 => Wait::Idle,
             some if some >= CHUNK.unsigned_abs() => Wait::Now,

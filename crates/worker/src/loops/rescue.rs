@@ -12,7 +12,7 @@ use std::sync::Arc;
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_domain::reconcile::{self, Candidate, Listings, SKEW, Verdict, reconcile};
 use offpeak_store::uncertain::{self, Listed, Pace, Send};
-use offpeak_store::{batch, release};
+use offpeak_store::{batch, mutant, point, release};
 use time::OffsetDateTime;
 
 use super::stranger::{self, Whose};
@@ -58,14 +58,22 @@ impl Rescue {
             return Ok(Outcome::default());
         };
         let now = self.0.clock.now().await?;
-        let abandoned = batch::abandon_sends(&led.setting().system, now).await?;
+        let abandoned = if mutant!("abandon_never") {
+            0
+        } else {
+            batch::abandon_sends(&led.setting().system, now).await?
+        };
         if abandoned > 0 {
+            point!("rescue.abandoned");
             tracing::warn!(
                 batches = abandoned,
                 "sends abandoned: their outcome is unknown"
             );
         }
         let freed = release::free_some(&led.setting().system, now, CHUNK).await?;
+        if freed > 0 {
+            point!("rescue.freed");
+        }
         let options = &self.0.options;
         let pace = Pace {
             often: options.list_every,
@@ -131,6 +139,7 @@ impl Rescue {
         now: OffsetDateTime,
     ) -> Result<Settled> {
         let listing = self.list(upstream, since).await?;
+        point!("rescue.listed");
         let (named, twins, strangers) = self.read_ended(upstream, listing.strangers, now).await?;
         // Read after the listing: what it shows may belong to a send that was
         // not uncertain when the listing began, or still is not.
@@ -151,7 +160,11 @@ impl Rescue {
                 }
                 Some(Verdict::Refute) => {
                     settled += u64::from(uncertain::refute(&self.0.system, send).await?);
+                    point!("rescue.refuted");
                     tracing::warn!(batch = %send.key.batch, "send refuted: its jobs are free");
+                }
+                Some(Verdict::Wait { in_sight: false }) if mutant!("trust_one_listing") => {
+                    uncertain::refute(&self.0.system, send).await?;
                 }
                 Some(Verdict::Wait { in_sight }) => {
                     let listed = if in_sight {

@@ -15,7 +15,7 @@ use offpeak_domain::breaker::{Call, LONGEST_TOLD};
 use offpeak_domain::{plan, retry};
 use offpeak_store::batch::{self, Begin, Sendable, Sent, Stored};
 use offpeak_store::lease::uptime;
-use offpeak_store::{System, release, upstream};
+use offpeak_store::{System, mutant, point, release, upstream};
 use rand::RngExt;
 use time::OffsetDateTime;
 
@@ -111,10 +111,24 @@ impl Submit {
         let Some(sending) = taken else {
             return Ok(false);
         };
+        point!("submit.intent");
         let (body, hash) = upload::body(Arc::clone(setting), sending.sent, until);
         let answer = upstream
             .create_batch(may, sending.body_bytes, body, within)
             .await;
+        let answer = match answer {
+            Err(error)
+                if mutant!("retry_create") && of_create(&error) == Disposition::Uncertain =>
+            {
+                let (body, _) = upload::body(Arc::clone(setting), sending.sent, until);
+                let may = upstream.may_create().await?;
+                upstream
+                    .create_batch(may, sending.body_bytes, body, within)
+                    .await
+            }
+            answer => answer,
+        };
+        point!("submit.answered");
         let now = setting.clock.now().await;
         match answer {
             Ok(answer) => {
@@ -156,6 +170,7 @@ impl Submit {
         );
         let backoff = retry::backoff(batch.sends + 1, self.0.unit_random());
         match disposition {
+            Disposition::Uncertain if mutant!("resend_on_500") => Answer::Again(now),
             Disposition::Uncertain => Answer::Unknown,
             Disposition::Refused(_) => Answer::Refused,
             Disposition::NotCreated(_) => Answer::Again(now + backoff),
@@ -176,7 +191,9 @@ impl Submit {
         why: &str,
     ) -> Result<()> {
         for offer in 1.. {
-            match self.write_once(batch, sent, answer, why).await {
+            let written = self.write_once(batch, sent, answer, why).await;
+            point!("submit.written");
+            match written {
                 Err(error) if error.is_transient() && offer < OFFERS => {
                     tracing::warn!(batch = %batch.key.batch, %error, "answer not written yet");
                     let wait = retry::backoff(offer, self.0.unit_random());

@@ -17,7 +17,7 @@ use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_domain::reconcile::{Candidate, SKEW, twin_of};
 use offpeak_store::incident::Note;
 use offpeak_store::twin::{self, Pace, Twin};
-use offpeak_store::uncertain;
+use offpeak_store::{point, uncertain};
 use time::OffsetDateTime;
 
 use super::stranger::{self, Whose};
@@ -134,6 +134,7 @@ impl Sweep {
             let ids: Vec<String> = page.data.iter().map(|seen| seen.id.clone()).collect();
             let known = uncertain::known(&self.0.system, upstream.id, &ids).await?;
             let known: HashSet<String> = known.into_iter().map(|known| known.id).collect();
+            point!("sweep.listed");
             for seen in &page.data {
                 if seen.created_at < since || known.contains(&seen.id) {
                     continue;
@@ -192,6 +193,7 @@ impl Sweep {
         if !twin::found(system, upstream.id, &seen.id, &note).await? {
             return Ok(Whose::Known);
         }
+        point!("sweep.found");
         tracing::error!(
             batch = %named.key.batch, upstream_batch = seen.id,
             "a late twin runs at Anthropic: it is canceled"
@@ -284,6 +286,7 @@ impl Sweep {
             ..note
         };
         twin::read(system, upstream.id, &seen.id, &note).await?;
+        point!("sweep.read");
         tracing::error!(
             upstream_batch = seen.id, batch = ?note.batch, lines = read.lines,
             billed = read.billed, "a late twin was read: what it billed is absorbed"

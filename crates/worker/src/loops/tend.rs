@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use offpeak_domain::room::Level;
 use offpeak_store::incident::{self, Patience};
-use offpeak_store::{room, tend};
+use offpeak_store::{point, room, tend};
 use time::OffsetDateTime;
 
 use crate::Result;
@@ -55,6 +55,7 @@ impl Tend {
                 ..Outcome::default()
             });
         };
+        point!("tend.led");
         Self(led.setting()).keep(seen, now).await
     }
 

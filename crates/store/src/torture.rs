@@ -1,0 +1,267 @@
+//! What the torture harness needs inside a process: named points at which it
+//! may be killed or stopped, and bugs put in on purpose, which the harness has
+//! to notice. All of it exists only with the feature `torture`; without it
+//! [`point!`](crate::point) is nothing and [`mutant!`](crate::mutant) is `false`.
+//!
+//! The environment chooses, so that one build serves every run:
+//! `OFFPEAK_TORTURE_AT=name` ends the process at that point (`name:3` at the
+//! third pass), `OFFPEAK_TORTURE_HOW=stop` stops it there instead, as a machine
+//! that sleeps would; `OFFPEAK_TORTURE_TRACE=file` keeps the name of the last
+//! point passed in that file; `OFFPEAK_TORTURE_MUTANT=name` puts a bug in.
+
+/// Every crash point, in the order in which a job meets them.
+pub const POINTS: &[&str] = &[
+    "api.job",
+    "api.chunk_open",
+    "api.chunk",
+    "api.cancel_open",
+    "api.canceled",
+    "api.retry_open",
+    "api.retried",
+    "form.led",
+    "form.claimed",
+    "form.planned",
+    "submit.intent_open",
+    "submit.intent",
+    "submit.first_bytes",
+    "submit.last_bytes",
+    "submit.answered",
+    "submit.stored_open",
+    "submit.written",
+    "rescue.abandoned",
+    "rescue.listed",
+    "rescue.adopted",
+    "rescue.refuted",
+    "rescue.freeing",
+    "rescue.freed",
+    "poll.listed",
+    "poll.ended_open",
+    "poll.ended",
+    "ingest.taken",
+    "ingest.quarantined",
+    "ingest.released",
+    "ingest.results",
+    "ingest.chunk_open",
+    "ingest.chunk",
+    "ingest.read",
+    "ingest.finish_open",
+    "ingest.finished",
+    "relay.led",
+    "relay.fold_open",
+    "relay.folded",
+    "sweep.listed",
+    "sweep.found",
+    "sweep.booked",
+    "sweep.read",
+    "tend.led",
+];
+
+/// Every bug that can be put in, and what it does.
+pub const MUTANTS: &[(&str, &str)] = &[
+    (
+        "retry_create",
+        "a create without a clear answer is sent again at once",
+    ),
+    (
+        "skip_sending",
+        "a create leaves before its intent is committed",
+    ),
+    (
+        "trust_one_listing",
+        "a create that one listing does not show was never stored",
+    ),
+    (
+        "resend_on_500",
+        "any error in answer to a create means that nothing was stored",
+    ),
+    (
+        "adopt_for_certain",
+        "what has the time and the size of a lost create counts as proven to be it",
+    ),
+    (
+        "abandon_never",
+        "what a dead process was sending is remembered by that process alone",
+    ),
+    (
+        "no_deadline_check",
+        "a sender that wakes late sends all the same",
+    ),
+    (
+        "no_epoch_check",
+        "a leader that wakes late writes all the same",
+    ),
+    (
+        "ack_before_commit",
+        "a submit is answered while its transaction is still under way",
+    ),
+    ("no_idempotency", "an idempotency key is not looked up"),
+    (
+        "settle_without_row",
+        "a job leaves flight before, in a transaction of its own",
+    ),
+    (
+        "short_is_whole",
+        "a download that ended early is taken for a whole one",
+    ),
+    ("late_line_free", "what a canceled job cost is not booked"),
+    (
+        "counts_from_memory",
+        "counts are kept in memory until there are more",
+    ),
+];
+
+/// A place at which the torture harness may end this process. Nothing otherwise.
+#[cfg(feature = "torture")]
+#[macro_export]
+macro_rules! point {
+    ($name:literal) => {
+        $crate::torture::pass($name)
+    };
+}
+
+/// A place at which the torture harness may end this process. Nothing otherwise.
+#[cfg(not(feature = "torture"))]
+#[macro_export]
+macro_rules! point {
+    ($name:literal) => {};
+}
+
+/// Whether this bug is put in. Never, but under the torture harness.
+#[cfg(feature = "torture")]
+#[macro_export]
+macro_rules! mutant {
+    ($name:literal) => {
+        $crate::torture::is_mutant($name)
+    };
+}
+
+/// Whether this bug is put in. Never, but under the torture harness.
+#[cfg(not(feature = "torture"))]
+#[macro_export]
+macro_rules! mutant {
+    ($name:literal) => {
+        false
+    };
+}
+
+#[cfg(feature = "torture")]
+pub(crate) use armed::held_back;
+#[cfg(feature = "torture")]
+pub use armed::{is_mutant, pass};
+
+#[cfg(feature = "torture")]
+mod armed {
+    use std::collections::BTreeMap;
+    use std::fs::{File, OpenOptions};
+    use std::os::unix::fs::FileExt as _;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Mutex, OnceLock, PoisonError};
+
+    use offpeak_domain::id::TenantId;
+    use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
+
+    use super::{MUTANTS, POINTS};
+    use crate::delta::Change;
+
+    /// Bytes of the trace: a name, filled up with blanks.
+    const NAME: usize = 32;
+
+    struct Orders {
+        at: Option<(String, u32)>,
+        signal: Signal,
+        trace: Option<File>,
+        mutant: Option<String>,
+        passes: AtomicU32,
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        reason = "the harness speaks by the environment, and is wrong where this fails"
+    )]
+    fn orders() -> &'static Orders {
+        static ORDERS: OnceLock<Orders> = OnceLock::new();
+        ORDERS.get_or_init(|| {
+            // Nobody is to be left over when the harness is killed.
+            let _ = set_parent_process_death_signal(Some(Signal::KILL));
+            let told = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+            let at = told("OFFPEAK_TORTURE_AT").map(|text| match text.split_once(':') {
+                Some((name, pass)) => (name.to_owned(), pass.parse().expect("a number")),
+                None => (text, 1),
+            });
+            let mutant = told("OFFPEAK_TORTURE_MUTANT");
+            for (name, known) in [
+                (at.as_ref().map(|at| &at.0), POINTS.to_vec()),
+                (mutant.as_ref(), MUTANTS.iter().map(|one| one.0).collect()),
+            ] {
+                assert!(
+                    name.is_none_or(|name| known.contains(&name.as_str())),
+                    "nobody knows {name:?}"
+                );
+            }
+            let signal = match told("OFFPEAK_TORTURE_HOW").as_deref() {
+                Some("stop") => Signal::STOP,
+                _ => Signal::KILL,
+            };
+            let trace = told("OFFPEAK_TORTURE_TRACE").map(|path| {
+                OpenOptions::new()
+                    .create(true)
+                    .truncate(false)
+                    .write(true)
+                    .open(path)
+                    .expect("a trace that can be written")
+            });
+            Orders {
+                at,
+                signal,
+                trace,
+                mutant,
+                passes: AtomicU32::new(0),
+            }
+        })
+    }
+
+    /// Notes that the process came by here, and ends it here if it is to end.
+    ///
+    /// # Panics
+    ///
+    /// When the harness has said what cannot be done.
+    #[expect(
+        clippy::expect_used,
+        reason = "a harness that cannot kill proves nothing"
+    )]
+    pub fn pass(name: &'static str) {
+        let orders = orders();
+        if let Some(trace) = &orders.trace {
+            let mut line = [b' '; NAME];
+            line[..name.len()].copy_from_slice(name.as_bytes());
+            trace
+                .write_all_at(&line, 0)
+                .expect("a trace that can be written");
+        }
+        let Some((at, pass)) = &orders.at else { return };
+        if at == name && orders.passes.fetch_add(1, Ordering::Relaxed) + 1 == *pass {
+            kill_process(getpid(), orders.signal).expect("a process may kill itself");
+            if orders.signal == Signal::KILL {
+                loop {
+                    std::thread::park();
+                }
+            }
+        }
+    }
+
+    /// With the bug put in: the counts before these, which are kept instead.
+    pub(crate) fn held_back(tenant: TenantId, rows: Vec<Change>) -> Vec<Change> {
+        static HELD: Mutex<BTreeMap<TenantId, Vec<Change>>> = Mutex::new(BTreeMap::new());
+        if !is_mutant("counts_from_memory") {
+            return rows;
+        }
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        held.insert(tenant, rows).unwrap_or_default()
+    }
+
+    /// Whether this bug is put in.
+    pub fn is_mutant(name: &'static str) -> bool {
+        orders().mutant.as_deref() == Some(name)
+    }
+}
