@@ -1,8 +1,10 @@
-//! What tests stand on: a PostgreSQL for the run, a whole offpeak for a test,
+//! What tests stand on: a PostgreSQL for the run, a whole offpeak for a test, a
+//! link that breaks on demand,
 //! and the rules that keep the repository tidy. Never part of the product.
 
 pub mod database;
 pub mod freezer;
+pub mod proxy;
 #[cfg(test)]
 mod tidy;
 #[expect(
