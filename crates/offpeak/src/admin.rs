@@ -32,7 +32,7 @@ pub enum Command {
     #[command(subcommand)]
     Key(key::Command),
     /// Check configuration, database and upstream, and say what is wrong
-    Doctor,
+    Doctor(doctor::Args),
     /// List what the operator has to know, or resolve one of it
     Incidents(incidents::Args),
     /// Run the stand-in of Anthropic's API alone
@@ -52,7 +52,7 @@ pub async fn run(
         Command::Migrate => migrate::run(config, output).await,
         Command::Tenant(command) => tenant::run(command, config, output).await,
         Command::Key(command) => key::run(command, config, output).await,
-        Command::Doctor => doctor::run(config, environment, output).await,
+        Command::Doctor(args) => doctor::run(args, config, environment, output).await,
         Command::Incidents(args) => incidents::run(args, config, output).await,
         Command::Standin(args) => {
             log::begin(&config.log, false).map_err(Failure::usage)?;

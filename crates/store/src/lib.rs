@@ -25,6 +25,7 @@ pub mod delta;
 pub mod group;
 pub mod idempotency;
 pub mod incident;
+pub mod invariants;
 pub mod job;
 pub mod job_type;
 pub mod lease;

@@ -9,6 +9,7 @@ use offpeak_anthropic::{Client, Config};
 use offpeak_domain::id::{BatchId, GroupId, JobId, Minter, TenantId};
 use offpeak_domain::price::Prices;
 use offpeak_standin::{Manual, Standin};
+use offpeak_store::invariants::{self, Checked};
 use offpeak_store::job::{Entry, NewJob};
 use offpeak_store::{Options, System, Tenants, batch, upstream};
 use offpeak_worker::{Clock, Upstream, Worker};
@@ -232,6 +233,30 @@ impl World {
             body_hash: None,
         };
         Ok(batch::stored(&self.system, key, &stored).await?)
+    }
+
+    /// Fails with what is broken of what must always hold of the rows.
+    pub async fn check_invariants(&self) -> Result<()> {
+        let checked = invariants::check(&self.system, self.time()).await?;
+        let broken: Vec<_> = checked.iter().filter(|check| check.broken > 0).collect();
+        anyhow::ensure!(broken.is_empty(), "broken invariants: {broken:#?}");
+        Ok(())
+    }
+
+    /// How they stand after a change with all rights, which is then taken back.
+    pub async fn invariants_after(&self, change: &'static str) -> Result<Vec<Checked>> {
+        let mut tx = self.hold(change).await?;
+        sqlx::raw_sql("SET LOCAL ROLE offpeak_worker; SET LOCAL search_path = offpeak")
+            .execute(&mut *tx)
+            .await?;
+        let checked = invariants::check_within(&mut tx, self.time()).await?;
+        tx.rollback().await?;
+        Ok(checked)
+    }
+
+    /// What time it is for the worker.
+    pub fn time(&self) -> OffsetDateTime {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How often a job stands in the ledger.

@@ -1,7 +1,10 @@
 //! `offpeak doctor`: every check, with what to do about what fails.
 
+mod invariants;
+
 use std::time::Duration;
 
+use clap::Args as Arguments;
 use offpeak_anthropic::Client;
 use offpeak_domain::room::Level;
 use offpeak_store::{Options, System, Tenants, incident, quarantine, room};
@@ -16,6 +19,15 @@ use crate::{postgres, reach};
 
 /// Longest wait for something that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is to be checked.
+#[derive(Debug, Arguments)]
+pub struct Args {
+    /// Check instead what must always hold of the rows: nothing lost, sent or booked twice. May be
+    /// run at any time; reads whole tables
+    #[arg(long)]
+    invariants: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Check {
@@ -40,7 +52,15 @@ fn plain(name: &'static str, found: Result<String, String>) -> Check {
     }
 }
 
-pub(super) async fn run(config: &Config, environment: &Environment, output: Output) -> Ended {
+pub(super) async fn run(
+    args: Args,
+    config: &Config,
+    environment: &Environment,
+    output: Output,
+) -> Ended {
+    if args.invariants {
+        return invariants::run(config, output).await;
+    }
     let mut checks = Vec::new();
     let mut note = |check: Check| checks.push(check);
     note(plain("configuration", Ok("can be read".to_owned())));

@@ -122,7 +122,7 @@ pub(crate) async fn are_right_beside(world: &World, absorbed: i64) -> Result<()>
                   WHERE scope = 'bucket') - (SELECT count(*) FROM offpeak.ready)",
     );
     assert_eq!(ready.await?, 0, "bucket counts");
-    Ok(())
+    world.check_invariants().await
 }
 
 /// How many lines of each job late twins have billed.

@@ -20,6 +20,7 @@ mod faults;
 mod frozen;
 mod incidents;
 mod intents;
+mod invariants;
 mod lists;
 mod look;
 mod operator;

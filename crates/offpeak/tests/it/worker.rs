@@ -274,7 +274,7 @@ async fn a_sender_that_went_away_leaves_its_batch_to_be_settled() -> Result<()> 
     world
         .meddle(
             "UPDATE offpeak.batch SET state = 'sending', sender = gen_random_uuid(),
-                sent_at = clock_timestamp(), send_deadline = clock_timestamp() + interval '5 min'",
+                sent_at = planned_at, send_deadline = planned_at + interval '5 min'",
         )
         .await?;
     world.worker.settle_down().await?;
