@@ -11,12 +11,14 @@ mod cluster;
 mod pidfile;
 mod programs;
 mod server;
+mod tools;
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use server::Postgres;
+pub use tools::Tools;
 
 use crate::config::{Config, Environment};
 

@@ -4,10 +4,10 @@
 //! [`point!`](crate::point) is nothing and [`mutant!`](crate::mutant) is `false`.
 //!
 //! The environment chooses, so that one build serves every run:
-//! `OFFPEAK_TORTURE_AT=name` ends the process at that point (`name:3` at the
-//! third pass), `OFFPEAK_TORTURE_HOW=stop` stops it there instead, as a machine
-//! that sleeps would; `OFFPEAK_TORTURE_TRACE=file` keeps the name of the last
-//! point passed in that file; `OFFPEAK_TORTURE_MUTANT=name` puts a bug in.
+//! `TORTURE_AT=name` ends the process at that point (`name:3` at the
+//! third pass), `TORTURE_HOW=stop` stops it there instead, as a machine
+//! that sleeps would; `TORTURE_TRACE=file` keeps the name of the last
+//! point passed in that file; `TORTURE_MUTANT=name` puts a bug in.
 
 /// Every crash point, in the order in which a job meets them.
 pub const POINTS: &[&str] = &[
@@ -185,11 +185,11 @@ mod armed {
             // Nobody is to be left over when the harness is killed.
             let _ = set_parent_process_death_signal(Some(Signal::KILL));
             let told = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-            let at = told("OFFPEAK_TORTURE_AT").map(|text| match text.split_once(':') {
+            let at = told("TORTURE_AT").map(|text| match text.split_once(':') {
                 Some((name, pass)) => (name.to_owned(), pass.parse().expect("a number")),
                 None => (text, 1),
             });
-            let mutant = told("OFFPEAK_TORTURE_MUTANT");
+            let mutant = told("TORTURE_MUTANT");
             for (name, known) in [
                 (at.as_ref().map(|at| &at.0), POINTS.to_vec()),
                 (mutant.as_ref(), MUTANTS.iter().map(|one| one.0).collect()),
@@ -199,11 +199,11 @@ mod armed {
                     "nobody knows {name:?}"
                 );
             }
-            let signal = match told("OFFPEAK_TORTURE_HOW").as_deref() {
+            let signal = match told("TORTURE_HOW").as_deref() {
                 Some("stop") => Signal::STOP,
                 _ => Signal::KILL,
             };
-            let trace = told("OFFPEAK_TORTURE_TRACE").map(|path| {
+            let trace = told("TORTURE_TRACE").map(|path| {
                 OpenOptions::new()
                     .create(true)
                     .truncate(false)

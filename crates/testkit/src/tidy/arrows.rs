@@ -51,6 +51,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "offpeak-api",
         ],
     ),
+    // So may what torments it from outside.
+    (
+        "offpeak-torture",
+        &[
+            "offpeak",
+            "offpeak-domain",
+            "offpeak-standin",
+            "offpeak-store",
+            "offpeak-testkit",
+        ],
+    ),
     // So may what measures.
     (
         "offpeak-bench",
@@ -78,7 +89,12 @@ const CALLERS: &[&str] = &[
 const CONFINED: &[(&str, &[&str])] = &[
     (
         "sqlx",
-        &["offpeak-store", "offpeak-testkit", "offpeak-bench"],
+        &[
+            "offpeak-store",
+            "offpeak-testkit",
+            "offpeak-bench",
+            "offpeak-torture",
+        ],
     ),
     (
         "reqwest",
@@ -87,6 +103,7 @@ const CONFINED: &[(&str, &[&str])] = &[
             "offpeak",
             "offpeak-testkit",
             "offpeak-bench",
+            "offpeak-torture",
         ],
     ),
 ];

@@ -1,0 +1,152 @@
+//! What the stand-in does: how it answers creates, and what results are like.
+
+use crate::judge::Hidden;
+
+/// One way to behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Behavior {
+    /// For reports.
+    pub name: &'static str,
+    /// For the stand-in.
+    pub script: &'static str,
+    /// Whether it hides what it has stored for longer than the settle time.
+    pub hidden: Hidden,
+    /// Whether somebody else creates batches in the workspace.
+    pub shared: bool,
+}
+
+const fn behavior(name: &'static str, script: &'static str) -> Behavior {
+    Behavior {
+        name,
+        script,
+        hidden: Hidden::Never,
+        shared: false,
+    }
+}
+
+/// Nothing out of the ordinary.
+pub const PLAIN: Behavior = behavior("plain", "");
+/// Creates that are stored, and their answers lost.
+pub const LOST: Behavior = behavior(
+    "answer lost",
+    "[[faults.rules]]\non = [\"create\"]\ntimes = 2\nfault.reset = { when = \"answer\" }",
+);
+/// The same, and the list is late.
+pub const LOST_LATE: Behavior = behavior(
+    "answer lost, list late",
+    "[[faults.rules]]\non = [\"create\"]\nfault.reset = { when = \"answer\" }\n\
+     [[faults.rules]]\non = [\"list\"]\ntimes = \"always\"\nfault.list_lag = { ms = 700 }",
+);
+/// An error that had stored the batch.
+pub const STORED_500: Behavior = behavior(
+    "500, stored",
+    "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 500, stored = true }",
+);
+/// Whole downloads that leave lines out.
+pub const SHORT: Behavior = behavior(
+    "results cut at a line's end",
+    "[[faults.rules]]\non = [\"results\"]\nfault.lines = { what = \"no_newline\", at = [0] }\n\
+     [[faults.rules]]\non = [\"results\"]\nskip = 1\nfault.lines = { what = \"missing\", at = [0] }",
+);
+/// Batches that take long enough to be canceled under way.
+pub const SLOW: Behavior = behavior(
+    "slow batches",
+    "turnaround = { min_ms = 1500, max_ms = 1500 }",
+);
+/// Creates that stored nothing and do not say so, while somebody else's batches
+/// of every size run in the same workspace.
+pub const FOREIGN: Behavior = Behavior {
+    shared: true,
+    ..behavior(
+        "500 beside foreign batches alike",
+        "turnaround = { min_ms = 800, max_ms = 800 }\n\
+         [[faults.rules]]\non = [\"create\"]\nfault.foreign = { items = 1 }\n\
+         [[faults.rules]]\non = [\"create\"]\nfault.foreign = { items = 2 }\n\
+         [[faults.rules]]\non = [\"create\"]\nfault.foreign = { items = 3 }\n\
+         [[faults.rules]]\non = [\"create\"]\nfault.foreign = { items = 4 }\n\
+         [[faults.rules]]\non = [\"create\"]\nskip = 1\ntimes = 2\n\
+         fault.status = { status = 500 }",
+    )
+};
+/// A lost create that no list shows before its jobs have gone on.
+pub const HIDDEN: Behavior = Behavior {
+    hidden: Hidden::Beyond,
+    ..behavior(
+        "answer lost, hidden beyond the settle time",
+        "[[faults.rules]]\non = [\"create\"]\nfault.reset = { when = \"answer\" }\n\
+         [[faults.rules]]\non = [\"list\"]\ntimes = \"always\"\nfault.list_lag = { ms = 14000 }",
+    )
+};
+/// Some creates are refused as too large.
+pub const TOO_LARGE: Behavior = behavior(
+    "413",
+    "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 413 }",
+);
+/// Nothing stored, and no way to know.
+pub const UNSTORED_500: Behavior = behavior(
+    "500, not stored",
+    "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 500 }",
+);
+/// Lines that name no job of their batch.
+pub const STRAY: Behavior = behavior(
+    "stray lines",
+    "[[faults.rules]]\non = [\"results\"]\ntimes = \"always\"\n\
+     fault.lines = { what = \"unknown\", at = [1] }",
+);
+
+/// Each of them, for every crash point.
+pub const ALL: &[Behavior] = &[
+    PLAIN,
+    LOST,
+    LOST_LATE,
+    STORED_500,
+    UNSTORED_500,
+    TOO_LARGE,
+    HIDDEN,
+    FOREIGN,
+    STRAY,
+    SHORT,
+    SLOW,
+    behavior(
+        "504 page, stored",
+        "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 504, stored = true, body = \"html\" }",
+    ),
+    behavior(
+        "529",
+        "[[faults.rules]]\non = [\"create\"]\ntimes = 2\nfault.status = { status = 529 }",
+    ),
+    behavior(
+        "429",
+        "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 429, retry_after = \"1\" }",
+    ),
+    behavior(
+        "reset in the upload",
+        "[[faults.rules]]\non = [\"create\"]\nfault.reset = { when = \"upload\" }",
+    ),
+    behavior(
+        "half an answer",
+        "[[faults.rules]]\non = [\"create\"]\nfault.half = { framed = false }",
+    ),
+    behavior(
+        "results reset",
+        "[[faults.rules]]\non = [\"results\"]\ntimes = 2\nfault.lines = { what = \"reset\", at = [1] }",
+    ),
+    behavior(
+        "results twice over",
+        "[[faults.rules]]\non = [\"results\"]\ntimes = \"always\"\n\
+         fault.lines = { what = \"duplicate\", at = [0, 1] }",
+    ),
+    behavior(
+        "404 while young",
+        "[[faults.rules]]\non = [\"retrieve\", \"results\"]\nyounger_ms = 800\ntimes = \"always\"\n\
+         fault.status = { status = 404 }",
+    ),
+    behavior(
+        "items fail",
+        "[[faults.rules]]\non = [\"create\"]\nfault.batch = { errored = { overloaded_error = 0.5 } }",
+    ),
+    behavior(
+        "items expire",
+        "[[faults.rules]]\non = [\"create\"]\nfault.batch = { expired = 0.5 }",
+    ),
+];

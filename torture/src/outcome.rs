@@ -1,0 +1,162 @@
+//! What a run came to: the line of JSON that it ends with, and whether that is
+//! what is promised.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use offpeak_store::torture::{MUTANTS, POINTS};
+use serde_json::{Value, json};
+
+use crate::judge::Verdict;
+use crate::part::mutants::Caught;
+use crate::part::{kills, points, recovery};
+use crate::say;
+
+/// Until another worker goes on after one was killed, at p99.
+const RECOVERY: f64 = 20.0;
+/// Until a lost create is found, at p50.
+const ADOPTION: f64 = 60.0;
+
+/// One part: its name, how often it tried, and what the judge says.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What was done.
+    pub what: &'static str,
+    /// How often.
+    pub tries: u64,
+    /// What the judge says.
+    pub verdict: Verdict,
+    /// Seconds that it took.
+    pub seconds: f64,
+}
+
+/// Everything that a run counted.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Each part.
+    pub rows: Vec<Row>,
+    /// Of the crash points.
+    pub points: points::Counted,
+    /// Of the kills.
+    pub kills: kills::Counted,
+    /// Seconds of recovery and adoption.
+    pub times: recovery::Times,
+    /// Every mutant.
+    pub mutants: Vec<Caught>,
+}
+
+impl Outcome {
+    /// A part is over.
+    pub fn note(&mut self, what: &'static str, tries: u64, verdict: Verdict, begun: Instant) {
+        let seconds = begun.elapsed().as_secs_f64();
+        let Verdict {
+            lost,
+            paid_twice,
+            violations,
+            ..
+        } = &verdict;
+        let wrong = violations.len();
+        say(&format!(
+            "{what}: {tries}, lost {lost}, paid twice {paid_twice}, violations {wrong}, {seconds:.0} s"
+        ));
+        self.rows.push(Row {
+            what,
+            tries,
+            verdict,
+            seconds,
+        });
+    }
+
+    /// All verdicts together.
+    pub fn sum(&self) -> Verdict {
+        let mut sum = Verdict::default();
+        for row in &self.rows {
+            sum.add(row.verdict.clone());
+        }
+        sum
+    }
+
+    /// Points at which a process ended, on purpose or by chance.
+    pub fn points_hit(&self) -> usize {
+        let by_chance = self.kills.after.keys().map(String::as_str);
+        let hit: BTreeSet<&str> = self.points.hit.iter().copied().chain(by_chance).collect();
+        POINTS.iter().filter(|point| hit.contains(**point)).count()
+    }
+
+    /// Mutants that were noticed.
+    pub fn caught(&self) -> usize {
+        self.mutants.iter().filter(|one| one.by.is_some()).count()
+    }
+
+    /// The last line.
+    pub fn json(&self, seed: u64) -> Value {
+        let sum = self.sum();
+        json!({
+            "kills": self.kills.ours + self.kills.postgres + self.points.died,
+            "lost": sum.lost,
+            "paid_twice": sum.paid_twice,
+            "violations": sum.violations.len(),
+            "absorbed": sum.absorbed,
+            "crash_points": POINTS.len(),
+            "points_hit": self.points_hit(),
+            "pairs": self.points.pairs,
+            "mutants": MUTANTS.len(),
+            "mutants_caught": self.caught(),
+            "recovery_p99_s": percentile(&self.times.recovered, 99),
+            "adopted_p50_s": percentile(&self.times.adopted, 50),
+            "jobs": sum.promised,
+            "seed": seed,
+        })
+    }
+
+    /// What is not as it is promised, when every part was run.
+    pub fn shortcomings(&self) -> Vec<String> {
+        let mut short = Vec::new();
+        let mut demand = |what: &str, is_so: bool| {
+            if !is_so {
+                short.push(what.to_owned());
+            }
+        };
+        demand("something is wrong", self.sum().is_clean());
+        demand(
+            "a crash point was not hit",
+            self.points_hit() == POINTS.len(),
+        );
+        demand("a mutant was not noticed", self.caught() == MUTANTS.len());
+        let within = |times: &[f64], part, limit: f64| {
+            percentile(times, part).is_some_and(|seconds| seconds <= limit)
+        };
+        demand(
+            "recovery is slow",
+            within(&self.times.recovered, 99, RECOVERY),
+        );
+        demand(
+            "adoption is slow",
+            within(&self.times.adopted, 50, ADOPTION),
+        );
+        short
+    }
+}
+
+/// The smallest of these that so many of a hundred are not above.
+pub fn percentile(times: &[f64], part: usize) -> Option<f64> {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = (sorted.len() * part).div_ceil(100);
+    let seconds = sorted.get(place.checked_sub(1)?)?;
+    Some((seconds * 10.0).round() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percentile;
+
+    #[test]
+    fn a_percentile_is_one_of_the_times() {
+        assert_eq!(percentile(&[], 50), None);
+        assert_eq!(percentile(&[3.0], 99), Some(3.0));
+        assert_eq!(percentile(&[3.0, 1.0, 2.0], 50), Some(2.0));
+        assert_eq!(percentile(&[4.0, 1.0, 2.0, 3.0], 99), Some(4.0));
+        assert_eq!(percentile(&[4.0, 1.0, 2.0, 3.0], 50), Some(2.0));
+    }
+}

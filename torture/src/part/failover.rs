@@ -1,0 +1,255 @@
+//! The database itself goes: its first process is killed, its standby takes
+//! over, with or without having seen everything, a backup is restored. The
+//! stand-in knows what was paid.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use offpeak_testkit::proxy::{Proxy, Target};
+use sqlx::postgres::PgPool;
+
+use crate::client::{Client, Door, Promises};
+use crate::cluster::Cluster;
+use crate::ground::{self, Ground};
+use crate::judge::{Hidden, Verdict, judge};
+use crate::say;
+use crate::scenario;
+use crate::wait::until;
+use crate::world::{Program, Role, World};
+
+/// Until all is well again.
+const REST: Duration = Duration::from_mins(2);
+/// The database in each cluster.
+const DATABASE: &str = "offpeak";
+
+/// A world on a cluster of its own, reached through a proxy that can lead
+/// elsewhere.
+struct Stage {
+    world: World,
+    proxy: Proxy,
+    door: Door,
+    promises: Promises,
+}
+
+impl Stage {
+    async fn on(ground: &Arc<Ground>, primary: &Cluster) -> Result<Self> {
+        let key = ground::prepare(primary, DATABASE).await?;
+        let proxy = Proxy::start(Target::Unix(primary.socket()))?;
+        let url = format!("postgres://postgres@{}/{DATABASE}", proxy.address());
+        // Batches that are under way long enough to be forgotten meanwhile.
+        let script = "seed = 7\nturnaround = { min_ms = 1500, max_ms = 4000 }";
+        let mut world = World::on(ground, &url, primary.pool(DATABASE, 2)?, script).await?;
+        world.key = key;
+        Ok(Self {
+            world,
+            proxy,
+            door: Door::default(),
+            promises: Promises::default(),
+        })
+    }
+
+    async fn processes(&self, orders: &[(&str, &str)]) -> Result<Vec<Program>> {
+        let api = self.world.start(Role::Api, orders).await?;
+        self.door.set(vec![api.url.clone()]);
+        Ok(vec![
+            api,
+            self.world.start(Role::Worker, orders).await?,
+            self.world.start(Role::Worker, orders).await?,
+        ])
+    }
+
+    /// Submits so many jobs, one after the other.
+    async fn submit(&self, name: &str, jobs: usize) -> Result<()> {
+        let client = Client::new(&self.world, &self.door, &self.promises);
+        for number in 0..jobs {
+            client.submit(&format!("{name}-{number}")).await?;
+        }
+        Ok(())
+    }
+
+    /// Leads everybody to another server.
+    fn lead_to(&mut self, cluster: &Cluster) -> Result<()> {
+        self.proxy.set_target(Target::Unix(cluster.socket()));
+        self.proxy.reset();
+        self.world.root = cluster.pool(DATABASE, 2)?;
+        Ok(())
+    }
+
+    async fn judge(&self) -> Result<Verdict> {
+        self.world.at_rest(REST).await?;
+        judge(&self.world, &self.promises, Hidden::Never).await
+    }
+}
+
+/// A primary with a standby that has everything before a commit is answered.
+async fn pair(
+    ground: &Arc<Ground>,
+    home: &Path,
+    synchronous: bool,
+) -> Result<(Cluster, Cluster, Stage)> {
+    let primary = Cluster::new(&ground.tools, home, "primary", &[]).await?;
+    let stage = Stage::on(ground, &primary).await?;
+    let standby = primary.copy(home, "standby", true).await?;
+    let admin = primary.pool("postgres", 1)?;
+    until("the standby to follow", REST, || async {
+        let asked = sqlx::query_scalar(
+            "SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming'",
+        );
+        Ok(asked.fetch_one(&admin).await?)
+    })
+    .await?;
+    if synchronous {
+        set(&admin, "synchronous_standby_names", "*").await?;
+        set(&admin, "synchronous_commit", "remote_apply").await?;
+    }
+    Ok((primary, standby, stage))
+}
+
+async fn set(admin: &PgPool, name: &str, value: &str) -> Result<()> {
+    let sql = format!("ALTER SYSTEM SET {name} = '{value}'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(admin)
+        .await?;
+    sqlx::query("SELECT pg_reload_conf()")
+        .execute(admin)
+        .await?;
+    Ok(())
+}
+
+/// Each of them so many times. Gives how many that were.
+pub async fn run(ground: &Arc<Ground>, times: u64) -> Result<(Verdict, u64)> {
+    let mut verdict = Verdict::default();
+    for _ in 0..times {
+        let all = tokio::join!(
+            synchronous(ground),
+            asynchronous(ground),
+            restore(ground, &[], REST)
+        );
+        for (name, came) in [
+            ("synchronous standby promoted", all.0),
+            ("asynchronous standby promoted", all.1),
+            ("backup restored", all.2),
+        ] {
+            let mut this = came.unwrap_or_else(|error| Verdict {
+                violations: vec![format!("{error:#}")],
+                ..Verdict::default()
+            });
+            for wrong in &mut this.violations {
+                *wrong = format!("{name}: {wrong}");
+                say(&format!("WRONG {wrong}"));
+            }
+            verdict.add(this);
+        }
+    }
+    Ok((verdict, times * 3))
+}
+
+/// The primary dies under load and its synchronous standby is promoted: nothing
+/// that was promised is missing.
+pub async fn synchronous(ground: &Arc<Ground>) -> Result<Verdict> {
+    let home = ground.open_folder()?;
+    let (mut primary, standby, mut stage) = pair(ground, &home, true).await?;
+    let programs = stage.processes(&[]).await?;
+    stage.submit("before", 12).await?;
+    primary.kill().await?;
+    standby.promote().await?;
+    stage.lead_to(&standby)?;
+    stage.submit("after", 6).await?;
+    let verdict = stage.judge().await;
+    end(programs, [primary, standby]).await?;
+    verdict
+}
+
+/// The standby has stopped hearing of what happens; the primary goes on, sends
+/// batches and reads results, and dies. What was promised meanwhile is gone, as
+/// `docs/operating.md` says of asynchronous standbys, and the jobs that the
+/// standby still has were sent: they may not be sent again.
+pub async fn asynchronous(ground: &Arc<Ground>) -> Result<Verdict> {
+    let home = ground.open_folder()?;
+    let (mut primary, standby, mut stage) = pair(ground, &home, false).await?;
+    // Late enough for the standby to have the jobs before they are sent.
+    let later = [
+        ("OFFPEAK_BATCH_MAX_ITEMS", "100"),
+        ("OFFPEAK_BATCH_IDLE_AFTER", "3s"),
+        ("OFFPEAK_BATCH_FLUSH_AFTER", "3s"),
+    ];
+    let programs = stage.processes(&later).await?;
+    stage.submit("before", 6).await?;
+    let replica = standby.pool(DATABASE, 1)?;
+    until("the standby to have the jobs", REST, || async {
+        let asked = sqlx::query_scalar("SELECT count(*) >= 6 FROM offpeak.job");
+        Ok(asked.fetch_one(&replica).await?)
+    })
+    .await?;
+    // It is deaf from here on: what the primary does it never hears of.
+    set(&replica, "primary_conninfo", "host=/nowhere").await?;
+    until("the standby to hear nothing", REST, || async {
+        let asked = sqlx::query_scalar("SELECT count(*) = 0 FROM pg_stat_wal_receiver");
+        Ok(asked.fetch_one(&replica).await?)
+    })
+    .await?;
+    all_sent(&stage.world).await?;
+    primary.kill().await?;
+    replica.close().await;
+    standby.promote().await?;
+    stage.lead_to(&standby)?;
+    stage.submit("after", 4).await?;
+    let verdict = stage.judge().await;
+    end(programs, [primary, standby]).await?;
+    verdict
+}
+
+/// Yesterday's backup is restored: the jobs in it were sent since.
+pub async fn restore(
+    ground: &Arc<Ground>,
+    orders: &[(&str, &str)],
+    longest: Duration,
+) -> Result<Verdict> {
+    let home = ground.open_folder()?;
+    let primary = Cluster::new(&ground.tools, &home, "primary", &[]).await?;
+    let mut stage = Stage::on(ground, &primary).await?;
+    // Accepted, and nobody at work yet: that is what the backup holds.
+    let api = stage.world.start(Role::Api, orders).await?;
+    stage.door.set(vec![api.url.clone()]);
+    stage.submit("before", 6).await?;
+    let backup = primary.put_by(&home, "backup").await?;
+    let worker = stage.world.start(Role::Worker, orders).await?;
+    all_sent(&stage.world).await?;
+    let mut programs = vec![api, worker];
+    for program in &mut programs {
+        program.kill().await?;
+    }
+    let mut primary = primary;
+    primary.kill().await?;
+    let restored = Cluster::restore(&ground.tools, backup).await?;
+    stage.lead_to(&restored)?;
+    let programs = stage.processes(orders).await?;
+    stage.submit("after", 3).await?;
+    stage.world.at_rest(longest).await?;
+    scenario::all_found(&stage.world, longest).await?;
+    let verdict = judge(&stage.world, &stage.promises, Hidden::Never).await;
+    end(programs, [primary, restored]).await?;
+    verdict
+}
+
+async fn all_sent(world: &World) -> Result<()> {
+    until("all to be sent", REST, || async {
+        let open = "SELECT (SELECT count(*) FROM offpeak.ready)
+                         + (SELECT count(*) FROM offpeak.batch
+                             WHERE state IN ('planned', 'sending', 'uncertain'))";
+        Ok(world.number(open).await? == 0)
+    })
+    .await
+}
+
+async fn end(programs: Vec<Program>, clusters: [Cluster; 2]) -> Result<()> {
+    for mut program in programs {
+        program.kill().await?;
+    }
+    for mut cluster in clusters {
+        cluster.stop().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! A process is stopped at a point, as a machine that sleeps; another one takes
+//! over and finishes; then the first one wakes. It may write nothing, and send
+//! nothing but what it was just writing to the socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+use sqlx::AssertSqlSafe;
+
+use crate::behavior::{self, Behavior};
+use crate::client::{Client, Door, Promises};
+use crate::ground::Ground;
+use crate::judge::{Hidden, Verdict, judge};
+use crate::scenario::{self, REST};
+use crate::wait::{moments, until};
+use crate::world::{Role, World};
+
+/// Points at which nothing is held locked that the other one would wait for.
+pub const POINTS: &[&str] = &[
+    "form.led",
+    "submit.intent",
+    "submit.first_bytes",
+    "submit.last_bytes",
+    "submit.answered",
+    "poll.listed",
+    "ingest.taken",
+    "ingest.chunk",
+    "ingest.read",
+    "relay.led",
+    "tend.led",
+];
+
+/// After the last look at deadline and lease, between it and the socket: what no
+/// check can close. It is found, canceled and absorbed.
+const AT_THE_WRITE: &str = "submit.last_bytes";
+
+/// Freezes a worker there; gives the verdict.
+pub async fn freeze(ground: &Arc<Ground>, point: &str, later: &[(&str, &str)]) -> Result<Verdict> {
+    let behavior = Behavior {
+        hidden: if point == AT_THE_WRITE {
+            Hidden::Beyond
+        } else {
+            Hidden::Never
+        },
+        ..behavior::PLAIN
+    };
+    let world = scenario::world(ground, &behavior).await?;
+    let (door, promises) = (Door::default(), Promises::default());
+    let mut orders = vec![("TORTURE_AT", point), ("TORTURE_HOW", "stop")];
+    orders.extend_from_slice(later);
+    let api = world.start(Role::Api, &[]).await?;
+    door.set(vec![api.url.clone()]);
+    let mut sleeper = world.start(Role::Worker, &orders).await?;
+    let client = Client::new(&world, &door, &promises);
+    client.submit_group("a", 6).await?;
+    client.submit("s-0").await?;
+    until("the worker to freeze", REST, || async {
+        Ok(sleeper.is_stopped())
+    })
+    .await?;
+    let other = world.start(Role::Worker, &[]).await?;
+    world.at_rest(REST).await?;
+    other.stop().await?;
+    // Nobody may lead any more, so whatever happens is the sleeper's doing.
+    hold_leases(&world).await?;
+    sqlx::query(
+        "INSERT INTO offpeak.delta (tenant_id, scope, key, name)
+         SELECT id, 'tenant', '00000000-0000-0000-0000-000000000000', 'queued' FROM offpeak.tenant",
+    )
+    .execute(&world.root)
+    .await?;
+    let before = everything_led(&world).await?;
+    sleeper.signal(Signal::CONT)?;
+    until("the worker to wake", REST, || async {
+        world
+            .number("SELECT count(*) FROM offpeak.lease WHERE name LIKE 'process/%' AND expires_at > now()")
+            .await
+            .map(|alive| alive > 0)
+    })
+    .await?;
+    // What it was about to do takes moments; a second is forty of them.
+    moments(40).await;
+    let after = everything_led(&world).await?;
+    let mut late = Verdict::default();
+    if before != after {
+        late.violations.push(format!(
+            "{point}: it woke late and wrote: {}",
+            differing(&before, &after)
+        ));
+    }
+    ensure!(!sleeper.has_ended()?, "the frozen worker died");
+    sleeper.kill().await?;
+    free_leases(&world).await?;
+    let last = world.start(Role::Worker, &[]).await?;
+    world.at_rest(REST).await?;
+    if behavior.hidden == Hidden::Beyond {
+        scenario::all_found(&world, REST).await?;
+    }
+    late.add(judge(&world, &promises, behavior.hidden).await?);
+    last.stop().await?;
+    Ok(late)
+}
+
+async fn hold_leases(world: &World) -> Result<()> {
+    // Those too that nobody needed until now.
+    sqlx::query(
+        "INSERT INTO offpeak.lease (name, holder, epoch, expires_at)
+         SELECT name, gen_random_uuid(), 1, now() + interval '1 hour'
+           FROM (SELECT name FROM offpeak.lease WHERE name NOT LIKE 'process/%'
+                 UNION
+                 SELECT of || '/ups_' || repeat('0', 26)
+                   FROM unnest(ARRAY['form', 'poll', 'rescue', 'sweep', 'reconcile']) AS of) AS t
+             ON CONFLICT (name) DO UPDATE
+            SET holder = excluded.holder, epoch = lease.epoch + 1,
+                expires_at = excluded.expires_at",
+    )
+    .execute(&world.root)
+    .await?;
+    Ok(())
+}
+
+async fn free_leases(world: &World) -> Result<()> {
+    sqlx::query("UPDATE offpeak.lease SET expires_at = now() - interval '1 hour'")
+        .execute(&world.root)
+        .await?;
+    Ok(())
+}
+
+/// Every table but the leases, with its rows as text.
+async fn everything_led(world: &World) -> Result<Vec<String>> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_class c
+          WHERE c.relnamespace = 'offpeak'::regnamespace AND c.relkind IN ('r', 'p')
+            AND NOT c.relispartition AND c.relname NOT IN ('lease', 'api_key', 'storage')
+          ORDER BY 1",
+    )
+    .fetch_all(&world.root)
+    .await?;
+    let mut rows = Vec::new();
+    for table in tables {
+        let sql = format!("SELECT '{table} ' || t::text FROM offpeak.{table} t ORDER BY 1");
+        let text: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(&world.root)
+            .await?;
+        rows.extend(text);
+    }
+    Ok(rows)
+}
+
+fn differing(before: &[String], after: &[String]) -> String {
+    let only = |some: &[String], other: &[String]| {
+        let line = some.iter().find(|line| !other.contains(line));
+        line.map_or_else(String::new, |line| line.chars().take(200).collect())
+    };
+    format!("{} → {}", only(before, after), only(after, before))
+}
+
+/// Freezes at each of the points; so many worlds at once.
+pub async fn run(ground: &Arc<Ground>, points: &[&'static str], at_once: usize) -> Result<Verdict> {
+    use futures_util::{StreamExt as _, stream};
+    let mut verdict = Verdict::default();
+    let mut runs = stream::iter(points.iter().copied())
+        .map(|point| async move {
+            let came = tokio::time::timeout(Duration::from_mins(3), freeze(ground, point, &[]));
+            (point, came.await)
+        })
+        .buffer_unordered(at_once);
+    while let Some((point, came)) = runs.next().await {
+        let this = match came {
+            Ok(Ok(this)) => this,
+            Ok(Err(error)) => Verdict {
+                violations: vec![format!("frozen at {point}: {error:#}")],
+                ..Verdict::default()
+            },
+            Err(_) => Verdict {
+                violations: vec![format!("frozen at {point}: nothing more happened")],
+                ..Verdict::default()
+            },
+        };
+        for wrong in &this.violations {
+            crate::say(&format!("WRONG {wrong}"));
+        }
+        verdict.add(this);
+    }
+    Ok(verdict)
+}
