@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::API_VERSION;
 use crate::answer::{Answered, Told};
 use crate::error::{ApiError, Error};
-use crate::results::Results;
+use crate::results::{Pace, Results};
 use crate::shape::{ErrorEnvelope, MessageBatch, ModelInfo, Page};
 use crate::upload::Upload;
 
@@ -41,6 +41,11 @@ pub struct Config {
     pub call_timeout: Duration,
     /// Longest silence within a results download. 2 min.
     pub silence_timeout: Duration,
+    /// Fewest bytes of results within [`pace_window`](Self::pace_window); a
+    /// download that brings less is given up. 30,000, which is 1 kB/s.
+    pub pace_bytes: u64,
+    /// 30 s of waiting for results. What the reader does meanwhile is not counted.
+    pub pace_window: Duration,
     /// Longest result line that is kept, in bytes. 32 MiB.
     pub max_line: usize,
 }
@@ -55,6 +60,8 @@ impl Config {
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_mins(1),
             silence_timeout: Duration::from_mins(2),
+            pace_bytes: 30_000,
+            pace_window: Duration::from_secs(30),
             max_line: 32 << 20,
         }
     }
@@ -66,6 +73,7 @@ pub struct Client {
     base: Url,
     call_timeout: Duration,
     max_line: usize,
+    pace: Pace,
     /// Short calls, over kept connections.
     calls: reqwest::Client,
     /// Calls that create something. Each has a connection of its own: one from a
@@ -94,6 +102,8 @@ impl Client {
             connect_timeout,
             call_timeout,
             silence_timeout,
+            pace_bytes,
+            pace_window,
             max_line,
         } = config;
         let base = parse_base(&base_url)?;
@@ -133,6 +143,7 @@ impl Client {
             downloads: build(common().read_timeout(silence_timeout))?,
             call_timeout,
             max_line,
+            pace: Pace::new(pace_bytes, pace_window),
             base,
         })
     }
@@ -213,7 +224,7 @@ impl Client {
             .get(CONTENT_ENCODING)
             .is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
         match response.status().as_u16() {
-            200 if plain => Ok(Results::new(response, self.max_line)),
+            200 if plain => Ok(Results::new(response, self.max_line, self.pace)),
             status @ 200..=299 => Err(unreadable(status, told)),
             status => Err(refusal(status, told, response).await),
         }

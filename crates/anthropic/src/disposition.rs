@@ -96,6 +96,7 @@ pub fn of_create(error: &Error) -> Disposition {
         // The size limit is enforced in front of the API, in a form of its own.
         Error::Unreadable { status: 413, .. } => Disposition::Refused(Refusal::TooLarge),
         Error::Timeout { body_sent: true }
+        | Error::Slow
         | Error::Transport {
             body_sent: true, ..
         }
@@ -125,7 +126,9 @@ pub fn of_read(error: &Error) -> Reading {
     match error {
         Error::Config { .. } | Error::Body { .. } | Error::NotEnded => Reading::Invalid,
         Error::Held { wait } => Reading::After(Some(*wait)),
-        Error::Connect { .. } | Error::Timeout { .. } | Error::Transport { .. } => Reading::Again,
+        Error::Connect { .. } | Error::Timeout { .. } | Error::Slow | Error::Transport { .. } => {
+            Reading::Again
+        }
         Error::Unreadable { status: 404, .. } => Reading::Missing,
         Error::Unreadable { retry_after, .. } => again(*retry_after),
         Error::Api(error) => match (pause(error), error.status) {
@@ -249,6 +252,7 @@ mod tests {
                 Uncertain,
                 Reading::Again,
             ),
+            (Error::Slow, Uncertain, Reading::Again),
             (
                 Error::Held {
                     wait: Duration::from_secs(7),

@@ -39,6 +39,9 @@ pub enum Error {
         /// Whether the last byte of the body had been handed over.
         body_sent: bool,
     },
+    /// The answer came more slowly than it may.
+    #[error("the answer from the API comes too slowly")]
+    Slow,
     /// The connection broke.
     #[error("the connection to the API broke")]
     Transport {
@@ -176,6 +179,7 @@ impl Error {
             | Self::Body { .. }
             | Self::Connect { .. }
             | Self::Timeout { .. }
+            | Self::Slow
             | Self::Transport { .. }
             | Self::Held { .. }
             | Self::NotEnded => None,
@@ -191,6 +195,7 @@ impl Error {
             | Self::Body { .. }
             | Self::Connect { .. }
             | Self::Timeout { .. }
+            | Self::Slow
             | Self::Transport { .. }
             | Self::Held { .. }
             | Self::NotEnded => None,

@@ -342,7 +342,7 @@ pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()
         if holder.verified || !stored.verified {
             return Err(Error::Moved(key.batch));
         }
-        uncertain::give_up_adoption(tx.conn(), held_by).await?;
+        uncertain::give_up_adoption(tx.conn(), held_by, stored.upstream_batch_id).await?;
     }
     let done = sqlx::query!(
         "UPDATE batch

@@ -173,7 +173,7 @@ pub async fn ended(
 
 /// Takes an ended batch for reading its results; nobody else reads it for
 /// `term`, or until this process is seen to be gone. Each chunk that is settled
-/// renews the term.
+/// renews the term, and so does [`keep`].
 pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Result<Option<Ended>> {
     let mut tx = system.begin_write().await?;
     let row = sqlx::query!(
@@ -214,6 +214,37 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
     }))
 }
 
+/// Renews the term of a batch that this process reads. False when it has not
+/// got it any more: another one reads it, or it is another message batch.
+pub async fn keep(system: &System, ended: &Ended, process: Uuid, term: Duration) -> Result<bool> {
+    let mut tx = system.begin_write().await?;
+    let kept = sqlx::query_scalar!(
+        r#"WITH own AS (
+               SELECT tenant_id, id FROM batch
+                WHERE tenant_id = $1 AND id = $2 AND state = 'ended'
+                  AND upstream_batch_id = $3 AND ingester = $4),
+           -- Whoever holds the row is settling a chunk, which renews the term too.
+           free AS (
+               SELECT b.tenant_id, b.id FROM batch b
+                 JOIN own ON own.tenant_id = b.tenant_id AND own.id = b.id
+                  FOR UPDATE OF b SKIP LOCKED),
+           renewed AS (
+               UPDATE batch b SET ingest_until = clock_timestamp() + $5::interval
+                 FROM free
+                WHERE b.tenant_id = free.tenant_id AND b.id = free.id)
+           SELECT EXISTS (SELECT FROM own) AS "kept!""#,
+        ended.key.tenant.as_uuid(),
+        ended.key.batch.as_uuid(),
+        ended.upstream_batch_id,
+        process,
+        interval(term),
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    tx.commit().await?;
+    Ok(kept)
+}
+
 /// An ended batch whose results are to be read.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -240,7 +271,7 @@ pub struct Ended {
 /// flawed lines.
 pub async fn give_back(
     system: &System,
-    key: Key,
+    ended: &Ended,
     pause: Duration,
     short: Option<u32>,
     why: &str,
@@ -252,13 +283,14 @@ pub async fn give_back(
                 short_reads = short_reads + $4,
                 quarantined = greatest(quarantined, $5),
                 last_error = $6
-          WHERE tenant_id = $1 AND id = $2 AND state = 'ended'",
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
+          WHERE tenant_id = $1 AND id = $2 AND state = 'ended' AND upstream_batch_id = $7",
+        ended.key.tenant.as_uuid(),
+        ended.key.batch.as_uuid(),
         interval(pause),
         i32::from(short.is_some()),
         i32::try_from(short.unwrap_or(0)).unwrap_or(i32::MAX),
         why,
+        ended.upstream_batch_id,
     )
     .write(system)
     .await?;
@@ -266,11 +298,13 @@ pub async fn give_back(
 }
 
 /// The first line of ours was seen: the adoption was right.
-pub async fn verified(system: &System, key: Key) -> Result<()> {
+pub async fn verified(system: &System, ended: &Ended) -> Result<()> {
     sqlx::query!(
-        "UPDATE batch SET verified = true WHERE tenant_id = $1 AND id = $2",
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
+        "UPDATE batch SET verified = true
+          WHERE tenant_id = $1 AND id = $2 AND upstream_batch_id = $3",
+        ended.key.tenant.as_uuid(),
+        ended.key.batch.as_uuid(),
+        ended.upstream_batch_id,
     )
     .write(system)
     .await?;
@@ -282,7 +316,7 @@ pub async fn verified(system: &System, key: Key) -> Result<()> {
 /// seen in its last download.
 pub async fn finish(
     system: &System,
-    key: Key,
+    ended: &Ended,
     flawed: u32,
     note: Option<&Note<'_>>,
 ) -> Result<bool> {
@@ -291,12 +325,13 @@ pub async fn finish(
         "UPDATE batch b
             SET state = 'ingested', ingested_at = clock_timestamp(), ingest_until = NULL,
                 quarantined = greatest(quarantined, $3)
-          WHERE b.tenant_id = $1 AND b.id = $2 AND b.state = 'ended'
+          WHERE b.tenant_id = $1 AND b.id = $2 AND b.state = 'ended' AND b.upstream_batch_id = $4
             AND NOT EXISTS (SELECT FROM inflight i
                              WHERE i.tenant_id = b.tenant_id AND i.batch_id = b.id)",
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
+        ended.key.tenant.as_uuid(),
+        ended.key.batch.as_uuid(),
         i32::try_from(flawed).unwrap_or(i32::MAX),
+        ended.upstream_batch_id,
     )
     .execute(tx.conn())
     .await?;

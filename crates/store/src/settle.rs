@@ -19,8 +19,9 @@ use crate::batch::Key;
 use crate::delta::{self, Change};
 use crate::incident::{self, Note};
 use crate::lease::interval;
+use crate::open_batch::Ended;
 use crate::quarantine::{self, Flawed};
-use crate::{Result, System, SystemTx, mutant, point};
+use crate::{Error, Result, System, SystemTx, mutant, point};
 
 /// A job taken out of flight, with what stood in its row and head.
 #[derive(Clone, Debug)]
@@ -152,22 +153,30 @@ impl Chunk {
     /// renews the term for which nobody else reads the batch. Jobs that are not
     /// in flight in this batch any more are missing from the answer: their
     /// lines are replays.
+    ///
+    /// [`Error::Moved`] when the batch is not ended any more, or is another
+    /// message batch by now: what was read is not about it.
     pub async fn begin(
         system: &System,
-        key: Key,
+        ended: &Ended,
         term: Duration,
         jobs: &[JobId],
     ) -> Result<(Self, HashMap<JobId, Released>)> {
+        let key = ended.key;
         let mut tx = system.begin().await?;
-        sqlx::query!(
+        let done = sqlx::query!(
             "UPDATE batch SET ingest_until = clock_timestamp() + $3::interval
-              WHERE tenant_id = $1 AND id = $2 AND state = 'ended'",
+              WHERE tenant_id = $1 AND id = $2 AND state = 'ended' AND upstream_batch_id = $4",
             key.tenant.as_uuid(),
             key.batch.as_uuid(),
             interval(term),
+            ended.upstream_batch_id,
         )
         .execute(tx.conn())
         .await?;
+        if done.rows_affected() == 0 {
+            return Err(Error::Moved(key.batch));
+        }
         let ids: Vec<Uuid> = jobs.iter().map(|job| job.as_uuid()).collect();
         let released = release(tx.conn(), key, &ids).await?;
         point!("ingest.released");

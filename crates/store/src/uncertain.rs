@@ -226,22 +226,28 @@ pub async fn foreign(system: &System, upstream: UpstreamId, upstream_batch_id: &
 }
 
 /// The adopted message batch does not name this batch: the send is uncertain
-/// again. Whose it is instead is found out by `rescue`, from its lines.
-pub async fn disown(system: &System, key: Key) -> Result<()> {
+/// again. Whose it is instead is found out by `rescue`, from its lines. Nothing
+/// happens when the batch has become another message batch meanwhile.
+pub async fn disown(system: &System, key: Key, upstream_batch_id: &str) -> Result<()> {
     let mut tx = system.begin().await?;
-    give_up_adoption(tx.conn(), key).await?;
+    give_up_adoption(tx.conn(), key, upstream_batch_id).await?;
     tx.commit().await
 }
 
 /// As [`disown`], within a transaction.
-pub(crate) async fn give_up_adoption(conn: &mut PgConnection, key: Key) -> Result<()> {
+pub(crate) async fn give_up_adoption(
+    conn: &mut PgConnection,
+    key: Key,
+    upstream_batch_id: &str,
+) -> Result<()> {
     let was = sqlx::query_scalar!(
         "SELECT state FROM batch
-          WHERE tenant_id = $1 AND id = $2 AND NOT verified
+          WHERE tenant_id = $1 AND id = $2 AND upstream_batch_id = $3 AND NOT verified
             AND state IN ('in_progress', 'canceling', 'ended')
             FOR UPDATE",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
+        upstream_batch_id,
     )
     .fetch_optional(&mut *conn)
     .await?;

@@ -165,7 +165,7 @@ fn judge(error: &Error) -> Option<Went> {
         Error::Config { .. } | Error::Body { .. } | Error::NotEnded | Error::Held { .. } => {
             return None;
         }
-        Error::Connect { .. } | Error::Timeout { .. } | Error::Transport { .. } => {
+        Error::Connect { .. } | Error::Timeout { .. } | Error::Slow | Error::Transport { .. } => {
             return Some(Went::Badly(None));
         }
         Error::Unreadable { status, .. } => *status,

@@ -162,6 +162,33 @@ async fn a_deadline_within_the_body_is_not_uncertain() {
     );
 }
 
+#[tokio::test]
+async fn results_that_drip_are_given_up_and_what_came_stands() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = Config::new(
+        format!("http://{}", listener.local_addr().unwrap()),
+        "sk-ant-secret".into(),
+    );
+    // Whole windows pass, and each has too little.
+    (config.pace_bytes, config.pace_window) = (1_000, Duration::from_millis(20));
+    let client = Client::new(config).unwrap();
+    let batch: MessageBatch = serde_json::from_str(BATCH).unwrap();
+    let serve = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_request(&mut socket, usize::MAX).await;
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n{}\n{\"half";
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket
+    };
+    let (_open, results) = tokio::join!(serve, client.results(&batch));
+    let mut results = results.unwrap();
+    let first = results.next_line().await.unwrap();
+    assert!(matches!(first, Some(Line::Whole { bytes, .. }) if &bytes[..] == b"{}"));
+    let slow = results.next_line().await.unwrap_err();
+    assert!(matches!(slow, Error::Slow), "{slow:?}");
+    assert!(results.next_line().await.unwrap().is_none(), "it is over");
+}
+
 /// The worker's loops run as tasks, so what they await must be `Send`.
 #[test]
 fn every_call_can_be_awaited_in_a_task() {

@@ -29,6 +29,7 @@ mod private;
 mod quarantine;
 mod queue;
 mod rescue;
+mod terms;
 mod twins;
 mod upgrade;
 mod walls;

@@ -52,6 +52,20 @@ impl World {
         self.worker_with(system, upstreams, options, &mut registry)
     }
 
+    /// One that gives a download up when it does not bring everything within so
+    /// much waiting.
+    pub fn hasty_worker(
+        &mut self,
+        options: offpeak_worker::Options,
+        within: Duration,
+    ) -> Result<Worker> {
+        let mut config = Config::new(&self.standin_url, "sk-ant-standin".to_owned().into());
+        (config.pace_bytes, config.pace_window) = (u64::MAX, within);
+        let upstreams = vec![Upstream::new(upstream::OWN, Client::new(config)?)];
+        let system = self.system.clone();
+        self.worker_with(system, upstreams, options, &mut Registry::default())
+    }
+
     fn worker_with(
         &mut self,
         system: System,

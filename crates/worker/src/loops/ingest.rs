@@ -5,16 +5,16 @@
 //! runs out and the next reader begins anew.
 
 mod download;
+mod peek;
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use offpeak_anthropic::Line;
 use offpeak_anthropic::disposition::{Reading, of_read};
-use offpeak_anthropic::shape::MessageBatch;
-use offpeak_anthropic::{Error as CallError, Line};
-use offpeak_domain::id::{CustomId, JobId};
+use offpeak_domain::id::JobId;
 use offpeak_domain::incident::Kind;
 use offpeak_domain::job_type::OutputChecker;
 use offpeak_domain::quarantine::{Counts, Tally};
@@ -23,13 +23,14 @@ use offpeak_store::incident::{self, Note};
 use offpeak_store::open_batch::{self, Ended};
 use offpeak_store::settle::{Chunk, Released};
 use offpeak_store::{mutant, point, uncertain};
+use tokio::time::MissedTickBehavior;
 
 use self::download::{Download, NAMELESS, Next};
+pub(crate) use self::peek::peek;
 use super::poll::LOST;
 use super::tend::RESULTS_KEPT;
-use crate::chunk::{self, Lines, Sorted, Whose};
+use crate::chunk::{self, Lines, Sorted};
 use crate::outcome::{Outcome, Wait};
-use crate::upstream::Upstream;
 use crate::worker::Setting;
 use crate::{Error, Result};
 
@@ -69,27 +70,43 @@ impl Ingest {
         };
         point!("ingest.taken");
         // Boxed: once a batch, and every tick would be as large as this one.
-        let read = match Box::pin(self.read(&ended)).await {
-            Ok(read) => read,
-            // Long gone at Anthropic: nothing to read is all there is to read.
-            Err(Error::Upstream(error))
-                if of_read(&error) == Reading::Missing && self.is_lost(&ended).await? =>
-            {
-                Read::default()
+        let done = tokio::select! {
+            done = Box::pin(self.read_out(&ended)) => done,
+            lost = self.keep(&ended) => Err(lost),
+        };
+        match done {
+            Ok(done) => Ok(Outcome {
+                done,
+                wait: Wait::Now,
+                ..Outcome::default()
+            }),
+            // Somebody else has it now. What was settled stays settled.
+            Err(Error::Store(moved @ offpeak_store::Error::Moved(_))) => {
+                tracing::info!(%moved, "its results are left to whoever reads them");
+                Ok(Outcome::default())
             }
             Err(error) => {
                 let why = error.to_string();
-                open_batch::give_back(&self.0.system, ended.key, PAUSE, None, &why).await?;
-                return Err(error);
+                open_batch::give_back(&self.0.system, &ended, PAUSE, None, &why).await?;
+                Err(error)
             }
+        }
+    }
+
+    /// Reads it to its end and draws the line. Gives how many jobs it settled.
+    async fn read_out(&self, ended: &Ended) -> Result<u64> {
+        let read = match Box::pin(self.read(ended)).await {
+            // Long gone at Anthropic: nothing to read is all there is to read.
+            Err(Error::Upstream(error))
+                if of_read(&error) == Reading::Missing && self.is_lost(ended).await? =>
+            {
+                Read::default()
+            }
+            read => read?,
         };
         point!("ingest.read");
-        self.close(&ended, read).await?;
-        Ok(Outcome {
-            done: read.settled,
-            wait: Wait::Now,
-            ..Outcome::default()
-        })
+        self.close(ended, read).await?;
+        Ok(read.settled)
     }
 
     async fn is_lost(&self, ended: &Ended) -> Result<bool> {
@@ -197,7 +214,7 @@ impl Ingest {
         match chunk::sort(line, ended.key.batch) {
             Sorted::Ours(mut line) => {
                 if !download.verified {
-                    open_batch::verified(&self.0.system, ended.key).await?;
+                    open_batch::verified(&self.0.system, ended).await?;
                     download.verified = true;
                 }
                 line.again = download.again(&line, ended.items);
@@ -205,7 +222,8 @@ impl Ingest {
             }
             // Nothing of it was settled: no line before this one was ours.
             Sorted::Foreign(_) if !download.verified => {
-                uncertain::disown(&self.0.system, ended.key).await?;
+                let read = &ended.upstream_batch_id;
+                uncertain::disown(&self.0.system, ended.key, read).await?;
                 Ok(Next::Disowned)
             }
             Sorted::Unreadable(flawed) if !download.verified => {
@@ -251,7 +269,7 @@ impl Ingest {
         let settling = async {
             let term = setting.options.ingest_term;
             let (mut chunk, mut released) =
-                Chunk::begin(&setting.system, ended.key, term, &jobs).await?;
+                Chunk::begin(&setting.system, ended, term, &jobs).await?;
             let settled = released.len() as u64;
             let replays = lines.replays(&released);
             let odd = chunk.odd(&replays).await?;
@@ -335,7 +353,7 @@ impl Ingest {
         };
         let finished = open_batch::finish(
             &setting.system,
-            ended.key,
+            ended,
             read.flawed,
             differs.is_some().then_some(&note),
         );
@@ -357,7 +375,7 @@ impl Ingest {
             let pause = PAUSE * (ended.short_reads + 1).min(60);
             let why = "results are missing in the download";
             let short = Some(read.flawed);
-            open_batch::give_back(&setting.system, ended.key, pause, short, why).await?;
+            open_batch::give_back(&setting.system, ended, pause, short, why).await?;
             return Ok(());
         }
         self.give_up(ended, read.flawed).await
@@ -400,7 +418,7 @@ impl Ingest {
             let jobs: Vec<_> = items.iter().map(|item| item.job).collect();
             let now = setting.clock.now().await?;
             let term = setting.options.ingest_term;
-            let (chunk, released) = Chunk::begin(&setting.system, ended.key, term, &jobs).await?;
+            let (chunk, released) = Chunk::begin(&setting.system, ended, term, &jobs).await?;
             let effects: Vec<_> = released
                 .into_values()
                 .filter_map(chunk::without_line)
@@ -410,7 +428,7 @@ impl Ingest {
                 batch = %ended.key.batch, jobs = jobs.len(), "results never came: jobs failed"
             );
         }
-        open_batch::finish(&setting.system, ended.key, flawed, None).await?;
+        open_batch::finish(&setting.system, ended, flawed, None).await?;
         Ok(())
     }
 }
@@ -431,36 +449,6 @@ fn differing(items: u32, counted: Counts, tally: Tally) -> String {
         said.expired,
         tally.unreadable,
     )
-}
-
-/// Lines that are looked at to learn whose a message batch is.
-const PEEK: usize = 100;
-
-/// Whose a message batch is, by the first line that says so: ours with these
-/// ids, or somebody else's (`Some(None)`); `None` while nothing says it.
-pub(crate) async fn peek(
-    upstream: &Upstream,
-    batch: &MessageBatch,
-) -> Result<Option<Option<CustomId>>> {
-    let mut results = match upstream.results(batch).await {
-        Ok(results) => results,
-        Err(error) if matches!(of_read(&error), Reading::Missing) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    for _ in 0..PEEK {
-        match results.next_line().await {
-            Ok(Some(Line::Whole { bytes, .. } | Line::Oversized { head: bytes, .. })) => {
-                match chunk::whose(&bytes) {
-                    Whose::Ours(id) => return Ok(Some(Some(id))),
-                    Whose::Foreign => return Ok(Some(None)),
-                    Whose::Unreadable => {}
-                }
-            }
-            Ok(None) | Err(CallError::Transport { .. } | CallError::Timeout { .. }) => break,
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(None)
 }
 
 /// A connection that hangs silently must not hold a batch for the length of a

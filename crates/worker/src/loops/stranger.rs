@@ -84,7 +84,8 @@ pub(super) async fn whose(
         State::Sending | State::Uncertain => Whose::OfSend(named.key),
         State::InProgress | State::Canceling | State::Ended if !named.verified => {
             // What it had recognised by time and count is another's, or its twin.
-            uncertain::disown(&setting.system, named.key).await?;
+            let recognised = named.upstream_batch_id.as_deref().unwrap_or_default();
+            uncertain::disown(&setting.system, named.key, recognised).await?;
             Whose::OfSend(named.key)
         }
         State::Planned
