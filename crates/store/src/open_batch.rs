@@ -297,6 +297,33 @@ pub async fn give_back(
     Ok(())
 }
 
+/// Lets go of an ended batch whose reading failed, so that it is read again after
+/// `pause`. Not under the term: whoever has lost its lease is just who has to let
+/// go, and it names itself, so that it touches nothing that another has taken.
+pub async fn let_go(
+    system: &System,
+    ended: &Ended,
+    process: Uuid,
+    pause: Duration,
+    why: &str,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE batch
+            SET ingester = NULL, ingest_until = clock_timestamp() + $4::interval, last_error = $5
+          WHERE tenant_id = $1 AND id = $2 AND state = 'ended' AND ingester = $3
+            AND upstream_batch_id = $6",
+        ended.key.tenant.as_uuid(),
+        ended.key.batch.as_uuid(),
+        process,
+        interval(pause),
+        why,
+        ended.upstream_batch_id,
+    )
+    .execute(&system.pool)
+    .await?;
+    Ok(())
+}
+
 /// The first line of ours was seen: the adoption was right.
 pub async fn verified(system: &System, ended: &Ended) -> Result<()> {
     sqlx::query!(

@@ -87,7 +87,7 @@ impl Ingest {
             }
             Err(error) => {
                 let why = error.to_string();
-                open_batch::give_back(&self.0.system, &ended, PAUSE, None, &why).await?;
+                open_batch::let_go(&self.0.system, &ended, self.0.process, PAUSE, &why).await?;
                 Err(error)
             }
         }
@@ -107,6 +107,27 @@ impl Ingest {
         point!("ingest.read");
         self.close(ended, read).await?;
         Ok(read.settled)
+    }
+
+    /// Renews the term while results come down, however slowly. Ends when the
+    /// batch is not this process's any more.
+    async fn keep(&self, ended: &Ended) -> Error {
+        let term = self.0.options.ingest_term;
+        let mut renewing = tokio::time::interval(term / 4);
+        renewing.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first one is over at once, and the batch was taken just now.
+        renewing.tick().await;
+        loop {
+            renewing.tick().await;
+            match open_batch::keep(&self.0.system, ended, self.0.process, term).await {
+                Ok(true) => {}
+                Ok(false) => return offpeak_store::Error::Moved(ended.key.batch).into(),
+                // A database that is away ends the read by itself, if it has to.
+                Err(error) => {
+                    tracing::warn!(batch = %ended.key.batch, %error, "term not renewed");
+                }
+            }
+        }
     }
 
     async fn is_lost(&self, ended: &Ended) -> Result<bool> {
