@@ -74,18 +74,19 @@ impl State {
     /// Each batch is sent once: from `uncertain` no road leads to another send
     /// except through proof. An answer that arrives after a second worker has
     /// declared the send uncertain is such a proof, so `uncertain` takes every
-    /// answer that `sending` takes. The final states take nothing; an answer
-    /// that comes so late is an orphan, and an incident.
+    /// answer that `sending` takes. `planned` takes what shows that it was stored
+    /// all the same: an answer that said otherwise was wrong, or the intent was
+    /// lost with the database that had it. The final states take nothing; an
+    /// answer that comes so late is an orphan, and an incident.
     pub fn on(self, event: Event) -> Result<Self, InvalidTransition> {
         let invalid = Err(InvalidTransition { state: self, event });
         match self {
             Self::Planned => match event {
                 Event::SendStarted => Ok(Self::Sending),
-                Event::Created
-                | Event::CreateUnknown
+                Event::Created | Event::Adopted => Ok(Self::InProgress),
+                Event::CreateUnknown
                 | Event::CreateRefused
                 | Event::NotCreated
-                | Event::Adopted
                 | Event::Refuted
                 | Event::CancelRequested
                 | Event::Ended
@@ -242,11 +243,11 @@ mod tests {
         insta::assert_snapshot!(table.join("\n"), @r"
                          planned     sending     uncertain   in_progress canceling   ended       ingested    refuted     rejected
         send_started     sending     .           .           .           .           .           .           .           .
-        created          .           in_progress in_progress .           .           .           .           .           .
+        created          in_progress in_progress in_progress .           .           .           .           .           .
         create_unknown   .           uncertain   .           .           .           .           .           .           .
         create_refused   .           rejected    rejected    .           .           .           .           .           .
         not_created      .           planned     planned     .           .           .           .           .           .
-        adopted          .           .           in_progress .           .           .           .           .           .
+        adopted          in_progress .           in_progress .           .           .           .           .           .
         refuted          .           .           refuted     .           .           .           .           .           .
         cancel_requested .           .           .           canceling   canceling   .           .           .           .
         ended            .           .           .           ended       ended       .           .           .           .

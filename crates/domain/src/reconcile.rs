@@ -116,6 +116,14 @@ pub fn twin_of(stranger: &Candidate, refuted: &[Uncertain], open: &[Uncertain]) 
         .position(|send| made(send) && send.items == stranger.total)
 }
 
+/// Whether a message batch that a send had only recognised, and that Anthropic
+/// has not known in so many looks `since` then, is let go of: nobody's results
+/// can come of it, and the send is to be looked for elsewhere. Known batches have
+/// been "not found" for a while, so one look says nothing.
+pub fn is_gone(looks: u32, since: OffsetDateTime, now: OffsetDateTime, settle: Duration) -> bool {
+    looks >= LISTINGS && now >= since + settle
+}
+
 impl Uncertain {
     /// Whether a batch that was created then can be of this send.
     fn may_have_made(&self, created_at: OffsetDateTime) -> bool {
@@ -135,7 +143,7 @@ impl Listings {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidate, Listings, Uncertain, Verdict, reconcile, twin_of};
+    use super::{Candidate, Listings, Uncertain, Verdict, is_gone, reconcile, twin_of};
     use proptest::prelude::*;
     use std::time::Duration;
     use time::OffsetDateTime;
@@ -261,6 +269,14 @@ mod tests {
             ..running
         };
         assert_eq!(twin_of(&known, &[SEND], &[]), None);
+    }
+
+    #[test]
+    fn a_guess_is_given_up_after_several_looks_over_the_settle_time() {
+        let gone = |looks, minute| is_gone(looks, SENT, minutes(minute), SETTLE);
+        assert!(!gone(2, 60));
+        assert!(!gone(9, 14));
+        assert!(gone(3, 15));
     }
 
     proptest! {

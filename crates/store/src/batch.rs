@@ -128,6 +128,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
             SET state = 'sending',
                 sender = $3,
                 sent_at = $7,
+                first_sent_at = coalesce(first_sent_at, $7),
                 send_deadline = $7::timestamptz + $4::interval,
                 api_version = $5,
                 -- What was listed for an earlier send proves nothing about this one.
@@ -308,8 +309,9 @@ pub struct Stored<'a> {
 }
 
 /// Writes down that Anthropic holds it: `sending` or `uncertain` become
-/// `in_progress`, and its jobs count as submitted. Running it again with the
-/// same id changes nothing.
+/// `in_progress`, and its jobs count as submitted. So does `planned`, if that is
+/// certain: then an earlier create was stored against its answer, and must not
+/// be made again. Running it again with the same id changes nothing.
 ///
 /// One message batch belongs to one batch. Who was told its id by the create's
 /// own answer, or by a result line, has it for certain, and takes it from a
@@ -353,8 +355,10 @@ pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()
                 next_poll_at = $6,
                 verified = $7,
                 body_hash = coalesce($8, body_hash),
+                sent_at = coalesce(sent_at, first_sent_at, $4),
                 last_error = NULL
-          WHERE tenant_id = $1 AND id = $2 AND state IN ('sending', 'uncertain')",
+          WHERE tenant_id = $1 AND id = $2
+            AND (state IN ('sending', 'uncertain') OR (state = 'planned' AND $7))",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         stored.upstream_batch_id,

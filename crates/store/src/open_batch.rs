@@ -15,6 +15,10 @@ use crate::{Result, System, delta, point};
 
 /// A batch in progress upstream.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something of its own"
+)]
 pub struct Open {
     /// Which.
     pub key: Key,
@@ -29,6 +33,10 @@ pub struct Open {
     pub listed: bool,
     /// Due for a look; otherwise only newer than one that is.
     pub due: bool,
+    /// False while it was only recognised in a list.
+    pub verified: bool,
+    /// Anthropic did not know it at the last look.
+    pub missing: bool,
 }
 
 /// The batches of an upstream that are due for a look at `now`, and those that
@@ -43,7 +51,8 @@ pub async fn due(
         r#"SELECT tenant_id, id, upstream_batch_id AS "upstream_batch_id!",
                   created_at AS "created_at!", expires_at AS "expires_at!",
                   listed_at IS NOT NULL OR body_hash IS NULL AS "listed!",
-                  next_poll_at <= $2 AS "due!"
+                  next_poll_at <= $2 AS "due!", verified,
+                  missing_since IS NOT NULL AS "missing!"
              FROM batch
             WHERE upstream_id = $1 AND state IN ('in_progress', 'canceling')
               AND created_at >= (SELECT min(created_at)
@@ -67,6 +76,8 @@ pub async fn due(
             expires_at: row.expires_at,
             listed: row.listed,
             due: row.due,
+            verified: row.verified,
+            missing: row.missing,
         })
         .collect())
 }

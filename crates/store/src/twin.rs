@@ -40,7 +40,8 @@ pub struct Due {
 }
 
 /// When an upstream is to be listed next; nothing while no send of it was
-/// believed to have stored nothing: refuted, or refused.
+/// believed to have stored nothing: refuted, or refused. Of several sends of one
+/// batch the first counts, since any of them may have been stored.
 pub async fn due(
     system: &System,
     upstream: UpstreamId,
@@ -48,13 +49,19 @@ pub async fn due(
     pace: &Pace,
 ) -> Result<Option<Due>> {
     let row = sqlx::query!(
-        r#"SELECT min(b.sent_at) AS since,
-                  greatest(min(b.sent_at), max(s.swept_at))
-                  + CASE WHEN max(b.sent_at) > $2::timestamptz - $4::interval
+        r#"SELECT greatest(min(coalesce(b.first_sent_at, b.sent_at)),
+                           $2::timestamptz - $6::interval) AS since,
+                  greatest(min(coalesce(b.first_sent_at, b.sent_at)), max(s.swept_at))
+                  + CASE WHEN max(coalesce(b.sent_at, b.first_sent_at))
+                              > $2::timestamptz - $4::interval
                          THEN $3::interval ELSE $5::interval END AS at
              FROM batch b
              LEFT JOIN sweep s ON s.upstream_id = b.upstream_id
-            WHERE b.upstream_id = $1 AND b.sent_at > $2::timestamptz - $6::interval
+            WHERE b.upstream_id = $1
+              AND (b.sent_at > $2::timestamptz - $6::interval
+                   -- Not being sent at the moment.
+                   OR (b.sent_at IS NULL
+                       AND b.first_sent_at > $2::timestamptz - $6::interval))
               AND (b.state IN ('refuted', 'rejected') OR b.sends > 0)"#,
         upstream.as_uuid(),
         now,
@@ -85,11 +92,13 @@ pub async fn swept(system: &System, upstream: UpstreamId, at: OffsetDateTime) ->
 /// Sends whose message batch may have been created about a moment.
 #[derive(Clone, Debug, Default)]
 pub struct Near {
-    /// Refuted ones, with their batches beside.
+    /// Refuted ones, and such that were sent again after an answer which said
+    /// that nothing was stored, with their batches beside.
     pub refuted: Vec<Uncertain>,
     /// Their keys, in the same order.
     pub keys: Vec<Key>,
-    /// Under way, uncertain, or recognised in a list and not verified.
+    /// Under way, uncertain, recognised in a list and not verified, or about to
+    /// be sent again.
     pub open: Vec<Uncertain>,
     /// There are more than were read: nothing is unmistakable then.
     pub cut: bool,
@@ -104,14 +113,22 @@ pub async fn near(
     limit: i64,
 ) -> Result<Near> {
     let rows = sqlx::query!(
-        r#"SELECT tenant_id, id, items, state = 'refuted' AS "refuted!", sent_at AS "sent_at!",
-                  coalesce(send_deadline, sent_at) AS "deadline!"
+        r#"SELECT tenant_id, id, items,
+                  state = 'refuted'
+                  OR (verified AND state IN ('in_progress', 'canceling', 'ended', 'ingested'))
+                      AS "refuted!",
+                  coalesce(first_sent_at, sent_at) AS "sent_at!",
+                  coalesce(send_deadline, sent_at, not_before) AS "deadline!"
              FROM batch
             WHERE upstream_id = $1
-              AND sent_at BETWEEN $2::timestamptz - $3::interval
-                              AND $2::timestamptz + $3::interval
-              AND (state IN ('sending', 'uncertain', 'refuted')
-                   OR (NOT verified AND state IN ('in_progress', 'canceling', 'ended')))
+              AND ((sent_at BETWEEN $2::timestamptz - $3::interval
+                                AND $2::timestamptz + $3::interval
+                    AND (state IN ('sending', 'uncertain', 'refuted')
+                         OR (NOT verified AND state IN ('in_progress', 'canceling', 'ended'))))
+                   -- Sent before as well: any time from the first send on.
+                   OR (sends > 0 AND state <> 'rejected'
+                       AND first_sent_at <= $2::timestamptz + $3::interval
+                       AND coalesce(sent_at, not_before) >= $2::timestamptz - $3::interval))
             ORDER BY sent_at, id
             LIMIT $4"#,
         upstream.as_uuid(),

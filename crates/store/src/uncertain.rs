@@ -225,6 +225,51 @@ pub async fn foreign(system: &System, upstream: UpstreamId, upstream_batch_id: &
     Ok(())
 }
 
+/// How long a message batch that was only recognised has been unknown to Anthropic.
+#[derive(Clone, Copy, Debug)]
+pub struct Missing {
+    /// Looks in a row that did not find it.
+    pub looks: u32,
+    /// When the first of them was made.
+    pub since: OffsetDateTime,
+}
+
+/// Notes a look, made at `at`, that did not find what this batch had only
+/// recognised. Nothing comes back when it is known for certain meanwhile.
+pub async fn missing(system: &System, key: Key, at: OffsetDateTime) -> Result<Option<Missing>> {
+    let mut tx = system.begin_write().await?;
+    let row = sqlx::query!(
+        r#"UPDATE batch
+              SET missing_since = coalesce(missing_since, $3), missing_looks = missing_looks + 1
+            WHERE tenant_id = $1 AND id = $2 AND NOT verified
+              AND state IN ('in_progress', 'canceling', 'ended')
+           RETURNING missing_since AS "since!", missing_looks"#,
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+        at,
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    tx.commit().await?;
+    Ok(row.map(|row| Missing {
+        looks: u32::try_from(row.missing_looks).unwrap_or(0),
+        since: row.since,
+    }))
+}
+
+/// Anthropic knows it: what [`missing`] has counted is void.
+pub async fn found(system: &System, key: Key) -> Result<()> {
+    sqlx::query!(
+        "UPDATE batch SET missing_since = NULL, missing_looks = 0
+          WHERE tenant_id = $1 AND id = $2 AND missing_since IS NOT NULL",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+    )
+    .write(system)
+    .await?;
+    Ok(())
+}
+
 /// The adopted message batch does not name this batch: the send is uncertain
 /// again. Whose it is instead is found out by `rescue`, from its lines. Nothing
 /// happens when the batch has become another message batch meanwhile.
@@ -258,7 +303,7 @@ pub(crate) async fn give_up_adoption(
                 expires_at = NULL, ended_at = NULL, next_poll_at = NULL, ingester = NULL,
                 ingest_until = NULL, short_reads = 0, verified = true, listings = 0,
                 first_listing_at = NULL, last_listing_at = NULL, first_look_at = NULL,
-                listed_at = NULL
+                listed_at = NULL, missing_since = NULL, missing_looks = 0
           WHERE tenant_id = $1 AND id = $2",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),

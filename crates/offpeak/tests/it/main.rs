@@ -15,6 +15,7 @@ mod chaos;
 mod cli;
 mod cli_faults;
 mod cli_submit;
+mod doubt;
 mod downloads;
 mod faults;
 mod frozen;

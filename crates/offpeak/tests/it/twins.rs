@@ -337,7 +337,7 @@ async fn somebody_else_s_batches_are_left_alone() -> Result<()> {
 }
 
 /// A message batch with these ids that no worker of ours has made.
-async fn create(world: &World, ids: impl Iterator<Item = String>) -> Result<String> {
+pub(crate) async fn create(world: &World, ids: impl Iterator<Item = String>) -> Result<String> {
     let requests: Vec<serde_json::Value> = ids
         .map(|id| {
             let params: serde_json::Value = serde_json::from_slice(&params("Mine."))?;

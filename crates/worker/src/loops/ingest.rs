@@ -27,11 +27,11 @@ use tokio::time::MissedTickBehavior;
 
 use self::download::{Download, NAMELESS, Next};
 pub(crate) use self::peek::peek;
-use super::poll::LOST;
+use super::poll::{self, LOST};
 use super::tend::RESULTS_KEPT;
 use crate::chunk::{self, Lines, Sorted};
 use crate::outcome::{Outcome, Wait};
-use crate::worker::Setting;
+use crate::worker::{Loop, Setting};
 use crate::{Error, Result};
 
 /// Between two reads of a batch that could not be read to its end.
@@ -75,11 +75,7 @@ impl Ingest {
             lost = self.keep(&ended) => Err(lost),
         };
         match done {
-            Ok(done) => Ok(Outcome {
-                done,
-                wait: Wait::Now,
-                ..Outcome::default()
-            }),
+            Ok(outcome) => Ok(outcome),
             // Somebody else has it now. What was settled stays settled.
             Err(Error::Store(moved @ offpeak_store::Error::Moved(_))) => {
                 tracing::info!(%moved, "its results are left to whoever reads them");
@@ -93,12 +89,30 @@ impl Ingest {
         }
     }
 
-    /// Reads it to its end and draws the line. Gives how many jobs it settled.
-    async fn read_out(&self, ended: &Ended) -> Result<u64> {
+    /// Reads it to its end and draws the line.
+    async fn read_out(&self, ended: &Ended) -> Result<Outcome> {
+        let done = |done| Outcome {
+            done,
+            wait: Wait::Now,
+            ..Outcome::default()
+        };
         let read = match Box::pin(self.read(ended)).await {
+            // A guess may have been wrong from the beginning.
+            Err(Error::Upstream(error))
+                if of_read(&error) == Reading::Missing
+                    && !ended.verified
+                    && self.was_wrong(ended).await? =>
+            {
+                return Ok(Outcome {
+                    wakes: vec![Loop::Rescue],
+                    ..done(1)
+                });
+            }
             // Long gone at Anthropic: nothing to read is all there is to read.
             Err(Error::Upstream(error))
-                if of_read(&error) == Reading::Missing && self.is_lost(ended).await? =>
+                if of_read(&error) == Reading::Missing
+                    && ended.verified
+                    && self.is_lost(ended).await? =>
             {
                 Read::default()
             }
@@ -106,7 +120,13 @@ impl Ingest {
         };
         point!("ingest.read");
         self.close(ended, read).await?;
-        Ok(read.settled)
+        Ok(done(read.settled))
+    }
+
+    /// Whether Anthropic does not know what was only recognised, for long enough.
+    async fn was_wrong(&self, ended: &Ended) -> Result<bool> {
+        let now = self.0.clock.now().await?;
+        poll::missing(&self.0, ended.key, &ended.upstream_batch_id, now).await
     }
 
     /// Renews the term while results come down, however slowly. Ends when the

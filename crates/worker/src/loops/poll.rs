@@ -11,10 +11,11 @@ use offpeak_anthropic::Error as CallError;
 use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_domain::incident::Kind;
+use offpeak_domain::reconcile;
 use offpeak_store::batch::Key;
 use offpeak_store::incident::{self, Note};
 use offpeak_store::open_batch::{self, Counts, Open};
-use offpeak_store::point;
+use offpeak_store::{point, uncertain};
 use time::OffsetDateTime;
 
 use crate::outcome::{Outcome, Seen, Wait};
@@ -118,6 +119,9 @@ impl Poll {
                     metrics.visible.push(age(&ours, now + ahead));
                     shown.push(ours.key);
                 }
+                if ours.missing {
+                    uncertain::found(&self.0.system, ours.key).await?;
+                }
                 if seen.processing_status == ProcessingStatus::Ended {
                     ended += u64::from(self.ended(ours.key, seen, now).await?);
                 } else {
@@ -148,6 +152,12 @@ impl Poll {
                 Ok(seen) if seen.processing_status == ProcessingStatus::Ended => {
                     ended += u64::from(self.ended(ours.key, &seen, now).await?);
                 }
+                // A guess may have been wrong from the beginning.
+                Err(error) if of_read(&error) == Reading::Missing && !ours.verified => {
+                    if !missing(&self.0, ours.key, &ours.upstream_batch_id, now).await? {
+                        still_open.push(ours);
+                    }
+                }
                 Err(error)
                     if of_read(&error) == Reading::Missing && now > ours.expires_at + LOST =>
                 {
@@ -169,7 +179,12 @@ impl Poll {
                     ended +=
                         u64::from(open_batch::ended(&self.0.system, ours.key, now, none).await?);
                 }
-                Ok(_) | Err(_) => still_open.push(ours),
+                answer => {
+                    if ours.missing && answer.is_ok() {
+                        uncertain::found(&self.0.system, ours.key).await?;
+                    }
+                    still_open.push(ours);
+                }
             }
         }
         for (every, batches) in by_interval(&still_open, now, self.0.options.poll_every) {
@@ -208,6 +223,29 @@ impl Poll {
         tracing::info!(batch = %key.batch, upstream_batch = seen.id, ?counts, "batch ended");
         Ok(news)
     }
+}
+
+/// Anthropic does not know what this batch had only recognised. After several
+/// looks over the settle time it is let go of, and the send is uncertain again:
+/// true then.
+pub(super) async fn missing(
+    setting: &Setting,
+    key: Key,
+    upstream_batch_id: &str,
+    now: OffsetDateTime,
+) -> Result<bool> {
+    let Some(seen) = uncertain::missing(&setting.system, key, now).await? else {
+        return Ok(false);
+    };
+    if !reconcile::is_gone(seen.looks, seen.since, now, setting.options.settle_time) {
+        return Ok(false);
+    }
+    uncertain::disown(&setting.system, key, upstream_batch_id).await?;
+    tracing::warn!(
+        batch = %key.batch, looks = seen.looks,
+        "Anthropic does not know the recognised message batch any more: the send is uncertain again"
+    );
+    Ok(true)
 }
 
 fn age(batch: &Open, now: OffsetDateTime) -> Duration {

@@ -13,9 +13,9 @@ use offpeak_store::{Error as StoreError, mutant, point, uncertain};
 use time::OffsetDateTime;
 
 use super::ingest;
-use crate::Result;
 use crate::upstream::Upstream;
 use crate::worker::Setting;
+use crate::{Error, Result};
 
 /// Between a look at our clock and Anthropic's answer that says what time it is
 /// there, at most: what it differs by is otherwise our own delay.
@@ -49,7 +49,7 @@ pub(super) async fn newest(setting: &Setting, upstream: &Upstream) -> Result<New
 pub(super) enum Whose {
     /// It does not say so just now.
     Unclear,
-    /// Of this send, which waits for it.
+    /// Of this send, which waits for it, or is about to be made again.
     OfSend(Key),
     /// It is our batch's own after all: its id was written down meanwhile.
     Known,
@@ -68,8 +68,15 @@ pub(super) async fn whose(
     upstream: &Upstream,
     seen: &MessageBatch,
 ) -> Result<Whose> {
-    let Some(id) = ingest::peek(upstream, seen).await? else {
-        return Ok(Whose::Unclear);
+    let id = match ingest::peek(upstream, seen).await {
+        Ok(Some(id)) => id,
+        Ok(None) => return Ok(Whose::Unclear),
+        // One that cannot be read does not keep the others of a listing waiting.
+        Err(Error::Upstream(error)) => {
+            tracing::warn!(upstream_batch = seen.id, %error, "a stranger's results are not readable");
+            return Ok(Whose::Unclear);
+        }
+        Err(error) => return Err(error),
     };
     let Some(id) = id else {
         return Ok(Whose::Foreign);
@@ -81,15 +88,15 @@ pub(super) async fn whose(
         return Ok(Whose::Known);
     }
     Ok(match named.state {
-        State::Sending | State::Uncertain => Whose::OfSend(named.key),
+        // Planned: an earlier create of it was stored against its answer.
+        State::Planned | State::Sending | State::Uncertain => Whose::OfSend(named.key),
         State::InProgress | State::Canceling | State::Ended if !named.verified => {
             // What it had recognised by time and count is another's, or its twin.
             let recognised = named.upstream_batch_id.as_deref().unwrap_or_default();
             uncertain::disown(&setting.system, named.key, recognised).await?;
             Whose::OfSend(named.key)
         }
-        State::Planned
-        | State::InProgress
+        State::InProgress
         | State::Canceling
         | State::Ended
         | State::Ingested
