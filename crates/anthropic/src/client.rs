@@ -329,7 +329,7 @@ impl Client {
             Ok(response) => receive(response).await,
             Err(error) => Err(match progress.take_failure() {
                 Some(source) => Error::Body { source },
-                None => Error::transport(error, progress.body_sent()),
+                None => Error::transport(error, progress.close()),
             }),
         }
     }

@@ -5,10 +5,14 @@
 //! on the outcome is unknown until an answer says otherwise. The last chunk is
 //! held back until the source has really ended, so a source that disagrees with
 //! the announced length never becomes a complete body.
+//!
+//! The connection takes the body in a task of its own, which goes on for a
+//! moment after the caller's time is over. So who asks also closes: one atomic
+//! decides whether the last chunk left before, or never will.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -17,17 +21,38 @@ use futures_util::Stream;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// The last chunk may still go.
+const OPEN: u8 = 0;
+/// It is gone: to the transport, for all that is known to the API.
+const HANDED_OVER: u8 = 1;
+/// It will never go.
+const CLOSED: u8 = 2;
+
 /// How far a body came; shared between the body and the one who waits.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    all_handed_over: AtomicBool,
+    /// One of the three above. It leaves `OPEN` once.
+    last_chunk: AtomicU8,
     failed: Mutex<Option<Cause>>,
 }
 
 impl Progress {
-    /// Whether the last byte was handed over to the transport.
-    pub(crate) fn body_sent(&self) -> bool {
-        self.all_handed_over.load(Ordering::SeqCst)
+    /// Whether the last byte was handed over to the transport. From here on it
+    /// never is, if it was not.
+    pub(crate) fn close(&self) -> bool {
+        self.leave_open(CLOSED) == HANDED_OVER
+    }
+
+    /// Whether the last chunk may be handed over; if so, it counts as that.
+    fn claim(&self) -> bool {
+        self.leave_open(HANDED_OVER) == HANDED_OVER
+    }
+
+    /// What it became, by this call or before.
+    fn leave_open(&self, to: u8) -> u8 {
+        self.last_chunk
+            .compare_exchange(OPEN, to, Ordering::SeqCst, Ordering::SeqCst)
+            .map_or_else(|was| was, |_| to)
     }
 
     /// Why the source failed, if it did. Given once.
@@ -97,7 +122,10 @@ where
                 None if this.left > 0 => "the body is shorter than announced".into(),
                 None => {
                     this.done = true;
-                    this.progress.all_handed_over.store(true, Ordering::SeqCst);
+                    if !this.progress.claim() {
+                        let over = io::Error::other("nobody waits for the answer any more");
+                        return Poll::Ready(Some(Err(over)));
+                    }
                     return Poll::Ready(this.held.take().map(Ok));
                 }
                 Some(Err(error)) => error.into(),
@@ -127,7 +155,45 @@ mod tests {
             out.push_str(std::str::from_utf8(&chunk).unwrap());
         }
         let failure = progress.take_failure().map(|cause| cause.to_string());
-        (out, progress.body_sent(), failure)
+        (out, progress.close(), failure)
+    }
+
+    #[tokio::test]
+    async fn the_last_chunk_does_not_leave_after_it_was_said_not_to_have() {
+        let source = || stream::iter([Ok::<_, Cause>(Bytes::from_static(b"ab"))]);
+        let (mut upload, progress) = Upload::new(source(), 2);
+        assert!(!progress.close());
+        assert!(upload.next().await.unwrap().is_err());
+        assert!(upload.next().await.is_none());
+        assert!(!progress.close());
+
+        let (mut upload, progress) = Upload::new(source(), 2);
+        assert_eq!(upload.next().await.unwrap().unwrap(), "ab");
+        assert!(progress.close(), "and it says so however often it is asked");
+        assert!(progress.close());
+    }
+
+    #[test]
+    fn whoever_asks_and_the_body_never_disagree() {
+        let waker = std::task::Waker::noop();
+        for _ in 0..5_000 {
+            let source = stream::iter([Ok::<_, Cause>(Bytes::from_static(b"ab"))]);
+            let (mut upload, progress) = Upload::new(source, 2);
+            let gate = std::sync::Barrier::new(2);
+            let (said, came) = std::thread::scope(|scope| {
+                let asks = scope.spawn(|| {
+                    gate.wait();
+                    progress.close()
+                });
+                gate.wait();
+                let next = Pin::new(&mut upload).poll_next(&mut Context::from_waker(waker));
+                (
+                    asks.join().unwrap(),
+                    matches!(next, Poll::Ready(Some(Ok(_)))),
+                )
+            });
+            assert_eq!(said, came);
+        }
     }
 
     #[tokio::test]
