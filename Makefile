@@ -6,7 +6,7 @@ ARGS ?=
 BENCHES = bulk submit ingest claim life list idle
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help deps build run test lint check sqlx openapi clean-data bench rolling
+.PHONY: help deps build run test lint check sqlx openapi clean-data bench rolling torture torture-short
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,14 @@ openapi: build ## renew the committed document of the HTTP API
 rolling: ## the version that is out and this one on one database, there and back
 	@scripts/deps test
 	@scripts/rolling
+
+torture: ## a thousand kills, every crash point and more, then docs/reliability.md
+	@scripts/deps test
+	@scripts/torture --long $(ARGS)
+
+torture-short: ## what of it fits into four minutes
+	@scripts/deps test
+	@scripts/torture $(ARGS)
 
 bench: deps ## every bench, one after the other, then docs/performance.md
 	@for name in $(BENCHES) report; do $(MAKE) --no-print-directory bench-$$name || exit 1; done
