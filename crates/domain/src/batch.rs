@@ -55,6 +55,8 @@ labels! {
         IngestCompleted = "ingest_completed",
         /// The adopted message batch turned out to belong to somebody else.
         Disowned = "disowned",
+        /// All of its jobs turned out to be in a message batch whose row was lost.
+        Emptied = "emptied",
     }
 }
 
@@ -84,6 +86,7 @@ impl State {
             Self::Planned => match event {
                 Event::SendStarted => Ok(Self::Sending),
                 Event::Created | Event::Adopted => Ok(Self::InProgress),
+                Event::Emptied => Ok(Self::Rejected),
                 Event::CreateUnknown
                 | Event::CreateRefused
                 | Event::NotCreated
@@ -104,7 +107,8 @@ impl State {
                 | Event::CancelRequested
                 | Event::Ended
                 | Event::IngestCompleted
-                | Event::Disowned => invalid,
+                | Event::Disowned
+                | Event::Emptied => invalid,
             },
             Self::Uncertain => match event {
                 Event::Created | Event::Adopted => Ok(Self::InProgress),
@@ -116,7 +120,8 @@ impl State {
                 | Event::CancelRequested
                 | Event::Ended
                 | Event::IngestCompleted
-                | Event::Disowned => invalid,
+                | Event::Disowned
+                | Event::Emptied => invalid,
             },
             Self::InProgress => match event {
                 Event::CancelRequested => Ok(Self::Canceling),
@@ -129,7 +134,8 @@ impl State {
                 | Event::NotCreated
                 | Event::Adopted
                 | Event::Refuted
-                | Event::IngestCompleted => invalid,
+                | Event::IngestCompleted
+                | Event::Emptied => invalid,
             },
             Self::Canceling => match event {
                 // Asking twice changes nothing, here as at Anthropic.
@@ -143,7 +149,8 @@ impl State {
                 | Event::NotCreated
                 | Event::Adopted
                 | Event::Refuted
-                | Event::IngestCompleted => invalid,
+                | Event::IngestCompleted
+                | Event::Emptied => invalid,
             },
             Self::Ended => match event {
                 Event::IngestCompleted => Ok(Self::Ingested),
@@ -157,7 +164,8 @@ impl State {
                 | Event::Adopted
                 | Event::Refuted
                 | Event::CancelRequested
-                | Event::Ended => invalid,
+                | Event::Ended
+                | Event::Emptied => invalid,
             },
             Self::Ingested | Self::Refuted | Self::Rejected => invalid,
         }
@@ -253,6 +261,7 @@ mod tests {
         ended            .           .           .           ended       ended       .           .           .           .
         ingest_completed .           .           .           .           .           ingested    .           .           .
         disowned         .           .           .           uncertain   uncertain   uncertain   .           .           .
+        emptied          rejected    .           .           .           .           .           .           .           .
         (open)           true        true        true        true        true        true        false       false       false
         (queue slot)     true        true        true        true        true        false       false       false       false
         ");
