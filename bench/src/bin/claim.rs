@@ -9,7 +9,7 @@ use offpeak_bench::discard::discard;
 use offpeak_bench::figures::{Figures, Samples};
 use offpeak_bench::{argument, print, say};
 use offpeak_domain::batch::CloseReason;
-use offpeak_domain::id::{BatchId, BucketId, Minter, TenantId};
+use offpeak_domain::id::{BatchId, BucketId, JobId, Minter, TenantId};
 use offpeak_store::ready::{self, Claim};
 use offpeak_store::{delta, upstream};
 use rand::SeedableRng as _;
@@ -26,6 +26,8 @@ const SETTLE: &str = "WITH gone AS (DELETE FROM inflight RETURNING *),
      UPDATE batch SET state = 'ingested', sent_at = planned_at, ended_at = planned_at,
             ingested_at = planned_at, upstream_batch_id = id
       WHERE state = 'planned'";
+/// Nothing is kept back.
+const EVERY: JobId = JobId::from_uuid(Uuid::nil());
 /// Gigabytes of free disk below which the bench refuses.
 const DISK: u64 = 15;
 /// Long buckets, from which every round takes.
@@ -148,7 +150,7 @@ async fn claim(database: &Database) -> Result<Took> {
     let system = &database.system;
     let now = system.now().await?;
     let begun = Instant::now();
-    let waiting = ready::waiting(system, now).await?;
+    let waiting = ready::waiting(system, now, EVERY).await?;
     let read = begun.elapsed().as_secs_f64();
     let begun = Instant::now();
     for number in 0..LONG {
@@ -172,6 +174,7 @@ async fn claim(database: &Database) -> Result<Took> {
                 max_bytes: 200 << 20,
                 item_overhead: 60,
                 reason: CloseReason::ItemLimit,
+                first_free: EVERY,
             },
             |claimed| claimed.params_bytes,
         )

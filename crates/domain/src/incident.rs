@@ -24,6 +24,8 @@ labels! {
         ConflictingLine = "conflicting_line",
         /// What was read is not what Anthropic counted.
         CountsDiffer = "counts_differ",
+        /// The database is another one than before.
+        DatabaseChanged = "database_changed",
     }
 }
 
@@ -74,6 +76,13 @@ impl Kind {
                 "What Anthropic counts for this batch is not what its results say. Every job of \
                  it has a line, and the lines are what is booked. Compare the bill with what is \
                  booked."
+            }
+            Self::DatabaseChanged => {
+                "The database is another one than before: a standby took over, or a backup was \
+                 restored, and what was committed last may be missing. Nothing is sent before \
+                 Anthropic's list was compared for the settle time; what it holds of lost batches \
+                 is taken over. `offpeak reconcile` shows how far that is and what is kept back. \
+                 Jobs that were accepted last may be lost: their apps have to send them again."
             }
         }
     }

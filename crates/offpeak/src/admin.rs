@@ -6,6 +6,7 @@ mod incidents;
 mod key;
 mod migrate;
 mod openapi;
+mod reconcile;
 mod standin;
 mod tenant;
 
@@ -35,6 +36,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// List what the operator has to know, or resolve one of it
     Incidents(incidents::Args),
+    /// Show whether Anthropic's list was compared with the database, and what is held back for it
+    Reconcile(reconcile::Args),
     /// Run the stand-in of Anthropic's API alone
     Standin(standin::Args),
     /// Print the OpenAPI document of the HTTP API
@@ -54,6 +57,7 @@ pub async fn run(
         Command::Key(command) => key::run(command, config, output).await,
         Command::Doctor(args) => doctor::run(args, config, environment, output).await,
         Command::Incidents(args) => incidents::run(args, config, output).await,
+        Command::Reconcile(args) => reconcile::run(args, config, output).await,
         Command::Standin(args) => {
             log::begin(&config.log, false).map_err(Failure::usage)?;
             standin::run(args, config, output).await

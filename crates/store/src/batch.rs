@@ -37,7 +37,8 @@ pub struct Sendable {
 }
 
 /// The oldest batches that may be sent at `now` to this upstream: none while it
-/// is paused, or while `max_uncertain` of its sends are uncertain.
+/// is paused, while `max_uncertain` of its sends are uncertain, or before its
+/// list was compared for this database; and none with jobs that are kept back.
 pub async fn sendable(
     system: &System,
     upstream: UpstreamId,
@@ -53,6 +54,13 @@ pub async fn sendable(
             AND (u.paused_reason IS NULL OR u.paused_until <= $1)
             AND (SELECT count(*) FROM batch d
                   WHERE d.upstream_id = $3 AND d.state = 'uncertain') < $4
+            AND EXISTS (SELECT FROM comparison c
+                         WHERE c.upstream_id = $3 AND c.incarnation = incarnation()
+                           AND c.started_at = pg_postmaster_start_time())
+            AND NOT EXISTS (SELECT FROM hold h
+                              JOIN inflight i ON i.tenant_id = b.tenant_id AND i.batch_id = b.id
+                                             AND i.id < h.first_free
+                             WHERE h.upstream_id = $3)
           ORDER BY b.planned_at, b.id
           LIMIT $2",
         now,
@@ -119,8 +127,9 @@ pub struct Begin<'a> {
 /// canceled meanwhile leave the batch before, so that nobody pays for them.
 ///
 /// Nothing comes back when another process took it, when the sender's own lease
-/// has run out, when too many sends are uncertain, or when no job is left in it:
-/// then nothing may be sent.
+/// has run out, when too many sends are uncertain, when no job is left in it, or
+/// when what the upstream holds was not compared with this very database, or may
+/// hold one of the jobs: then nothing may be sent.
 pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<Option<Sending>> {
     let mut tx = system.begin().await?;
     let taken = sqlx::query!(
@@ -145,6 +154,16 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
                    FROM batch d
                   WHERE d.upstream_id = batch.upstream_id
                     AND d.state IN ('sending', 'uncertain'))
+            -- Asked here, and so of the database that commits the intent: it may
+            -- be another one than a moment ago, and have forgotten a send.
+            AND EXISTS (SELECT FROM comparison c
+                         WHERE c.upstream_id = batch.upstream_id
+                           AND c.incarnation = incarnation()
+                           AND c.started_at = pg_postmaster_start_time())
+            AND NOT EXISTS (SELECT FROM hold h
+                              JOIN inflight i ON i.tenant_id = $1 AND i.batch_id = $2
+                                             AND i.id < h.first_free
+                             WHERE h.upstream_id = batch.upstream_id)
          RETURNING items, body_bytes, sent_at AS "sent_at!""#,
         key.tenant.as_uuid(),
         key.batch.as_uuid(),

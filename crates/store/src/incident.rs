@@ -90,6 +90,26 @@ pub(crate) async fn note_within(conn: &mut PgConnection, note: &Note<'_>) -> Res
     Ok(done.rows_affected() == 1)
 }
 
+/// As [`note_within`], for what happens to an upstream again and again: one that
+/// was resolved is open again.
+pub(crate) async fn note_anew(conn: &mut PgConnection, note: &Note<'_>) -> Result<()> {
+    let done = sqlx::query!(
+        "UPDATE incident SET at = $3, detail = $4, resolved_at = NULL
+          WHERE kind = $1 AND upstream_id = $2 AND upstream_batch_id IS NULL
+            AND batch_id IS NULL AND subject_tenant IS NULL",
+        note.kind.as_str(),
+        note.upstream.map(UpstreamId::as_uuid),
+        note.at,
+        note.detail,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if done.rows_affected() == 0 {
+        note_within(conn, note).await?;
+    }
+    Ok(())
+}
+
 /// The newest first; those that are resolved only if asked for.
 pub async fn list(system: &System, resolved_too: bool, limit: i64) -> Result<Vec<Incident>> {
     let rows = sqlx::query!(

@@ -19,6 +19,8 @@ pub struct Work {
     pub rescue: bool,
     /// Differences are not folded yet.
     pub relay: bool,
+    /// The database is not the one that an upstream's list was compared for.
+    pub reconcile: bool,
 }
 
 /// Looks. Its cost depends on the number of open batches and waiting buckets.
@@ -37,7 +39,11 @@ pub async fn look(system: &System) -> Result<Work> {
                   OR EXISTS (SELECT FROM batch
                               WHERE state IN ('refuted', 'rejected') AND freed_at IS NULL)
                       AS "rescue!",
-                  EXISTS (SELECT FROM delta) AS "relay!"
+                  EXISTS (SELECT FROM delta) AS "relay!",
+                  EXISTS (SELECT FROM comparison
+                           WHERE incarnation IS DISTINCT FROM incarnation()
+                              OR started_at IS DISTINCT FROM pg_postmaster_start_time())
+                      AS "reconcile!"
              FROM batch
             WHERE state NOT IN ('ingested', 'refuted', 'rejected')"#
     )

@@ -2,7 +2,7 @@
 //! moves them into a batch.
 
 use offpeak_domain::batch::CloseReason;
-use offpeak_domain::id::{BatchId, BucketId, TenantId, UpstreamId};
+use offpeak_domain::id::{BatchId, BucketId, JobId, TenantId, UpstreamId};
 use time::OffsetDateTime;
 
 use crate::access::Write as _;
@@ -36,9 +36,14 @@ pub struct Waiting {
     pub vtime: Option<i64>,
 }
 
-/// Every bucket with at least one job that may go at `now`. Its cost depends on
-/// the number of such buckets, not on how many jobs wait in them.
-pub async fn waiting(system: &System, now: OffsetDateTime) -> Result<Vec<Waiting>> {
+/// Every bucket with at least one job that may go at `now` and is not kept back:
+/// `first_free` is the first that is not. Its cost depends on the number of such
+/// buckets, not on how many jobs wait in them, unless some are kept back.
+pub async fn waiting(
+    system: &System,
+    now: OffsetDateTime,
+    first_free: JobId,
+) -> Result<Vec<Waiting>> {
     let rows = sqlx::query!(
         r#"WITH sums AS (
                SELECT tenant_id, key, sum(n) AS n, sum(bytes) AS bytes
@@ -50,7 +55,7 @@ pub async fn waiting(system: &System, now: OffsetDateTime) -> Result<Vec<Waiting
                 GROUP BY tenant_id, key
                HAVING sum(n) > 0)
            SELECT s.tenant_id AS "tenant_id!", s.key AS "key!", b.upstream_id, b.model,
-                  s.n::bigint AS "n!", s.bytes::bigint AS "bytes!", later.n AS "later!",
+                  s.n::bigint AS "n!", s.bytes::bigint AS "bytes!", later.n + held.n AS "later!",
                   head.oldest AS "oldest!", head.newest AS "newest!", head.max_items,
                   t.weight, share.vtime AS "vtime?"
              FROM sums s
@@ -67,12 +72,12 @@ pub async fn waiting(system: &System, now: OffsetDateTime) -> Result<Vec<Waiting
                    CROSS JOIN LATERAL (
                          SELECT not_before, max_items FROM ready
                           WHERE tenant_id = s.tenant_id AND bucket_id = s.key
-                            AND priority = p.priority AND not_before <= $1
+                            AND priority = p.priority AND not_before <= $1 AND id >= $2
                           ORDER BY not_before, id LIMIT 1) AS first
                    CROSS JOIN LATERAL (
                          SELECT not_before FROM ready
                           WHERE tenant_id = s.tenant_id AND bucket_id = s.key
-                            AND priority = p.priority AND not_before <= $1
+                            AND priority = p.priority AND not_before <= $1 AND id >= $2
                           ORDER BY not_before DESC, id DESC LIMIT 1) AS last) AS head
             CROSS JOIN LATERAL (
                   -- Those in backoff stand at the end of the same index, and are few.
@@ -84,11 +89,20 @@ pub async fn waiting(system: &System, now: OffsetDateTime) -> Result<Vec<Waiting
                                   WHERE tenant_id = s.tenant_id AND bucket_id = s.key
                                     AND priority = p.priority AND not_before > $1
                                   LIMIT 100000) AS waiting) AS counted) AS later
+            CROSS JOIN LATERAL (
+                  -- Counted only where something is kept back at all.
+                  SELECT count(*) AS n
+                    FROM (SELECT FROM ready
+                           WHERE $2 <> '00000000-0000-0000-0000-000000000000'::uuid
+                             AND tenant_id = s.tenant_id AND bucket_id = s.key
+                             AND not_before <= $1 AND id < $2
+                           LIMIT 100000) AS back) AS held
             WHERE head.oldest IS NOT NULL
             -- The longest wait first, so that nobody is cut off for ever.
             ORDER BY head.oldest, s.tenant_id, s.key
             LIMIT 20000"#,
         now,
+        first_free.as_uuid(),
     )
     .fetch_all(&system.pool)
     .await?;
@@ -140,6 +154,8 @@ pub struct Claim<'a> {
     pub item_overhead: u64,
     /// Why the batch is closed now.
     pub reason: CloseReason,
+    /// The first job that nothing keeps back.
+    pub first_free: JobId,
 }
 
 /// What a claim took.
@@ -168,6 +184,7 @@ pub async fn claim(
                   -- What was taken before stands at the head of the index as long
                   -- as an old transaction keeps it: so none of it is looked at.
                   AND not_before >= $8
+                  AND id >= $9
                 ORDER BY priority DESC, not_before, id
                 LIMIT $4
                   FOR UPDATE SKIP LOCKED),
@@ -197,6 +214,7 @@ pub async fn claim(
         i64::try_from(claim.item_overhead).unwrap_or(0),
         claim.batch.as_uuid(),
         claim.since,
+        claim.first_free.as_uuid(),
     )
     .fetch_one(tx.conn())
     .await?;

@@ -11,8 +11,8 @@ use offpeak_domain::price::Prices;
 use offpeak_standin::{Manual, Standin};
 use offpeak_store::invariants::{self, Checked};
 use offpeak_store::job::{Entry, NewJob};
-use offpeak_store::{Options, System, Tenants, batch, upstream};
-use offpeak_worker::{Clock, Upstream, Worker};
+use offpeak_store::{Options, System, TenantTx, Tenants, batch, upstream};
+use offpeak_worker::{Clock, Loop, Upstream, Worker};
 use prometheus_client::registry::Registry;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -107,6 +107,8 @@ impl World {
             &mut rng,
             &mut Registry::default(),
         );
+        // The first start, so that loops can be run one by one from here on.
+        worker.tick(Loop::Reconcile).await?;
         Ok(Self {
             system,
             tenants,
@@ -152,8 +154,27 @@ impl World {
         group: Option<GroupId>,
         texts: &[&str],
     ) -> Result<Vec<JobId>> {
-        let mut tx = self.tenants.begin(tenant).await?;
-        let mut minter = Minter::new(tx.now(), &mut self.rng);
+        let tx = self.tenants.begin(tenant).await?;
+        let at = tx.now();
+        self.submit_within(tx, at, group, texts).await
+    }
+
+    /// Puts jobs into the queue whose ids are minted now, as far as this world's
+    /// clock knows, which may be long after the database's time.
+    pub async fn submit_now(&mut self, texts: &[&str]) -> Result<Vec<JobId>> {
+        let at = *self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = self.tenants.begin(self.tenant).await?;
+        self.submit_within(tx, at, None, texts).await
+    }
+
+    async fn submit_within(
+        &mut self,
+        mut tx: TenantTx,
+        at: OffsetDateTime,
+        group: Option<GroupId>,
+        texts: &[&str],
+    ) -> Result<Vec<JobId>> {
+        let mut minter = Minter::new(at, &mut self.rng);
         let jobs: Vec<NewJob> = texts
             .iter()
             .map(|text| NewJob {

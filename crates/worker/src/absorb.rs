@@ -1,8 +1,11 @@
 //! Reads what a late twin billed: its lines are priced as any others and booked
 //! as the deployment's own cost. Nothing of them is kept but usage and money.
 
+use std::collections::HashSet;
+
 use offpeak_anthropic::Line;
 use offpeak_anthropic::shape::{MessageBatch, ResultKind, ResultLine};
+use offpeak_domain::id::JobId;
 use offpeak_domain::settle;
 use offpeak_store::incident::Note;
 use offpeak_store::point;
@@ -47,12 +50,14 @@ impl Read {
     }
 }
 
-/// Reads all lines that there are, a chunk at a time.
+/// Reads all lines that there are, a chunk at a time, but those of the jobs whose
+/// results are taken elsewhere.
 pub(crate) async fn read(
     setting: &Setting,
     upstream: &Upstream,
     seen: &MessageBatch,
     named: Option<&Named>,
+    but: &HashSet<JobId>,
     note: &Note<'_>,
 ) -> Result<Read> {
     let day = seen.ended_at.unwrap_or(seen.created_at).date();
@@ -69,6 +74,9 @@ pub(crate) async fn read(
             read.unreadable += 1;
             continue;
         };
+        if but.contains(&said.job) {
+            continue;
+        }
         if let Some(usage) = settle::billed_usage(&said.line) {
             read.billed += 1;
             chunk.push(Absorbed {
@@ -88,6 +96,7 @@ pub(crate) async fn read(
 }
 
 struct Said {
+    job: JobId,
     custom_id: String,
     model: String,
     line: settle::Line,
@@ -124,6 +133,7 @@ fn billed(bytes: &[u8], named: Option<&Named>) -> Option<Said> {
         ResultKind::Other(_) => return None,
     };
     Some(Said {
+        job: id.job,
         custom_id: id.to_string(),
         model,
         line,

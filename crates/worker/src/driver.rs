@@ -101,7 +101,13 @@ fn copies(worker: &Worker, which: Loop) -> usize {
     match which {
         Loop::Submit => worker.setting.options.parallel_sends.max(1),
         Loop::Ingest => 2,
-        Loop::Form | Loop::Poll | Loop::Rescue | Loop::Sweep | Loop::Relay | Loop::Tend => 1,
+        Loop::Form
+        | Loop::Poll
+        | Loop::Reconcile
+        | Loop::Rescue
+        | Loop::Sweep
+        | Loop::Relay
+        | Loop::Tend => 1,
     }
 }
 
@@ -188,7 +194,7 @@ impl One {
         let options = &self.worker.setting.options;
         match self.which {
             Loop::Submit => options.send_within + Duration::from_mins(1),
-            Loop::Ingest | Loop::Sweep => Duration::from_hours(6),
+            Loop::Ingest | Loop::Reconcile | Loop::Sweep => Duration::from_hours(6),
             Loop::Form | Loop::Poll | Loop::Rescue | Loop::Relay | Loop::Tend => {
                 Duration::from_mins(2)
             }
@@ -288,6 +294,7 @@ fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
         ingest,
         rescue,
         relay,
+        reconcile,
     } = work;
     [
         (Loop::Form, form),
@@ -296,6 +303,7 @@ fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
         (Loop::Ingest, ingest),
         (Loop::Rescue, rescue),
         (Loop::Relay, relay),
+        (Loop::Reconcile, reconcile),
     ]
     .into_iter()
     .filter_map(|(which, has_work)| has_work.then_some(which))
@@ -342,6 +350,7 @@ mod tests {
             (Work { ingest: true, ..none }, Loop::Ingest),
             (Work { rescue: true, ..none }, Loop::Rescue),
             (Work { relay: true, ..none }, Loop::Relay),
+            (Work { reconcile: true, ..none }, Loop::Reconcile),
         ];
         for (work, which) in table {
             assert_eq!(with_work(work).collect::<Vec<_>>(), [which]);

@@ -19,6 +19,7 @@ mod measure;
 mod options;
 mod outcome;
 mod price;
+mod recover;
 mod setting;
 mod upload;
 mod upstream;

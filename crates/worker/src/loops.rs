@@ -3,6 +3,7 @@
 pub(crate) mod form;
 pub(crate) mod ingest;
 pub(crate) mod poll;
+pub(crate) mod reconcile;
 pub(crate) mod relay;
 pub(crate) mod rescue;
 mod stranger;

@@ -14,6 +14,7 @@ use crate::driver;
 use crate::loops::form::Form;
 use crate::loops::ingest::Ingest;
 use crate::loops::poll::Poll;
+use crate::loops::reconcile::Reconcile;
 use crate::loops::relay::Relay;
 use crate::loops::rescue::Rescue;
 use crate::loops::submit::Submit;
@@ -39,6 +40,8 @@ pub enum Loop {
     Poll,
     /// Reads results.
     Ingest,
+    /// Compares what Anthropic holds with a database that may have forgotten it.
+    Reconcile,
     /// Settles uncertain sends.
     Rescue,
     /// Finds late twins of sends that were given up.
@@ -51,11 +54,12 @@ pub enum Loop {
 
 impl Loop {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Form,
         Self::Submit,
         Self::Poll,
         Self::Ingest,
+        Self::Reconcile,
         Self::Rescue,
         Self::Sweep,
         Self::Relay,
@@ -69,6 +73,7 @@ impl Loop {
             Self::Submit => "submit",
             Self::Poll => "poll",
             Self::Ingest => "ingest",
+            Self::Reconcile => "reconcile",
             Self::Rescue => "rescue",
             Self::Sweep => "sweep",
             Self::Relay => "relay",
@@ -145,6 +150,7 @@ impl Worker {
                 Some(led) => Ingest(led.setting()).tick().await,
                 None => Ok(Outcome::default()),
             },
+            Loop::Reconcile => Reconcile(setting).tick().await,
             Loop::Rescue => Rescue(setting).tick().await,
             Loop::Sweep => Sweep(setting).tick().await,
             Loop::Relay => Relay(setting).tick().await,

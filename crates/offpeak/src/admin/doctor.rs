@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::Args as Arguments;
 use offpeak_anthropic::Client;
 use offpeak_domain::room::Level;
-use offpeak_store::{Options, System, Tenants, incident, quarantine, room};
+use offpeak_store::{Options, System, Tenants, comparison, hold, incident, quarantine, room};
 use serde::Serialize;
 
-use super::store;
+use super::{reconcile, store};
 use crate::client::Target;
 use crate::config::{Config, Environment};
 use crate::exit::{Ended, Exit};
@@ -75,6 +75,7 @@ pub(super) async fn run(
         if reached {
             note(plain("partitions", partitions(config).await));
             note(plain("storage", storage(config).await));
+            note(compared(config).await);
             note(incidents(config).await);
         }
     } else {
@@ -147,6 +148,54 @@ async fn partitions(config: &Config) -> Result<String, String> {
             let remedy = reach::remedy(&error, &options);
             Err(format!("{error}: {remedy}"))
         }
+    }
+}
+
+/// Whether something is kept from being sent because the database may have
+/// forgotten what was.
+async fn compared(config: &Config) -> Check {
+    let asked = async {
+        let options = store(config).map_err(|error| format!("{error:#}"))?;
+        let system = System::new(&options);
+        let present = comparison::present(&system).await;
+        let all = comparison::all(&system).await;
+        let holds = hold::all(&system, 1000).await;
+        system.close().await;
+        let all = present.and_then(|present| Ok((present, all?, holds?)));
+        all.map_err(|error| error.to_string())
+    };
+    let asked: Result<(_, Vec<_>, Vec<_>), String> = asked.await;
+    let check = |ok, warning, detail| Check {
+        name: "comparison",
+        ok,
+        warning,
+        detail,
+    };
+    match asked {
+        Ok((present, all, holds)) => {
+            let open = all
+                .iter()
+                .find(|one| !reconcile::is_compared(one, &present));
+            match (open, holds.len()) {
+                (Some(one), _) => {
+                    let state = reconcile::state(one, &present);
+                    check(
+                        true,
+                        true,
+                        format!("{}: {state}; see `offpeak reconcile`", one.name),
+                    )
+                }
+                (None, 0) => check(true, false, "done".to_owned()),
+                (None, held) => check(
+                    true,
+                    true,
+                    format!(
+                        "jobs wait because of {held} unknown message batches; see `offpeak reconcile`"
+                    ),
+                ),
+            }
+        }
+        Err(error) => check(false, false, error),
     }
 }
 

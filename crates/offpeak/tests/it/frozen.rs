@@ -144,7 +144,7 @@ async fn prepare(world: &mut World, which: Loop) -> Result<()> {
     world.submit(&["One fine day.", "Two cats."]).await?;
     world.pass(Duration::from_secs(10));
     let before: &[Loop] = match which {
-        Loop::Form | Loop::Relay | Loop::Tend => &[],
+        Loop::Form | Loop::Reconcile | Loop::Relay | Loop::Tend => &[],
         Loop::Submit => &[Loop::Form],
         Loop::Poll => &[Loop::Form, Loop::Submit],
         Loop::Rescue => {
@@ -174,6 +174,12 @@ async fn prepare(world: &mut World, which: Loop) -> Result<()> {
         }
         // It was stored after all, and has ended.
         world.standin.clear_faults();
+    }
+    if which == Loop::Reconcile {
+        // As after a failover.
+        world
+            .meddle("UPDATE offpeak.comparison SET incarnation = 'another'")
+            .await?;
     }
     if which == Loop::Tend {
         world
@@ -235,6 +241,11 @@ async fn an_ingester_that_wakes_late_writes_nothing() -> Result<()> {
 #[tokio::test]
 async fn a_rescuer_that_wakes_late_writes_nothing() -> Result<()> {
     at_every_call(Loop::Rescue).await
+}
+
+#[tokio::test]
+async fn a_reconciler_that_wakes_late_writes_nothing() -> Result<()> {
+    at_every_call(Loop::Reconcile).await
 }
 
 #[tokio::test]

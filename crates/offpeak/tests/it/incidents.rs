@@ -199,7 +199,8 @@ async fn the_operator_lists_and_resolves_them_and_the_doctor_warns() -> Result<(
 #[tokio::test]
 async fn no_tenant_can_reach_what_is_the_operator_s() -> Result<()> {
     let world = World::new().await?;
-    let reachable = "SELECT t FROM unnest(ARRAY['incident', 'twin', 'absorbed', 'sweep']) AS t
+    let reachable = "SELECT t FROM unnest(ARRAY['incident', 'twin', 'absorbed', 'sweep',
+                                             'comparison', 'hold']) AS t
                       WHERE has_any_column_privilege('offpeak_api', 'offpeak.' || t,
                                                      'SELECT, INSERT, UPDATE')";
     assert_eq!(world.texts(reachable).await?, [""; 0]);

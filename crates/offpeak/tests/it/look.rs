@@ -27,6 +27,7 @@ const NONE: Work = Work {
     ingest: false,
     rescue: false,
     relay: false,
+    reconcile: false,
 };
 
 macro_rules! tally {
@@ -86,6 +87,10 @@ const TABLE: &[Row] = &[
           rings: Work { form: true, relay: true, ..NONE } },
     Row { what: "a count not folded yet", insert: delta!("tenant"),
           rings: Work { relay: true, ..NONE } },
+    Row { what: "another database", insert:
+          "INSERT INTO offpeak.comparison (upstream_id, incarnation, started_at, alive_at)
+           SELECT id, 'another', now(), now() FROM offpeak.upstream",
+          rings: Work { reconcile: true, ..NONE } },
     Row { what: "whoever waited", insert:
           "INSERT INTO offpeak.share SELECT id, id, 7 FROM offpeak.tenant",
           rings: Work { form: true, ..NONE } },
@@ -124,6 +129,7 @@ async fn a_look_rings_for_exactly_the_loops_that_have_work() -> Result<()> {
             "DELETE FROM offpeak.delta",
             "DELETE FROM offpeak.share",
             "DELETE FROM offpeak.batch",
+            "DELETE FROM offpeak.comparison",
         ] {
             world.meddle(table).await?;
         }

@@ -29,6 +29,7 @@ mod outage;
 mod private;
 mod quarantine;
 mod queue;
+mod reconcile;
 mod rescue;
 mod terms;
 mod twins;

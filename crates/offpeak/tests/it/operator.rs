@@ -240,6 +240,7 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     ok    database               answers
     ok    partitions             room for 8 days
     ok    storage                there is room
+    ok    comparison             done
     ok    incidents              none open
     ok    Anthropic              URL answers and takes the key
     ");

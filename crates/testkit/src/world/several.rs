@@ -9,7 +9,7 @@ use offpeak_domain::id::{BatchId, TenantId, UpstreamId};
 use offpeak_domain::price::Prices;
 use offpeak_store::batch::{Key, Sent};
 use offpeak_store::{Options, System, upstream};
-use offpeak_worker::{Clock, Upstream, Worker};
+use offpeak_worker::{Clock, Loop, Upstream, Worker};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use sqlx::AssertSqlSafe;
@@ -110,6 +110,7 @@ impl World {
         ];
         let mut registry = Registry::default();
         self.worker = self.worker_with(self.system.clone(), upstreams, options, &mut registry)?;
+        self.worker.tick(Loop::Reconcile).await?;
         Ok(registry)
     }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_domain::breaker::Call;
-use offpeak_domain::id::{BatchId, Minter, UpstreamId};
+use offpeak_domain::id::{BatchId, JobId, Minter, UpstreamId};
 use offpeak_domain::plan::{self, BucketFacts, Budget, Close, TenantShare};
 use offpeak_store::ready::{self, Claim, Waiting};
 use offpeak_store::upstream::{self, Upstream};
-use offpeak_store::{point, uncertain};
+use offpeak_store::{comparison, hold, point, uncertain};
 use time::OffsetDateTime;
 
 use crate::outcome::{Outcome, Queue, Wait};
@@ -57,7 +57,8 @@ impl Form {
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<Option<OffsetDateTime>> {
-        let mut waiting = ready::waiting(&self.0.system, now).await?;
+        let first_free = hold::first_free(&self.0.system, upstream.id).await?;
+        let mut waiting = ready::waiting(&self.0.system, now, first_free).await?;
         waiting.retain(|bucket| bucket.upstream == upstream.id);
         let (before, here) = (outcome.queue.unwrap_or_default(), queue(&waiting, now));
         outcome.queue = Some(Queue {
@@ -67,7 +68,7 @@ impl Form {
         if upstream.paused_reason.is_some() {
             return Ok(None);
         }
-        if let Some(until) = self.held(upstream.id, now).await? {
+        if let Some(until) = self.held(upstream.id, now, outcome).await? {
             return Ok(Some(until));
         }
         let here: Vec<&Waiting> = waiting.iter().collect();
@@ -78,7 +79,7 @@ impl Form {
             tracing::debug!(bucket = %hold.bucket, reason = ?hold.reason, "held");
         }
         for close in &plan.close {
-            outcome.done += u64::from(self.store(&here, close, now).await?);
+            outcome.done += u64::from(self.store(&here, close, first_free, now).await?);
         }
         ready::set_shares(&self.0.system, upstream.id, &plan.shares).await?;
         Ok(plan.next_wake)
@@ -90,12 +91,18 @@ impl Form {
         &self,
         upstream: UpstreamId,
         now: OffsetDateTime,
+        outcome: &mut Outcome,
     ) -> Result<Option<OffsetDateTime>> {
         let Some(ours) = self.0.upstreams.iter().find(|one| one.id == upstream) else {
             return Ok(None);
         };
         let outage = ours.held(Call::Create);
         ours.show_held("outage", outage.is_some());
+        let compared = comparison::is_compared(&self.0.system, upstream).await?;
+        ours.show_held("reconcile", !compared);
+        if !compared {
+            outcome.wakes.push(Loop::Reconcile);
+        }
         let uncertain = uncertain::count(&self.0.system, upstream).await?;
         let doubtful = uncertain >= u64::from(self.0.options.max_uncertain);
         ours.show_held("uncertain", doubtful);
@@ -105,10 +112,10 @@ impl Form {
                 "too many sends are uncertain: none begins before some are settled"
             );
         }
-        let wait = match (outage, doubtful) {
-            (Some(wait), _) => wait,
-            (None, true) => self.0.options.list_every,
-            (None, false) => return Ok(None),
+        let wait = match outage {
+            Some(wait) => wait,
+            None if doubtful || !compared => self.0.options.list_every,
+            None => return Ok(None),
         };
         Ok(Some(now + wait))
     }
@@ -124,7 +131,13 @@ impl Form {
 
     /// Stores one planned batch with its jobs, in one transaction. False when
     /// another process was faster.
-    async fn store(&self, here: &[&Waiting], close: &Close, now: OffsetDateTime) -> Result<bool> {
+    async fn store(
+        &self,
+        here: &[&Waiting],
+        close: &Close,
+        first_free: JobId,
+        now: OffsetDateTime,
+    ) -> Result<bool> {
         let Some(bucket) = here
             .iter()
             .find(|bucket| bucket.tenant == close.tenant && bucket.bucket == close.bucket)
@@ -145,6 +158,7 @@ impl Form {
             max_bytes: (close.max_bytes + 1).saturating_sub(plan::body_len(0, 0)),
             item_overhead: plan::ITEM_OVERHEAD,
             reason: close.reason,
+            first_free,
         };
         let claimed = ready::claim(&mut tx, now, &claim, |claimed| {
             plan::body_len(u64::from(claimed.items), claimed.params_bytes)

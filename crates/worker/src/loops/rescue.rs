@@ -206,8 +206,8 @@ impl Rescue {
             match stranger::settle(&self.0, upstream, &one.seen, now).await? {
                 // Not readable just now: it may still be one of ours.
                 Whose::Unclear => left.push(one),
-                Whose::OfSend(_) => settled += 1,
-                Whose::Twin(_) | Whose::Unheard => twins += 1,
+                Whose::OfSend(_) | Whose::Recovered => settled += 1,
+                Whose::Twin(_) | Whose::Unheard(_) => twins += 1,
                 Whose::Known | Whose::Foreign => {}
             }
         }

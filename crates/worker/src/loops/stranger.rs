@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use offpeak_anthropic::shape::{MessageBatch, Page};
 use offpeak_domain::batch::State;
+use offpeak_domain::id::BatchId;
 use offpeak_domain::incident::Kind;
 use offpeak_store::batch::{self, Key, Stored};
 use offpeak_store::incident::Note;
@@ -13,6 +14,7 @@ use offpeak_store::{Error as StoreError, mutant, point, uncertain};
 use time::OffsetDateTime;
 
 use super::ingest;
+use crate::recover::{self, Recovered};
 use crate::upstream::Upstream;
 use crate::worker::Setting;
 use crate::{Error, Result};
@@ -55,8 +57,10 @@ pub(super) enum Whose {
     Known,
     /// Nobody's any more: the jobs of this batch went on without it.
     Twin(Named),
-    /// In our form, but of a batch that no row knows.
-    Unheard,
+    /// In our form, but of this batch, which no row knows.
+    Unheard(BatchId),
+    /// As before, and it has its row again, with those of its jobs that waited.
+    Recovered,
     /// Somebody else's.
     Foreign,
 }
@@ -82,7 +86,7 @@ pub(super) async fn whose(
         return Ok(Whose::Foreign);
     };
     let Some(named) = twin::named(&setting.system, upstream.id, id.batch).await? else {
-        return Ok(Whose::Unheard);
+        return Ok(Whose::Unheard(id.batch));
     };
     if named.upstream_batch_id.as_deref() == Some(&seen.id) {
         return Ok(Whose::Known);
@@ -112,9 +116,12 @@ pub(super) async fn settle(
     seen: &MessageBatch,
     now: OffsetDateTime,
 ) -> Result<Whose> {
-    let whose = whose(setting, upstream, seen).await?;
+    let whose = match whose(setting, upstream, seen).await? {
+        Whose::Unheard(batch) => recovered(setting, upstream, seen, batch, now).await?,
+        whose => whose,
+    };
     match &whose {
-        Whose::Unclear | Whose::Known => {}
+        Whose::Unclear | Whose::Known | Whose::Recovered => {}
         Whose::OfSend(key) => {
             if !adopt(setting, *key, seen, true, now).await? {
                 return Ok(Whose::Known);
@@ -139,7 +146,7 @@ pub(super) async fn settle(
                 );
             }
         }
-        Whose::Unheard if setting.options.dedicated_workspace => {
+        Whose::Unheard(_) if setting.options.dedicated_workspace => {
             let note = Note {
                 detail: "its requests have ids of our form, and no batch of ours is named by them",
                 ..unheard(upstream, &seen.id, now)
@@ -152,11 +159,32 @@ pub(super) async fn settle(
             }
         }
         // In a shared workspace another offpeak's, most likely.
-        Whose::Unheard | Whose::Foreign => {
+        Whose::Unheard(_) | Whose::Foreign => {
             uncertain::foreign(&setting.system, upstream.id, &seen.id).await?;
         }
     }
     Ok(whose)
+}
+
+/// Takes over what is ours and no row knows, if its jobs still wait.
+pub(super) async fn recovered(
+    setting: &Setting,
+    upstream: &Upstream,
+    seen: &MessageBatch,
+    batch: BatchId,
+    now: OffsetDateTime,
+) -> Result<Whose> {
+    let note = unheard(upstream, &seen.id, now);
+    match recover::recover(setting, upstream, seen, batch, &note, now).await {
+        Ok(Recovered::Again) => Ok(Whose::Recovered),
+        Ok(Recovered::Nothing) => Ok(Whose::Unheard(batch)),
+        Ok(Recovered::Unclear) => Ok(Whose::Unclear),
+        Err(Error::Upstream(error)) => {
+            tracing::warn!(upstream_batch = seen.id, %error, "a lost batch is not readable");
+            Ok(Whose::Unclear)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What is noted for a twin, without what is known of its batch.

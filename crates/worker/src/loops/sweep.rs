@@ -15,6 +15,7 @@ use std::time::Duration;
 use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_domain::reconcile::{Candidate, SKEW, twin_of};
+use offpeak_store::hold;
 use offpeak_store::incident::Note;
 use offpeak_store::twin::{self, Pace, Twin};
 use offpeak_store::{point, uncertain};
@@ -144,8 +145,9 @@ impl Sweep {
                 } else {
                     self.running(upstream, seen, ahead, now).await?
                 };
-                found += u64::from(matches!(whose, Whose::Twin(_) | Whose::OfSend(_)));
-                if matches!(whose, Whose::OfSend(_)) {
+                let taken = matches!(whose, Whose::OfSend(_) | Whose::Recovered);
+                found += u64::from(taken || matches!(whose, Whose::Twin(_)));
+                if taken {
                     outcome.wakes.push(Loop::Poll);
                 }
             }
@@ -169,6 +171,10 @@ impl Sweep {
             return Ok(Whose::Unclear);
         };
         let system = &self.0.system;
+        // What a restored database has forgotten is nobody's twin.
+        if !hold::is_settled(system, upstream.id, &seen.id).await? {
+            return Ok(Whose::Unclear);
+        }
         let stranger = Candidate {
             created_at: seen.created_at - ahead,
             total: seen.request_counts.total(),
@@ -245,7 +251,12 @@ impl Sweep {
         now: OffsetDateTime,
     ) -> Result<u64> {
         let system = &self.0.system;
-        let whose = stranger::whose(&self.0, upstream, seen).await?;
+        let whose = match stranger::whose(&self.0, upstream, seen).await? {
+            Whose::Unheard(batch) => {
+                stranger::recovered(&self.0, upstream, seen, batch, now).await?
+            }
+            whose => whose,
+        };
         let (named, note) = match &whose {
             Whose::Unclear if seen.archived_at.is_none() => return Ok(0),
             Whose::Unclear => (None, stranger::late_twin(upstream, &seen.id, now)),
@@ -253,8 +264,8 @@ impl Sweep {
                 let note = stranger::late_twin(upstream, &seen.id, now);
                 (Some(named), note)
             }
-            Whose::Unheard => (None, stranger::unheard(upstream, &seen.id, now)),
-            Whose::OfSend(_) | Whose::Known | Whose::Foreign => {
+            Whose::Unheard(_) => (None, stranger::unheard(upstream, &seen.id, now)),
+            Whose::OfSend(_) | Whose::Known | Whose::Recovered | Whose::Foreign => {
                 let note = Note {
                     detail: "it was taken for a late twin while it ran, and was none",
                     ..stranger::late_twin(upstream, &seen.id, now)
@@ -272,7 +283,7 @@ impl Sweep {
         let read = if matches!(whose, Whose::Unclear) {
             Read::default()
         } else {
-            absorb::read(&self.0, upstream, seen, named, &note).await?
+            absorb::read(&self.0, upstream, seen, named, &HashSet::new(), &note).await?
         };
         let complete = read.lines >= seen.request_counts.total() || matches!(whose, Whose::Unclear);
         if !complete && one.short_reads + 1 < self.0.options.max_reads {
