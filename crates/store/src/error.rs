@@ -88,18 +88,37 @@ impl Error {
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed => true,
-                sqlx::Error::Database(db) => db.code().is_some_and(|code| {
-                    ["08", "53", "57", "58"]
-                        .iter()
-                        .any(|class| code.starts_with(class))
-                        || ["25006", "3D000", "40001", "40P01", "55000", "55P03"]
-                            .contains(&code.as_ref())
-                }),
+                sqlx::Error::Database(db) => {
+                    db.code().is_some_and(|code| {
+                        ["08", "53", "57", "58"]
+                            .iter()
+                            .any(|class| code.starts_with(class))
+                            || ["25006", "3D000", "40001", "40P01", "55000", "55P03"]
+                                .contains(&code.as_ref())
+                    }) && !self.is_damage()
+                }
                 _ => false,
             },
             Self::NoPartition | Self::Fenced(_) => true,
             _ => false,
         }
+    }
+
+    /// Whether the database cannot read or write its own files (58030), or found
+    /// them corrupted (XX001, XX002). That does not pass, and somebody has to know.
+    pub fn is_damage(&self) -> bool {
+        self.has_code(&["58030", "XX001", "XX002"])
+    }
+
+    /// Whether another transaction was in the way, and this one was undone: the
+    /// same again, at once, is right.
+    pub fn is_conflict(&self) -> bool {
+        self.has_code(&["40001", "40P01"])
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(db))
+            if db.code().is_some_and(|code| codes.contains(&code.as_ref())))
     }
 
     /// Whether the database refused the very values: they will never fit.

@@ -182,10 +182,16 @@ pub async fn ended(
     Ok(true)
 }
 
-/// Takes an ended batch for reading its results; nobody else reads it for
-/// `term`, or until this process is seen to be gone. Each chunk that is settled
-/// renews the term, and so does [`keep`].
-pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Result<Option<Ended>> {
+/// Takes an ended batch for reading its results, of any upstream that is not
+/// `held`; nobody else reads it for `term`, or until this process is seen to be
+/// gone. Each chunk that is settled renews the term, and so does [`keep`].
+pub async fn take_ended(
+    system: &System,
+    process: Uuid,
+    term: Duration,
+    held: &[UpstreamId],
+) -> Result<Option<Ended>> {
+    let held: Vec<Uuid> = held.iter().map(|one| one.as_uuid()).collect();
     let mut tx = system.begin_write().await?;
     let row = sqlx::query!(
         r#"UPDATE batch b
@@ -194,6 +200,7 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
                     WHERE state = 'ended'
                       -- Results take room; Anthropic keeps them for weeks.
                       AND NOT EXISTS (SELECT FROM storage WHERE level = 'critical')
+                      AND upstream_id <> ALL ($3)
                       AND (ingest_until IS NULL OR ingest_until < clock_timestamp()
                            OR (ingester IS NOT NULL
                                AND NOT EXISTS (SELECT FROM lease l
@@ -206,9 +213,12 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
             WHERE b.tenant_id = next.tenant_id AND b.id = next.id
            RETURNING b.tenant_id, b.id, b.upstream_id, b.short_reads, b.verified, b.items,
                      b.upstream_batch_id AS "upstream_batch_id!", b.ended_at AS "ended_at!",
-                     b.expires_at AS "expires_at!""#,
+                     b.expires_at AS "expires_at!",
+                     coalesce(b.succeeded::bigint + b.errored + b.canceled + b.expired, 0)
+                         AS "counted!""#,
         process,
         interval(term),
+        &held,
     )
     .fetch_optional(tx.conn())
     .await?;
@@ -222,6 +232,7 @@ pub async fn take_ended(system: &System, process: Uuid, term: Duration) -> Resul
         short_reads: u32::try_from(row.short_reads).unwrap_or(0),
         verified: row.verified,
         items: u32::try_from(row.items).unwrap_or(0),
+        counted: u64::try_from(row.counted).unwrap_or(0),
     }))
 }
 
@@ -275,6 +286,9 @@ pub struct Ended {
     pub verified: bool,
     /// Jobs that were sent in it.
     pub items: u32,
+    /// Its requests as Anthropic counted them when it ended; zero when nobody
+    /// saw it end.
+    pub counted: u64,
 }
 
 /// Gives an ended batch back, to be read again after `pause`; `short` when the

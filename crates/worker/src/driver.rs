@@ -150,7 +150,15 @@ impl One {
                 Err(error) => {
                     failures += 1;
                     let name = self.which.name();
-                    tracing::warn!(r#loop = name, %error, failures, "tick failed");
+                    if failures == 1 && error.is_damage() {
+                        tracing::error!(
+                            r#loop = name, %error,
+                            "the database cannot read or write its files, or they are corrupted: \
+                             look at its log and its disk before anything else"
+                        );
+                    } else {
+                        tracing::warn!(r#loop = name, %error, failures, "tick failed");
+                    }
                     self.idle().saturating_mul(failures).min(MAX_BACKOFF)
                 }
             };

@@ -51,5 +51,12 @@ pub enum Error {
     TooLong(std::time::Duration),
 }
 
+impl Error {
+    /// Whether the database's own files are at fault.
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_damage())
+    }
+}
+
 /// The usual result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use offpeak_domain::breaker::Call;
+use offpeak_domain::id::UpstreamId;
 use offpeak_domain::price::Prices;
 use offpeak_store::lease::{self, Term};
 use offpeak_store::{Error as StoreError, System};
@@ -130,6 +131,13 @@ impl Setting {
             .map(|one| one.held(Call::Read).or(one.held(Call::Results)))
             .min()
             .flatten()
+    }
+
+    /// The upstreams from which no results can be read at the moment.
+    pub(crate) fn held_reads(&self) -> Vec<UpstreamId> {
+        let held = |one: &&Upstream| one.held(Call::Read).or(one.held(Call::Results)).is_some();
+        let held = self.upstreams.iter().filter(held);
+        held.map(|one| one.id).collect()
     }
 
     /// Uniform in 0..1.

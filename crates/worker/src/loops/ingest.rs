@@ -18,6 +18,7 @@ use offpeak_domain::id::JobId;
 use offpeak_domain::incident::Kind;
 use offpeak_domain::job_type::OutputChecker;
 use offpeak_domain::quarantine::{Counts, Tally};
+use offpeak_domain::results;
 use offpeak_store::batch;
 use offpeak_store::incident::{self, Note};
 use offpeak_store::open_batch::{self, Ended};
@@ -27,21 +28,17 @@ use tokio::time::MissedTickBehavior;
 
 use self::download::{Download, NAMELESS, Next};
 pub(crate) use self::peek::peek;
-use super::poll::{self, LOST};
-use super::tend::RESULTS_KEPT;
+use super::poll;
 use crate::chunk::{self, Lines, Sorted};
 use crate::outcome::{Outcome, Wait};
 use crate::worker::{Loop, Setting};
 use crate::{Error, Result};
 
-/// Between two reads of a batch that could not be read to its end.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// How long after its creation a batch has ended at the latest.
-const ENDS_WITHIN: Duration = Duration::from_hours(24);
-
 /// Lines that are read before the chunk being settled gets its turn.
 const BURST: usize = 50;
+
+/// Times that a chunk is settled again because another transaction was in the way.
+const CONFLICTS: u32 = 3;
 
 pub(crate) struct Ingest(pub(crate) Arc<Setting>);
 
@@ -64,8 +61,9 @@ struct Read {
 impl Ingest {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
         let term = self.0.options.ingest_term;
-        let Some(ended) = open_batch::take_ended(&self.0.system, self.0.process, term).await?
-        else {
+        let (system, held) = (&self.0.system, self.0.held_reads());
+        let taken = open_batch::take_ended(system, self.0.process, term, &held).await?;
+        let Some(ended) = taken else {
             return Ok(Outcome::default());
         };
         point!("ingest.taken");
@@ -82,8 +80,8 @@ impl Ingest {
                 Ok(Outcome::default())
             }
             Err(error) => {
-                let why = error.to_string();
-                open_batch::let_go(&self.0.system, &ended, self.0.process, PAUSE, &why).await?;
+                let (pause, why) = (self.pause_after(&ended, &error).await, error.to_string());
+                open_batch::let_go(&self.0.system, &ended, self.0.process, pause, &why).await?;
                 Err(error)
             }
         }
@@ -108,11 +106,11 @@ impl Ingest {
                     ..done(1)
                 });
             }
-            // Long gone at Anthropic: nothing to read is all there is to read.
+            // Gone at Anthropic: nothing to read is all there is to read.
             Err(Error::Upstream(error))
                 if of_read(&error) == Reading::Missing
                     && ended.verified
-                    && self.is_lost(ended).await? =>
+                    && facts(ended).unknown(self.0.clock.now().await?).is_none() =>
             {
                 Read::default()
             }
@@ -150,8 +148,15 @@ impl Ingest {
         }
     }
 
-    async fn is_lost(&self, ended: &Ended) -> Result<bool> {
-        Ok(self.0.clock.now().await? > ended.expires_at + LOST)
+    /// How long to wait after this until it is read again.
+    async fn pause_after(&self, ended: &Ended, error: &Error) -> Duration {
+        let pause = match (error, self.0.clock.now().await) {
+            (Error::Upstream(error), Ok(now)) if of_read(error) == Reading::Missing => {
+                facts(ended).unknown(now)
+            }
+            _ => None,
+        };
+        pause.unwrap_or(results::PAUSE)
     }
 
     /// Reads all lines that there are, settling as it goes: while one chunk is
@@ -287,8 +292,15 @@ impl Ingest {
             return Ok(());
         }
         let mut parts = vec![lines];
+        let mut conflicts = 0;
         while let Some(part) = parts.pop() {
             match self.settle_part(ended, &part, read).await {
+                // Not the whole download again for that.
+                Err(Error::Store(error)) if error.is_conflict() && conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    tracing::warn!(batch = %ended.key.batch, %error, "chunk settled once more");
+                    parts.push(part);
+                }
                 Err(Error::Store(error)) if error.is_about_data() => match part.halves() {
                     Ok((first, second)) => parts.extend([second, first]),
                     Err(alone) => {
@@ -413,7 +425,8 @@ impl Ingest {
             || self.is_past_keeping(ended).await?;
         let whole = ended.short_reads + 1 >= setting.options.max_reads && proven;
         if !whole && !mutant!("short_is_whole") {
-            let pause = PAUSE * (ended.short_reads + 1).min(60);
+            let counted = read.counted.map_or(0, |counted| counted.total());
+            let pause = results::pause(ended.short_reads + 1, counted, read.tally.jobs());
             let why = "results are missing in the download";
             let short = Some(read.flawed);
             open_batch::give_back(&setting.system, ended, pause, short, why).await?;
@@ -437,8 +450,7 @@ impl Ingest {
 
     /// Whether Anthropic has deleted the results by now.
     async fn is_past_keeping(&self, ended: &Ended) -> Result<bool> {
-        let kept = RESULTS_KEPT.saturating_sub(ENDS_WITHIN);
-        Ok(self.0.clock.now().await? > ended.expires_at + kept)
+        Ok(facts(ended).is_past_keeping(self.0.clock.now().await?))
     }
 
     /// Whatever has no line after so many whole reads fails, a chunk at a time.
@@ -471,6 +483,14 @@ impl Ingest {
         }
         open_batch::finish(&setting.system, ended, flawed, None).await?;
         Ok(())
+    }
+}
+
+fn facts(ended: &Ended) -> results::Facts {
+    results::Facts {
+        ended_at: ended.ended_at,
+        expires_at: ended.expires_at,
+        counted: ended.counted,
     }
 }
 

@@ -12,6 +12,7 @@ use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_domain::incident::Kind;
 use offpeak_domain::reconcile;
+use offpeak_domain::results::LOST;
 use offpeak_store::batch::Key;
 use offpeak_store::incident::{self, Note};
 use offpeak_store::open_batch::{self, Counts, Open};
@@ -28,9 +29,6 @@ const BATCHES: i64 = 1000;
 /// How much older than our oldest open batch a page may reach before the
 /// listing stops: room for a list that is not quite in order.
 const MARGIN: Duration = Duration::from_mins(5);
-/// How long after its end at the latest a batch that Anthropic says it does not
-/// know counts as lost. Known batches have been "not found" for a while before.
-pub(super) const LOST: Duration = Duration::from_hours(24);
 
 pub(crate) struct Poll(pub(crate) Arc<Setting>);
 

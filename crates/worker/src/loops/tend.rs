@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use offpeak_domain::results;
 use offpeak_domain::room::Level;
 use offpeak_store::incident::{self, Patience};
 use offpeak_store::{point, room, tend};
@@ -32,10 +33,9 @@ const RESULTS_LATE: Duration = Duration::from_hours(1);
 /// … and an incident.
 const RESULTS_WAITING: Duration = Duration::from_hours(24);
 /// How long Anthropic keeps results, from a batch's creation.
-pub(super) const RESULTS_KEPT: Duration = Duration::from_hours(29 * 24);
+pub(super) const RESULTS_KEPT: Duration = results::KEPT;
 /// From then on those that are not read are about to be lost: half a day before.
-const RESULTS_NEAR: Duration = Duration::from_hours(29 * 24 - 12);
-
+const RESULTS_NEAR: Duration = RESULTS_KEPT.saturating_sub(Duration::from_hours(12));
 pub(crate) struct Tend(pub(crate) Arc<Setting>);
 
 impl Tend {
