@@ -27,6 +27,18 @@ pub enum Disposition {
     Uncertain,
 }
 
+impl Disposition {
+    /// The same to whom an overload proves nothing. That the API stores nothing
+    /// when it says that it is overloaded is plausible, and written nowhere.
+    #[must_use]
+    pub fn doubting_overload(self) -> Self {
+        match self {
+            Self::NotCreated(Absence::Overloaded) => Self::Uncertain,
+            said => said,
+        }
+    }
+}
+
 /// Why nothing was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absence {
@@ -382,7 +394,15 @@ mod tests {
             ),
         ];
         for (error, create, read) in rows {
-            assert_eq!(of_create(&error), create, "create: {error:?}");
+            let found = of_create(&error);
+            let doubted = found.clone().doubting_overload();
+            let overloaded = create == NotCreated(Absence::Overloaded);
+            assert_eq!(found, create, "create: {error:?}");
+            assert_eq!(
+                doubted,
+                if overloaded { Uncertain } else { create },
+                "create: {error:?}"
+            );
             assert_eq!(of_read(&error), read, "read: {error:?}");
         }
     }

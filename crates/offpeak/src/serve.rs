@@ -129,6 +129,7 @@ pub fn worker_options(config: &Config) -> offpeak_worker::Options {
     options.sweep_every = reliability.sweep_every;
     options.dedicated_workspace = reliability.dedicated_workspace;
     options.max_uncertain = reliability.max_uncertain;
+    options.overloaded_is_uncertain = reliability.overloaded_is_uncertain;
     options.send_within = reliability.send_within;
     options.lease = reliability.lease;
     options.idle = reliability.idle;

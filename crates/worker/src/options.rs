@@ -20,6 +20,9 @@ pub struct Options {
     /// Sends to one upstream that may be uncertain at once; then no more begin,
     /// since a stormy API must not pile up doubt.
     pub max_uncertain: u32,
+    /// Whether a create that Anthropic answers by "overloaded" (529) may have
+    /// been stored; otherwise it is sent again after a backoff.
+    pub overloaded_is_uncertain: bool,
     /// Batches that are sent at the same time.
     pub parallel_sends: usize,
     /// Longest time that one create call may take, its body included.
@@ -71,6 +74,7 @@ impl Default for Options {
             lease: Duration::from_secs(15),
             idle: Duration::from_secs(5),
             max_uncertain: 4,
+            overloaded_is_uncertain: false,
             parallel_sends: 2,
             send_within: Duration::from_mins(5),
             upload_chunk: 2 << 20,

@@ -29,6 +29,8 @@ pub struct Reliability {
     pub dedicated_workspace: bool,
     /// Uncertain sends at which no more begin.
     pub max_uncertain: u32,
+    /// A create that is answered by "overloaded" may have been stored.
+    pub overloaded_is_uncertain: bool,
     /// Longest time of a create.
     #[serde(deserialize_with = "length::read")]
     pub send_within: Duration,
@@ -117,7 +119,7 @@ mod tests {
         }
         let default = with(&[]).unwrap().reliability;
         default.check_for("https://api.anthropic.com").unwrap();
-        assert!(!default.dedicated_workspace);
+        assert!(!default.dedicated_workspace && !default.overloaded_is_uncertain);
     }
 
     #[test]
@@ -127,5 +129,7 @@ mod tests {
         insta::assert_snapshot!(wrong("OFFPEAK_RELIABILITY_DEDICATED_WORKSPACE", "maybe"), @"OFFPEAK_RELIABILITY_DEDICATED_WORKSPACE must be true or false");
         let yes = with(&[("OFFPEAK_RELIABILITY_DEDICATED_WORKSPACE", "true")]).unwrap();
         assert!(yes.reliability.dedicated_workspace);
+        let yes = with(&[("OFFPEAK_RELIABILITY_OVERLOADED_IS_UNCERTAIN", "true")]).unwrap();
+        assert!(yes.reliability.overloaded_is_uncertain);
     }
 }

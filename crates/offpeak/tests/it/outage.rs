@@ -287,3 +287,25 @@ async fn lost_answers_open_the_breaker_and_leave_four_doubts_at_most() -> Result
     world.run_out().await?;
     books::are_right(&world).await
 }
+
+#[tokio::test]
+async fn whether_an_overload_proves_that_nothing_was_stored_is_a_setting() -> Result<()> {
+    for (overloaded_is_uncertain, state) in [(false, "planned 1"), (true, "uncertain 0")] {
+        let options = offpeak_worker::Options {
+            overloaded_is_uncertain,
+            ..World::quick()
+        };
+        let mut world = World::with(options).await?;
+        world.standin.set_faults(refusal(529, 1));
+        world.submit(&["a"]).await?;
+        world.pass(Duration::from_secs(10));
+        world.worker.tick(Loop::Form).await?;
+        world.worker.tick(Loop::Submit).await?;
+        let states = "SELECT state || ' ' || sends FROM offpeak.batch";
+        assert_eq!(world.texts(states).await?, [state]);
+        world.run_out().await?;
+        nothing_was_spent(&world).await?;
+        books::are_right(&world).await?;
+    }
+    Ok(())
+}

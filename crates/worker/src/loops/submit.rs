@@ -167,6 +167,11 @@ impl Submit {
     /// What is to be written down after a create that gave no batch.
     fn meaning(&self, batch: &Sendable, error: &Refusal, now: OffsetDateTime) -> Answer<'static> {
         let disposition = of_create(error);
+        let disposition = if self.0.options.overloaded_is_uncertain {
+            disposition.doubting_overload()
+        } else {
+            disposition
+        };
         tracing::warn!(
             batch = %batch.key.batch, %error, request = error.request_id(), ?disposition,
             "batch not sent"
