@@ -3,9 +3,12 @@ use offpeak_wire::{Canceled, Problem};
 
 use super::{CHUNK, parse_id, view};
 use crate::caller::Caller;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::query::Query;
 use crate::segment::Segment;
+
+/// Looks for jobs that moved away from the look before.
+const AGAIN: u32 = 3;
 
 /// Cancel every job of a group that has not ended
 ///
@@ -34,8 +37,26 @@ pub(crate) async fn handle(
             group::progress(&mut tx, id).await?;
         }
         let jobs = group::jobs_after(&mut tx, id, after, CHUNK).await?;
-        canceled += cancel::jobs(&mut tx, &jobs).await?.canceled.len() as u64;
+        let mut done = cancel::jobs(&mut tx, &jobs).await?;
         tx.commit().await?;
+        canceled += done.canceled.len() as u64;
+        // Left behind they would be paid for, although the answer says otherwise.
+        for _ in 0..AGAIN {
+            if done.moving.is_empty() {
+                break;
+            }
+            let mut tx = caller.begin().await?;
+            done = cancel::jobs(&mut tx, &done.moving).await?;
+            tx.commit().await?;
+            canceled += done.canceled.len() as u64;
+        }
+        if !done.moving.is_empty() {
+            return Err(Error::new(
+                Code::Unavailable,
+                "some jobs move between queue and batch at this moment; the same call again \
+                 cancels them too",
+            ));
+        }
         match jobs.last() {
             Some(last) => after = Some(*last),
             None => break,

@@ -376,3 +376,30 @@ async fn a_group_is_canceled_and_retried_as_one() -> Result<()> {
     assert_eq!(results.len(), 1_200);
     books::are_right(&api.world).await
 }
+
+#[tokio::test]
+async fn a_group_of_which_a_job_cannot_be_caught_is_not_said_to_be_canceled() -> Result<()> {
+    let api = Api::new().await?;
+    let body = format!("{}\n{}\n", raw_job("one"), raw_job("two"));
+    let group = api.post("/v1/jobs/bulk", body).await?.at("/group");
+    let cancel = format!("/v1/groups/{group}/cancel");
+    // As if it were just on its way from the queue into a batch, each time that
+    // somebody looks.
+    api.world
+        .meddle(
+            "CREATE TABLE public.hidden AS
+             WITH one AS (DELETE FROM offpeak.ready
+                           WHERE id = (SELECT id FROM offpeak.ready ORDER BY id LIMIT 1)
+                          RETURNING *)
+             SELECT * FROM one",
+        )
+        .await?;
+    let answer = api.post(&cancel, "").await?;
+    assert_eq!(answer.problem(), "503 unavailable");
+    api.world
+        .meddle("INSERT INTO offpeak.ready SELECT * FROM public.hidden")
+        .await?;
+    let answer = api.post(&cancel, "").await?;
+    assert_eq!(answer.at("/group/counts/canceled"), "2");
+    Ok(())
+}
