@@ -26,6 +26,12 @@ labels! {
         CountsDiffer = "counts_differ",
         /// The database is another one than before.
         DatabaseChanged = "database_changed",
+        /// Nothing is sent to an upstream until somebody acts.
+        UpstreamPaused = "upstream_paused",
+        /// Nobody knows what became of a send, for longer than any batch lives.
+        SendUncertain = "send_uncertain",
+        /// A batch is sent again and again, and not stored.
+        BatchNotSent = "batch_not_sent",
     }
 }
 
@@ -83,6 +89,21 @@ impl Kind {
                  Anthropic's list was compared for the settle time; what it holds of lost batches \
                  is taken over. `offpeak reconcile` shows how far that is and what is kept back. \
                  Jobs that were accepted last may be lost: their apps have to send them again."
+            }
+            Self::UpstreamPaused => {
+                "Nothing is sent to this upstream, for the reason that stands here; its jobs \
+                 wait, and none fails. When it is mended, offpeak notices by itself, and \
+                 resolves this."
+            }
+            Self::SendUncertain => {
+                "The answer to this create was lost more than a day ago, and it is still not \
+                 known whether Anthropic stored it: its jobs wait. Does listing the message \
+                 batches fail, or does another program create many in the same workspace?"
+            }
+            Self::BatchNotSent => {
+                "This batch was planned an hour ago, and Anthropic has stored none of its \
+                 creates. It is sent again, as before. Look at the last error of the batch and \
+                 at the worker's log."
             }
         }
     }

@@ -35,6 +35,7 @@ pub mod plan;
 pub mod price;
 pub mod quarantine;
 pub mod reconcile;
+pub mod refusal;
 pub mod results;
 pub mod retry;
 pub mod room;

@@ -30,6 +30,8 @@ pub struct Sendable {
     pub key: Key,
     /// To where.
     pub upstream: UpstreamId,
+    /// Jobs in it.
+    pub items: u32,
     /// Creates of it that were answered by "not stored".
     pub sends: u32,
     /// When it was looked for.
@@ -47,7 +49,7 @@ pub async fn sendable(
     limit: i64,
 ) -> Result<Vec<Sendable>> {
     let rows = sqlx::query!(
-        "SELECT b.tenant_id, b.id, b.upstream_id, b.sends
+        "SELECT b.tenant_id, b.id, b.upstream_id, b.items, b.sends
            FROM batch b
            JOIN upstream u ON u.id = b.upstream_id
           WHERE b.upstream_id = $3 AND b.state = 'planned' AND b.not_before <= $1
@@ -61,7 +63,17 @@ pub async fn sendable(
                               JOIN inflight i ON i.tenant_id = b.tenant_id AND i.batch_id = b.id
                                              AND i.id < h.first_free
                              WHERE h.upstream_id = $3)
-          ORDER BY b.planned_at, b.id
+          ORDER BY
+                -- While it may be the upstream's own fault that a job was refused,
+                -- whoever has not met that goes first, so that one tenant's bad
+                -- jobs hold up nobody else; then what was tried longest ago.
+                u.refused_alone > 0
+                AND (b.tenant_id = u.refused_tenant
+                     OR EXISTS (SELECT FROM batch t
+                                 WHERE t.upstream_id = $3 AND t.state = 'planned'
+                                   AND t.tenant_id = b.tenant_id AND t.sends > 0)),
+                CASE WHEN u.refused_alone > 0 THEN b.not_before END,
+                b.planned_at, b.id
           LIMIT $2",
         now,
         limit,
@@ -75,6 +87,7 @@ pub async fn sendable(
         .map(|row| Sendable {
             key: key(row.tenant_id, row.id),
             upstream: UpstreamId::from_uuid(row.upstream_id),
+            items: u32::try_from(row.items).unwrap_or(0),
             sends: u32::try_from(row.sends).unwrap_or(0),
             as_of: now,
         })

@@ -35,6 +35,7 @@ pub mod list;
 pub mod look;
 pub mod notify;
 pub mod open_batch;
+pub mod pause;
 pub mod quarantine;
 pub mod ready;
 pub mod recover;

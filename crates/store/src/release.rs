@@ -3,29 +3,37 @@
 
 use std::time::Duration;
 
+use offpeak_domain::id::UpstreamId;
 use offpeak_domain::job::{Failure, Outcome};
 use time::OffsetDateTime;
 
 use crate::batch::{Sent, key};
 use crate::settle::{Chunk, Effect, Measured, Next};
-use crate::{Result, System, point};
+use crate::{Result, System, pause, point};
 
 /// This send was refused as a whole: `sending`, or `uncertain` if somebody
-/// declared it so, becomes `rejected`.
-pub async fn reject(system: &System, sent: &Sent, why: &str) -> Result<()> {
-    sqlx::query!(
+/// declared it so, becomes `rejected`. If that tells something about the
+/// upstream and the batch has a single job, it is counted there.
+pub async fn reject(system: &System, sent: &Sent, why: &str, telling: bool) -> Result<()> {
+    let mut tx = system.begin_write().await?;
+    let rejected = sqlx::query!(
         "UPDATE batch SET state = 'rejected', sender = NULL, last_error = $5
           WHERE tenant_id = $1 AND id = $2 AND sent_at = $4
-            AND ((state = 'sending' AND sender = $3) OR state = 'uncertain')",
+            AND ((state = 'sending' AND sender = $3) OR state = 'uncertain')
+         RETURNING items, upstream_id",
         sent.key.tenant.as_uuid(),
         sent.key.batch.as_uuid(),
         sent.sender,
         sent.at,
         why,
     )
-    .execute(&system.pool)
+    .fetch_optional(tx.conn())
     .await?;
-    Ok(())
+    if let Some(row) = rejected.filter(|row| telling && row.items == 1) {
+        let upstream = UpstreamId::from_uuid(row.upstream_id);
+        pause::refused(tx.conn(), upstream, sent.key.tenant).await?;
+    }
+    tx.commit().await
 }
 
 /// Frees up to `limit` jobs of one refuted or rejected batch. Jobs of a

@@ -19,8 +19,8 @@ pub struct Upstream {
     pub creates_per_minute: u32,
     /// Requests that may wait upstream at once.
     pub max_queued_items: u64,
-    /// Why nothing is sent at the moment.
-    pub paused_reason: Option<String>,
+    /// Until when nothing is sent, because it is paused.
+    pub paused_until: Option<OffsetDateTime>,
 }
 
 /// Writes down the deployment's own upstream. A process that starts may bring
@@ -60,7 +60,8 @@ pub async fn register(
                 creates_per_minute = excluded.creates_per_minute,
                 max_queued_items = excluded.max_queued_items,
                 paused_reason = NULL,
-                paused_until = NULL",
+                paused_until = NULL,
+                paused_by = NULL",
         OWN.as_uuid(),
         name,
         base_url,
@@ -75,12 +76,11 @@ pub async fn register(
 /// Every upstream, with a pause that is over left out.
 pub async fn all(system: &System, now: OffsetDateTime) -> Result<Vec<Upstream>> {
     let rows = sqlx::query!(
-        r#"SELECT id, creates_per_minute, max_queued_items,
-                  CASE WHEN paused_until IS NULL OR paused_until > $1 THEN paused_reason END
-                      AS paused_reason
-             FROM upstream
-            ORDER BY id
-            LIMIT 10000"#,
+        "SELECT id, creates_per_minute, max_queued_items,
+                CASE WHEN paused_until > $1 THEN paused_until END AS paused_until
+           FROM upstream
+          ORDER BY id
+          LIMIT 10000",
         now,
     )
     .fetch_all(&system.pool)
@@ -91,26 +91,7 @@ pub async fn all(system: &System, now: OffsetDateTime) -> Result<Vec<Upstream>> 
             id: UpstreamId::from_uuid(row.id),
             creates_per_minute: u32::try_from(row.creates_per_minute).unwrap_or(1),
             max_queued_items: u64::try_from(row.max_queued_items).unwrap_or(1),
-            paused_reason: row.paused_reason,
+            paused_until: row.paused_until,
         })
         .collect())
-}
-
-/// Stops sending, with the reason that the operator reads. At `until` one more
-/// try shows whether somebody has acted.
-pub async fn pause(
-    system: &System,
-    id: UpstreamId,
-    reason: &str,
-    until: OffsetDateTime,
-) -> Result<()> {
-    sqlx::query!(
-        "UPDATE upstream SET paused_reason = $2, paused_until = $3 WHERE id = $1",
-        id.as_uuid(),
-        reason,
-        until,
-    )
-    .execute(&system.pool)
-    .await?;
-    Ok(())
 }

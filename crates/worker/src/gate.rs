@@ -15,6 +15,7 @@ use rand::rngs::StdRng;
 
 use crate::clock::Clock;
 use crate::measure::{self, BreakerOf, HeldOf};
+use crate::pause::READ_AGAIN;
 
 /// The breakers of one upstream.
 pub(crate) struct Gates {
@@ -107,6 +108,9 @@ impl Gates {
     fn judge<T>(&self, call: Call, answer: &Result<T, Error>) -> Option<Went> {
         let went = match answer {
             Ok(_) => Some(Went::Well),
+            // What needs its owner pauses the upstream, and the way there is fine;
+            // but a read that goes on at its own pace would only say it again.
+            Err(error) if call != Call::Create && is_paused(error) => Some(Went::Told(READ_AGAIN)),
             Err(error) => judge(error),
         };
         if let Some(Went::Told(wait) | Went::Badly(Some(wait))) = went
@@ -158,6 +162,10 @@ impl std::fmt::Debug for Gates {
     }
 }
 
+fn is_paused(error: &Error) -> bool {
+    matches!(of_read(error), Reading::Paused(_))
+}
+
 /// What an error says about the way to the API; nothing, when it is our own
 /// fault or nothing was called.
 fn judge(error: &Error) -> Option<Went> {
@@ -172,7 +180,6 @@ fn judge(error: &Error) -> Option<Went> {
         Error::Api(error) => error.status,
     };
     Some(match of_read(error) {
-        // What needs its owner pauses the upstream; the way there is fine.
         Reading::Paused(_) | Reading::Missing | Reading::Invalid => Went::Well,
         Reading::After(Some(wait)) if status == 429 => Went::Told(wait),
         Reading::After(told) => Went::Badly(told),

@@ -18,6 +18,7 @@ mod loops;
 mod measure;
 mod options;
 mod outcome;
+mod pause;
 mod price;
 mod recover;
 mod setting;

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use crate::clock::Clock;
 use crate::gate::Gates;
 use crate::measure::{Call, Shared};
+use crate::pause::{CREATE, News};
 
 /// One upstream as the loops call it: the client behind its breakers, with each
 /// call counted. What a breaker holds back is [`Error::Held`].
@@ -28,6 +29,7 @@ pub struct Upstream {
 struct Watch {
     measure: Shared,
     gates: Arc<Gates>,
+    news: Arc<News>,
 }
 
 /// The right to make one create.
@@ -57,6 +59,7 @@ impl Upstream {
         self.watch = Some(Watch {
             measure: Arc::clone(measure),
             gates: Arc::new(gates),
+            news: Arc::default(),
         });
         self
     }
@@ -92,7 +95,7 @@ impl Upstream {
     {
         let answer = self.client.create_batch(length, body, within).await;
         may.0 = None;
-        self.done(Kind::Create, "create", answer)
+        self.done(Kind::Create, CREATE, answer)
     }
 
     pub(crate) async fn batch(&self, id: &str) -> Result<MessageBatch, Error> {
@@ -173,7 +176,13 @@ impl Upstream {
             let outcome = if answer.is_ok() { "ok" } else { "error" };
             let calls = &watch.measure.calls;
             calls.get_or_create(&Call { call, outcome }).inc();
+            watch.news.note(call, answer);
         }
+    }
+
+    /// What its calls have said about a pause.
+    pub(crate) fn news(&self) -> Option<&News> {
+        self.watch.as_ref().map(|watch| &*watch.news)
     }
 
     fn gates(&self) -> Option<&Arc<Gates>> {

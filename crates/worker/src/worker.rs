@@ -23,6 +23,7 @@ use crate::loops::tend::Tend;
 use crate::measure::{Measure, Shared};
 use crate::options::Options;
 use crate::outcome::{Outcome, Wait};
+use crate::pause;
 use crate::setting;
 use crate::upstream::Upstream;
 use crate::{Error, Result};
@@ -125,7 +126,10 @@ impl Worker {
     /// but a time to wait.
     pub async fn tick(&self, which: Loop) -> Result<Outcome> {
         // Boxed: as large as the largest loop, and every caller's future holds it.
-        match Box::pin(self.run_once(which)).await {
+        let done = Box::pin(self.run_once(which)).await;
+        // Whatever came of the tick, what its calls met is known now.
+        let written = pause::write_down(&self.setting).await;
+        match done.and_then(|outcome| written.map(|()| outcome)) {
             Err(Error::Upstream(offpeak_anthropic::Error::Held { wait })) => Ok(Outcome {
                 wait: Wait::For(wait.max(Duration::from_secs(1))),
                 ..Outcome::default()

@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::Args as Arguments;
 use offpeak_anthropic::Client;
 use offpeak_domain::room::Level;
-use offpeak_store::{Options, System, Tenants, comparison, hold, incident, quarantine, room};
+use offpeak_store::{
+    Options, System, Tenants, comparison, hold, incident, pause, quarantine, room,
+};
 use serde::Serialize;
 
 use super::{reconcile, store};
@@ -76,6 +78,7 @@ pub(super) async fn run(
             note(plain("partitions", partitions(config).await));
             note(plain("storage", storage(config).await));
             note(compared(config).await);
+            note(sending(config).await);
             note(incidents(config).await);
         }
     } else {
@@ -233,6 +236,36 @@ async fn incidents(config: &Config) -> Check {
                 each = format!("{each}; lines put aside: {}", kinds.join(", "));
             }
             check(true, true, format!("open: {each}; see `offpeak incidents`"))
+        }
+        Err(error) => check(false, false, error),
+    }
+}
+
+/// Whether an upstream is paused, and why.
+async fn sending(config: &Config) -> Check {
+    let paused = async {
+        let options = store(config).map_err(|error| format!("{error:#}"))?;
+        let system = System::new(&options);
+        let paused = pause::standing(&system).await;
+        system.close().await;
+        paused.map_err(|error| {
+            let error = error.to_string();
+            let remedy = reach::remedy(&error, &options);
+            format!("{error}: {remedy}")
+        })
+    };
+    let paused: Result<Vec<_>, String> = paused.await;
+    let check = |ok, warning, detail| Check {
+        name: "sending",
+        ok,
+        warning,
+        detail,
+    };
+    match paused {
+        Ok(paused) if paused.is_empty() => check(true, false, "nothing is paused".to_owned()),
+        Ok(paused) => {
+            let each: Vec<String> = paused.into_iter().map(|one| one.reason).collect();
+            check(true, true, format!("paused: {}", each.join("; and ")))
         }
         Err(error) => check(false, false, error),
     }

@@ -26,6 +26,7 @@ mod lists;
 mod look;
 mod operator;
 mod outage;
+mod pauses;
 mod private;
 mod quarantine;
 mod queue;

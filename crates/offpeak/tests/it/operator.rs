@@ -241,6 +241,7 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     ok    partitions             room for 8 days
     ok    storage                there is room
     ok    comparison             done
+    ok    sending                nothing is paused
     ok    incidents              none open
     ok    Anthropic              URL answers and takes the key
     ");

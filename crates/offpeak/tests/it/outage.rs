@@ -212,7 +212,7 @@ async fn an_answer_that_asks_for_days_is_obeyed_for_an_hour() -> Result<()> {
 async fn one_upstream_in_trouble_does_not_keep_another_waiting() -> Result<()> {
     for (code, error_code, word) in [
         (401, None, "does not accept the API key"),
-        (403, None, "may not create"),
+        (403, None, "may not use"),
         (429, Some("enforced_spend_limit_reached"), "spend limit"),
         (529, None, ""),
     ] {

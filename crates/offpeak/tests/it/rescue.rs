@@ -244,7 +244,7 @@ async fn an_answer_that_is_written_again_says_nothing_about_a_later_send() -> Re
         let again = batch::not_created(&world.system, &first, "late", now).await;
         assert!(matches!(again, Err(Error::Moved(_))), "{again:?}");
         batch::create_unknown(&world.system, &first, "late").await?;
-        release::reject(&world.system, &first, "late").await?;
+        release::reject(&world.system, &first, "late", false).await?;
         assert_eq!(world.everything().await?, before);
     }
     world.meddle(NO_ANSWER).await?;

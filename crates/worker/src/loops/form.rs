@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_domain::breaker::Call;
-use offpeak_domain::id::{BatchId, JobId, Minter, UpstreamId};
+use offpeak_domain::id::{BatchId, JobId, Minter};
 use offpeak_domain::plan::{self, BucketFacts, Budget, Close, TenantShare};
 use offpeak_store::ready::{self, Claim, Waiting};
 use offpeak_store::upstream::{self, Upstream};
@@ -26,13 +26,15 @@ impl Form {
         let mut outcome = Outcome::default();
         let mut next: Option<OffsetDateTime> = None;
         for upstream in upstream::all(&self.0.system, now).await? {
+            // Before: every process shows it, also one that does not plan.
+            let held = self.held(&upstream, now, &mut outcome).await?;
             // Two planners at once would each spend the whole budget.
             let Some(led) = self.0.lead(&format!("form/{}", upstream.id)).await? else {
                 continue;
             };
             point!("form.led");
             let wake = Self(led.setting())
-                .plan(&upstream, now, &mut outcome)
+                .plan(&upstream, held, now, &mut outcome)
                 .await?;
             next = [next, wake].into_iter().flatten().min();
         }
@@ -54,6 +56,7 @@ impl Form {
     async fn plan(
         &self,
         upstream: &Upstream,
+        held: Option<OffsetDateTime>,
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<Option<OffsetDateTime>> {
@@ -65,11 +68,8 @@ impl Form {
             jobs: before.jobs + here.jobs,
             oldest: before.oldest.max(here.oldest),
         });
-        if upstream.paused_reason.is_some() {
-            return Ok(None);
-        }
-        if let Some(until) = self.held(upstream.id, now, outcome).await? {
-            return Ok(Some(until));
+        if held.is_some() {
+            return Ok(held);
         }
         let here: Vec<&Waiting> = waiting.iter().collect();
         let budget = self.budget(upstream, now).await?;
@@ -89,13 +89,15 @@ impl Form {
     /// as jobs may still fill.
     async fn held(
         &self,
-        upstream: UpstreamId,
+        upstream: &Upstream,
         now: OffsetDateTime,
         outcome: &mut Outcome,
     ) -> Result<Option<OffsetDateTime>> {
+        let (paused, upstream) = (upstream.paused_until, upstream.id);
         let Some(ours) = self.0.upstreams.iter().find(|one| one.id == upstream) else {
-            return Ok(None);
+            return Ok(paused);
         };
+        ours.show_held("paused", paused.is_some());
         let outage = ours.held(Call::Create);
         ours.show_held("outage", outage.is_some());
         let compared = comparison::is_compared(&self.0.system, upstream).await?;
@@ -112,12 +114,8 @@ impl Form {
                 "too many sends are uncertain: none begins before some are settled"
             );
         }
-        let wait = match outage {
-            Some(wait) => wait,
-            None if doubtful || !compared => self.0.options.list_every,
-            None => return Ok(None),
-        };
-        Ok(Some(now + wait))
+        let doubt = (doubtful || !compared).then_some(self.0.options.list_every);
+        Ok(paused.or(outage.or(doubt).map(|wait| now + wait)))
     }
 
     async fn budget(&self, upstream: &Upstream, now: OffsetDateTime) -> Result<Budget> {

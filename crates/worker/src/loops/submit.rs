@@ -9,20 +9,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use offpeak_anthropic::disposition::{Disposition, Pause, of_create};
+use offpeak_anthropic::disposition::{Disposition, Refusal as Fault, of_create};
 use offpeak_anthropic::{API_VERSION, Error as Refusal};
 use offpeak_domain::breaker::{Call, LONGEST_TOLD};
+use offpeak_domain::refusal::{self, Verdict};
 use offpeak_domain::{plan, retry};
 use offpeak_store::batch::{self, Begin, Sendable, Sent, Stored};
 use offpeak_store::lease::uptime;
-use offpeak_store::{System, mutant, point, release, upstream};
+use offpeak_store::pause::{self as pauses, Pause};
+use offpeak_store::{System, mutant, point, release};
 use rand::RngExt;
 use time::OffsetDateTime;
 
 use crate::outcome::{Outcome, Wait};
 use crate::upstream::{MayCreate, Upstream};
 use crate::worker::{Loop, Setting};
-use crate::{Error, Result, upload};
+use crate::{Error, Result, pause, upload};
 
 /// Times that an answer is offered to a database that is away. After that the
 /// batch stays `sending`, becomes uncertain and is adopted from the list.
@@ -180,12 +182,17 @@ impl Submit {
         match disposition {
             Disposition::Uncertain if mutant!("resend_on_500") => Answer::Again(now),
             Disposition::Uncertain => Answer::Unknown,
-            Disposition::Refused(_) => Answer::Refused,
+            Disposition::Refused(Fault::Invalid) => Answer::Refused {
+                until: now + refusal::PAUSE,
+            },
+            Disposition::Refused(Fault::TooLarge) => Answer::TooLarge,
             Disposition::NotCreated(_) => Answer::Again(now + backoff),
             Disposition::RetryAfter(wait) => {
                 Answer::Again(now + wait.map_or(backoff, |wait| wait.min(LONGEST_TOLD)))
             }
-            Disposition::Paused(pause) => Answer::Paused(in_words(pause), now + how_long(pause)),
+            Disposition::Paused(why) => {
+                Answer::Paused(pause::in_words(why), now + pause::how_long(why))
+            }
         }
     }
 
@@ -224,13 +231,39 @@ impl Submit {
         match answer {
             Answer::Stored(stored) => batch::stored(system, sent.key, stored).await,
             Answer::Unknown => batch::create_unknown(system, sent, why).await,
-            Answer::Refused => release::reject(system, sent, why).await,
-            Answer::Again(at) => batch::not_created(system, sent, why, *at).await,
-            Answer::Paused(reason, until) => {
-                upstream::pause(system, batch.upstream, reason, *until).await?;
-                batch::not_created(system, sent, why, *until).await
+            Answer::TooLarge => release::reject(system, sent, why, false).await,
+            Answer::Refused { until } => {
+                let before = pauses::refused_in_row(system, batch.upstream).await?;
+                match refusal::judge(batch.items, batch.sends, before) {
+                    Verdict::Guilty => release::reject(system, sent, why, true).await,
+                    Verdict::Suspend => {
+                        self.suspend(batch, sent, why, (pause::REFUSED, *until))
+                            .await
+                    }
+                }
             }
+            Answer::Again(at) => batch::not_created(system, sent, why, *at).await,
+            Answer::Paused(reason, until) => self.suspend(batch, sent, why, (reason, *until)).await,
         }
+    }
+
+    /// Pauses the upstream; the batch is sent again when the pause is over.
+    async fn suspend(
+        &self,
+        batch: &Sendable,
+        sent: &Sent,
+        why: &str,
+        (reason, until): (&str, OffsetDateTime),
+    ) -> offpeak_store::Result<()> {
+        let found = Pause {
+            by: pause::CREATE,
+            reason,
+            at: batch.as_of,
+            until,
+        };
+        pauses::pause(&self.0.system, batch.upstream, &found).await?;
+        tracing::error!(upstream = %batch.upstream, reason, "upstream paused");
+        batch::not_created(&self.0.system, sent, why, until).await
     }
 }
 
@@ -240,39 +273,14 @@ enum Answer<'a> {
     Stored(Stored<'a>),
     /// Nobody knows.
     Unknown,
-    /// Refused for what it holds.
-    Refused,
+    /// Refused for what it holds, or for what its upstream is: then nothing more
+    /// is sent there until then.
+    Refused { until: OffsetDateTime },
+    /// Refused for its size.
+    TooLarge,
     /// Nothing was stored; to be sent again then.
     Again(OffsetDateTime),
     /// Nothing was stored, and nothing will be before somebody acts; the next
     /// try, then, is how we learn that somebody has.
     Paused(&'static str, OffsetDateTime),
-}
-
-/// From a refusal to the next try.
-fn how_long(pause: Pause) -> Duration {
-    match pause {
-        Pause::SpendLimit | Pause::Billing | Pause::Hold => Duration::from_hours(1),
-        Pause::Authentication | Pause::Permission => Duration::from_mins(5),
-    }
-}
-
-/// What the operator reads beside a paused upstream.
-fn in_words(pause: Pause) -> &'static str {
-    match pause {
-        Pause::SpendLimit => {
-            "a spend limit at Anthropic is reached: raise it; offpeak tries again every hour, and \
-             at a restart"
-        }
-        Pause::Authentication => {
-            "Anthropic does not accept the API key: set a valid one and restart offpeak"
-        }
-        Pause::Permission => {
-            "the API key may not create message batches, or ANTHROPIC_BASE_URL is wrong"
-        }
-        Pause::Billing => {
-            "Anthropic reports a payment problem: settle it; offpeak tries again every hour"
-        }
-        Pause::Hold => "the Anthropic organization is on hold: ask Anthropic's support",
-    }
 }
