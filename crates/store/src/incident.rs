@@ -185,6 +185,12 @@ pub struct Patience {
     pub waiting: Duration,
     /// After its creation: when its results are about to be deleted.
     pub near_expiry: Duration,
+    /// After a send whose outcome is not known.
+    pub uncertain: Duration,
+    /// After it was planned, …
+    pub unsent: Duration,
+    /// … if it was sent more often than so, and never stored.
+    pub sends: u32,
 }
 
 /// A batch that was noted just now.
@@ -215,9 +221,14 @@ pub async fn watch(system: &System, now: OffsetDateTime, patience: Patience) -> 
                   ($6, b.state = 'ended' AND b.ended_at + $3::interval < $1,
                    'its results are not all read'),
                   ($7, b.state = 'ended' AND b.created_at + $4::interval < $1,
-                   'its results are about to be deleted at Anthropic, and not all read'))
+                   'its results are about to be deleted at Anthropic, and not all read'),
+                  ($8, b.state = 'uncertain' AND b.sent_at + $9::interval < $1,
+                   'it is not known whether Anthropic stored it'),
+                  ($10, b.state = 'planned' AND b.sends > $12
+                        AND b.planned_at + $11::interval < $1,
+                   'it is sent again and again, and not stored'))
                   AS late (kind, is_so, detail) ON late.is_so
-            WHERE b.state IN ('in_progress', 'canceling', 'ended')
+            WHERE b.state IN ('in_progress', 'canceling', 'ended', 'uncertain', 'planned')
               -- Most are known already: no need to try them against the index.
               AND NOT EXISTS (SELECT FROM incident i
                                WHERE i.kind = late.kind AND i.batch_id = b.id)
@@ -232,6 +243,11 @@ pub async fn watch(system: &System, now: OffsetDateTime, patience: Patience) -> 
         Kind::BatchOverdue.as_str(),
         Kind::ResultsWaiting.as_str(),
         Kind::ResultsNearExpiry.as_str(),
+        Kind::SendUncertain.as_str(),
+        interval(patience.uncertain),
+        Kind::BatchNotSent.as_str(),
+        interval(patience.unsent),
+        i32::try_from(patience.sends).unwrap_or(i32::MAX),
     )
     .fetch_all(tx.conn())
     .await?;

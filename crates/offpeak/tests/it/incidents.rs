@@ -11,6 +11,7 @@ use offpeak_worker::{Loop, Outcome};
 
 use crate::api_observe::database_url;
 use crate::cli::{offpeak, shown};
+use crate::faults::{dropped, refusal};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -119,6 +120,54 @@ async fn a_batch_that_is_gone_upstream_is_an_incident() -> Result<()> {
     world.pass(HOUR * 49);
     world.worker.tick(Loop::Poll).await?;
     assert_eq!(kinds(&world).await?, ["results_lost"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_send_that_stays_uncertain_is_an_incident_after_a_day() -> Result<()> {
+    let mut world = World::new().await?;
+    let mut faults = dropped(1);
+    faults.rules.push(always(
+        Call::List,
+        Fault::Status(Status {
+            status: 500,
+            ..Status::default()
+        }),
+    ));
+    world.standin.set_faults(faults);
+    world.submit(&["a"]).await?;
+    world.pass(Duration::from_secs(10));
+    for which in [Loop::Form, Loop::Submit] {
+        world.worker.tick(which).await?;
+    }
+    world.pass(HOUR * 24);
+    watched(&world).await?;
+    assert_eq!(kinds(&world).await?, [""; 0]);
+    world.pass(HOUR * 2);
+    for _ in 0..2 {
+        watched(&world).await?;
+    }
+    assert_eq!(kinds(&world).await?, ["send_uncertain"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_sent_is_an_incident_after_an_hour_of_tries() -> Result<()> {
+    let mut world = World::new().await?;
+    world.standin.set_faults(refusal(529, 1_000));
+    world.submit(&["a"]).await?;
+    for hour in 0..3 {
+        for _ in 0..30 {
+            world.pass(Duration::from_mins(2));
+            for which in [Loop::Form, Loop::Submit, Loop::Tend] {
+                let _ = world.worker.tick(which).await;
+            }
+        }
+        if hour == 0 {
+            assert_eq!(kinds(&world).await?, [""; 0]);
+        }
+    }
+    assert_eq!(kinds(&world).await?, ["batch_not_sent"]);
     Ok(())
 }
 

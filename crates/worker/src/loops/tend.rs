@@ -36,6 +36,14 @@ const RESULTS_WAITING: Duration = Duration::from_hours(24);
 pub(super) const RESULTS_KEPT: Duration = results::KEPT;
 /// From then on those that are not read are about to be lost: half a day before.
 const RESULTS_NEAR: Duration = RESULTS_KEPT.saturating_sub(Duration::from_hours(12));
+/// After a send, until its unknown outcome is an incident: a batch has ended by
+/// then, and says itself whose it is.
+const UNCERTAIN: Duration = Duration::from_hours(25);
+/// After a batch was planned, until it is an incident that it is not stored …
+const UNSENT: Duration = Duration::from_hours(1);
+/// … if that was tried more often than so.
+const SENDS: u32 = 5;
+
 pub(crate) struct Tend(pub(crate) Arc<Setting>);
 
 impl Tend {
@@ -101,6 +109,9 @@ impl Tend {
             overdue: OVERDUE,
             waiting: RESULTS_WAITING,
             near_expiry: RESULTS_NEAR,
+            uncertain: UNCERTAIN,
+            unsent: UNSENT,
+            sends: SENDS,
         };
         for noted in incident::watch(&self.0.system, now, patience).await? {
             tracing::error!(
