@@ -74,7 +74,7 @@ pub const HIDDEN: Behavior = Behavior {
     ..behavior(
         "answer lost, hidden beyond the settle time",
         "[[faults.rules]]\non = [\"create\"]\nfault.reset = { when = \"answer\" }\n\
-         [[faults.rules]]\non = [\"list\"]\ntimes = \"always\"\nfault.list_lag = { ms = 14000 }",
+         [[faults.rules]]\non = [\"list\"]\ntimes = \"always\"\nfault.list_lag = { ms = 18000 }",
     )
 };
 /// Some creates are refused as too large.

@@ -119,14 +119,15 @@ async fn run(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
     }
     if wants("failover") {
         let begun = Instant::now();
-        let (verdict, tries) =
-            Box::pin(part::failover::run(ground, if long { 5 } else { 1 })).await?;
+        let times = if long { 5 } else { 1 };
+        let (verdict, counted) = Box::pin(part::failover::run(ground, times)).await?;
         outcome.note(
             "standby promoted, or backup restored",
-            tries,
+            counted.tries,
             verdict,
             begun,
         );
+        outcome.points.hit.extend(counted.hit);
     }
     if wants("recovery") {
         let begun = Instant::now();

@@ -53,6 +53,8 @@ pub const POINTS: &[&str] = &[
     "sweep.found",
     "sweep.booked",
     "sweep.read",
+    "reconcile.listed",
+    "reconcile.recovered",
     "tend.led",
 ];
 
@@ -107,6 +109,10 @@ pub const MUTANTS: &[(&str, &str)] = &[
     (
         "counts_from_memory",
         "counts are kept in memory until there are more",
+    ),
+    (
+        "no_reconcile",
+        "after a restore or a failover everything goes on as before",
     ),
 ];
 

@@ -2,11 +2,12 @@
 //! over, with or without having seen everything, a backup is restored. The
 //! stand-in knows what was paid.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use offpeak_testkit::proxy::{Proxy, Target};
 use sqlx::postgres::PgPool;
 
@@ -21,6 +22,10 @@ use crate::world::{Program, Role, World};
 
 /// Until all is well again.
 const REST: Duration = Duration::from_mins(2);
+/// Where a worker dies after its database has changed …
+const LISTED: &str = "reconcile.listed";
+/// … and where one does that has just taken over a forgotten batch.
+const RECOVERED: &str = "reconcile.recovered";
 /// The database in each cluster.
 const DATABASE: &str = "offpeak";
 
@@ -31,6 +36,13 @@ struct Stage {
     proxy: Proxy,
     door: Door,
     promises: Promises,
+}
+
+/// The processes on a stage.
+struct Cast {
+    api: Program,
+    worker: Program,
+    point: &'static str,
 }
 
 impl Stage {
@@ -50,14 +62,27 @@ impl Stage {
         })
     }
 
-    async fn processes(&self, orders: &[(&str, &str)]) -> Result<Vec<Program>> {
+    /// An API and a worker, which dies at `point`, if that is one.
+    async fn cast(&self, orders: &[(&str, &str)], point: &'static str) -> Result<Cast> {
         let api = self.world.start(Role::Api, orders).await?;
         self.door.set(vec![api.url.clone()]);
-        Ok(vec![
+        let mortal = [orders, &[("TORTURE_AT", point)]].concat();
+        Ok(Cast {
+            worker: self.world.start(Role::Worker, &mortal).await?,
             api,
-            self.world.start(Role::Worker, orders).await?,
-            self.world.start(Role::Worker, orders).await?,
-        ])
+            point,
+        })
+    }
+
+    /// Waits until the worker has died at its point, and starts another one.
+    async fn go_on(&self, cast: &mut Cast, orders: &[(&str, &str)]) -> Result<()> {
+        if cast.point.is_empty() {
+            return Ok(());
+        }
+        let dead = tokio::time::timeout(REST, cast.worker.ended()).await;
+        dead.with_context(|| format!("nobody came by {}", cast.point))??;
+        cast.worker = self.world.start(Role::Worker, orders).await?;
+        Ok(())
     }
 
     /// Submits so many jobs, one after the other.
@@ -118,20 +143,34 @@ async fn set(admin: &PgPool, name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Each of them so many times. Gives how many that were.
-pub async fn run(ground: &Arc<Ground>, times: u64) -> Result<(Verdict, u64)> {
+/// What the part counted.
+#[derive(Debug, Default)]
+pub struct Counted {
+    /// Databases that went.
+    pub tries: u64,
+    /// Crash points at which a worker died meanwhile.
+    pub hit: BTreeSet<&'static str>,
+}
+
+/// Each of them so many times.
+pub async fn run(ground: &Arc<Ground>, times: u64) -> Result<(Verdict, Counted)> {
     let mut verdict = Verdict::default();
+    let mut counted = Counted::default();
     for _ in 0..times {
         let all = tokio::join!(
             synchronous(ground),
             asynchronous(ground),
-            restore(ground, &[], REST)
+            restore(ground, &[], RECOVERED, REST)
         );
-        for (name, came) in [
-            ("synchronous standby promoted", all.0),
-            ("asynchronous standby promoted", all.1),
-            ("backup restored", all.2),
+        for (name, point, came) in [
+            ("synchronous standby promoted", LISTED, all.0),
+            ("asynchronous standby promoted", LISTED, all.1),
+            ("backup restored", RECOVERED, all.2),
         ] {
+            counted.tries += 1;
+            if came.is_ok() {
+                counted.hit.insert(point);
+            }
             let mut this = came.unwrap_or_else(|error| Verdict {
                 violations: vec![format!("{error:#}")],
                 ..Verdict::default()
@@ -143,7 +182,7 @@ pub async fn run(ground: &Arc<Ground>, times: u64) -> Result<(Verdict, u64)> {
             verdict.add(this);
         }
     }
-    Ok((verdict, times * 3))
+    Ok((verdict, counted))
 }
 
 /// The primary dies under load and its synchronous standby is promoted: nothing
@@ -151,14 +190,15 @@ pub async fn run(ground: &Arc<Ground>, times: u64) -> Result<(Verdict, u64)> {
 pub async fn synchronous(ground: &Arc<Ground>) -> Result<Verdict> {
     let home = ground.open_folder()?;
     let (mut primary, standby, mut stage) = pair(ground, &home, true).await?;
-    let programs = stage.processes(&[]).await?;
+    let mut cast = stage.cast(&[], LISTED).await?;
     stage.submit("before", 12).await?;
     primary.kill().await?;
     standby.promote().await?;
     stage.lead_to(&standby)?;
+    stage.go_on(&mut cast, &[]).await?;
     stage.submit("after", 6).await?;
     let verdict = stage.judge().await;
-    end(programs, [primary, standby]).await?;
+    end(cast, [primary, standby]).await?;
     verdict
 }
 
@@ -175,7 +215,7 @@ pub async fn asynchronous(ground: &Arc<Ground>) -> Result<Verdict> {
         ("OFFPEAK_BATCH_IDLE_AFTER", "3s"),
         ("OFFPEAK_BATCH_FLUSH_AFTER", "3s"),
     ];
-    let programs = stage.processes(&later).await?;
+    let mut cast = stage.cast(&later, LISTED).await?;
     stage.submit("before", 6).await?;
     let replica = standby.pool(DATABASE, 1)?;
     until("the standby to have the jobs", REST, || async {
@@ -195,9 +235,10 @@ pub async fn asynchronous(ground: &Arc<Ground>) -> Result<Verdict> {
     replica.close().await;
     standby.promote().await?;
     stage.lead_to(&standby)?;
+    stage.go_on(&mut cast, &later).await?;
     stage.submit("after", 4).await?;
     let verdict = stage.judge().await;
-    end(programs, [primary, standby]).await?;
+    end(cast, [primary, standby]).await?;
     verdict
 }
 
@@ -205,32 +246,35 @@ pub async fn asynchronous(ground: &Arc<Ground>) -> Result<Verdict> {
 pub async fn restore(
     ground: &Arc<Ground>,
     orders: &[(&str, &str)],
+    point: &'static str,
     longest: Duration,
 ) -> Result<Verdict> {
     let home = ground.open_folder()?;
     let primary = Cluster::new(&ground.tools, &home, "primary", &[]).await?;
     let mut stage = Stage::on(ground, &primary).await?;
-    // Accepted, and nobody at work yet: that is what the backup holds.
-    let api = stage.world.start(Role::Api, orders).await?;
-    stage.door.set(vec![api.url.clone()]);
+    // It has sent batches before, as any deployment has by the time of a backup.
+    let mut cast = stage.cast(orders, "").await?;
+    stage.submit("long-before", 3).await?;
+    stage.world.at_rest(REST).await?;
+    cast.worker.kill().await?;
+    // What is accepted now, and sent after the backup, the backup has as waiting.
     stage.submit("before", 6).await?;
     let backup = primary.put_by(&home, "backup").await?;
-    let worker = stage.world.start(Role::Worker, orders).await?;
+    cast.worker = stage.world.start(Role::Worker, orders).await?;
     all_sent(&stage.world).await?;
-    let mut programs = vec![api, worker];
-    for program in &mut programs {
-        program.kill().await?;
-    }
+    cast.worker.kill().await?;
+    cast.api.kill().await?;
     let mut primary = primary;
     primary.kill().await?;
     let restored = Cluster::restore(&ground.tools, backup).await?;
     stage.lead_to(&restored)?;
-    let programs = stage.processes(orders).await?;
+    let mut cast = stage.cast(orders, point).await?;
+    stage.go_on(&mut cast, orders).await?;
     stage.submit("after", 3).await?;
     stage.world.at_rest(longest).await?;
     scenario::all_found(&stage.world, longest).await?;
     let verdict = judge(&stage.world, &stage.promises, Hidden::Never).await;
-    end(programs, [primary, restored]).await?;
+    end(cast, [primary, restored]).await?;
     verdict
 }
 
@@ -244,10 +288,9 @@ async fn all_sent(world: &World) -> Result<()> {
     .await
 }
 
-async fn end(programs: Vec<Program>, clusters: [Cluster; 2]) -> Result<()> {
-    for mut program in programs {
-        program.kill().await?;
-    }
+async fn end(mut cast: Cast, clusters: [Cluster; 2]) -> Result<()> {
+    cast.api.kill().await?;
+    cast.worker.kill().await?;
     for mut cluster in clusters {
         cluster.stop().await?;
     }

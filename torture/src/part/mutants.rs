@@ -140,7 +140,7 @@ async fn play(ground: &Arc<Ground>, scene: Scene, mutant: &str) -> Result<Verdic
         Scene::Freeze(point) => freezes::freeze(ground, point, &put_in).await,
         Scene::LateCancel => late_cancel(ground, &put_in).await,
         Scene::NoCommit => no_commit(ground, &put_in).await,
-        Scene::Restore => failover::restore(ground, &put_in, PATIENCE).await,
+        Scene::Restore => failover::restore(ground, &put_in, "", PATIENCE).await,
     }
 }
 

@@ -97,7 +97,7 @@ async fn what_was_read_says_nothing_about_another_message_batch() -> Result<()> 
     let world = dripping(small_chunks(), 3, 1, 60_000).await?;
     let system = &world.system;
     let (term, process) = (Duration::from_mins(2), world.tenant.as_uuid());
-    let ended = open_batch::take_ended(system, process, term).await?;
+    let ended = open_batch::take_ended(system, process, term, &[]).await?;
     let ended = ended.expect("it has ended");
     let items = batch::items_after(system, ended.key, None, 10).await?;
     let jobs: Vec<_> = items.iter().map(|item| item.job).collect();

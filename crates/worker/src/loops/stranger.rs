@@ -176,7 +176,10 @@ pub(super) async fn recovered(
 ) -> Result<Whose> {
     let note = unheard(upstream, &seen.id, now);
     match recover::recover(setting, upstream, seen, batch, &note, now).await {
-        Ok(Recovered::Again) => Ok(Whose::Recovered),
+        Ok(Recovered::Again) => {
+            point!("reconcile.recovered");
+            Ok(Whose::Recovered)
+        }
         Ok(Recovered::Nothing) => Ok(Whose::Unheard(batch)),
         Ok(Recovered::Unclear) => Ok(Whose::Unclear),
         Err(Error::Upstream(error)) => {

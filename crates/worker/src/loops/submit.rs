@@ -97,10 +97,7 @@ impl Submit {
         alive: &System,
     ) -> Result<bool> {
         let setting = &self.0;
-        let mut within = setting.options.send_within;
-        if mutant!("no_deadline_check") {
-            within *= 100;
-        }
+        let within = setting.options.send_within;
         let until = uptime() + within;
         let begin = Begin {
             now: setting.clock.now().await?,
@@ -118,8 +115,9 @@ impl Submit {
         };
         point!("submit.intent");
         let (body, hash) = upload::body(Arc::clone(setting), sending.sent, until);
+        let patience = within * if mutant!("no_deadline_check") { 100 } else { 1 };
         let answer = upstream
-            .create_batch(may, sending.body_bytes, body, within)
+            .create_batch(may, sending.body_bytes, body, patience)
             .await;
         let answer = match answer {
             Err(error)
