@@ -1,6 +1,6 @@
-//! What tests stand on: a PostgreSQL for the run, a whole offpeak for a test, a
-//! link that breaks on demand,
-//! and the rules that keep the repository tidy. Never part of the product.
+//! What tests stand on: a PostgreSQL for the run, a whole offpeak for a test,
+//! links that break on demand, and the rules that keep the repository tidy.
+//! Never part of the product.
 
 pub mod database;
 pub mod freezer;

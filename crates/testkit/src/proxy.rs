@@ -314,6 +314,12 @@ impl Proxy {
     pub fn lost_answer(&self) -> bool {
         matches!(self.shared.state().loss, Loss::Done)
     }
+
+    /// Loses no answer any more. Gives what [`Proxy::lost_answer`] gave before.
+    pub fn keep_answers(&self) -> bool {
+        let mut state = self.shared.state();
+        matches!(std::mem::take(&mut state.loss), Loss::Done)
+    }
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {

@@ -232,6 +232,8 @@ async fn loses_one_answer() -> Result<()> {
         }
         assert_eq!(proxy.lost_answer(), lost);
     }
+    assert!(proxy.keep_answers());
+    assert!(!proxy.lost_answer());
     Ok(())
 }
 
