@@ -2,16 +2,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_domain::id::TenantId;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult};
+use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgQueryResult};
 use sqlx::query::Query;
-use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
+use crate::bounded::{Bounds, Connection, Pool};
 use crate::lease::{self, Term};
 use crate::{Result, mutant};
-
-/// A connection that nobody used for so long may have been lost.
-const RESTED: Duration = Duration::from_secs(1);
 
 /// How to reach the database.
 #[derive(Clone, Debug)]
@@ -19,28 +17,42 @@ pub struct Options {
     /// Where, and as whom to log in. The login role must be a member of
     /// `offpeak_api` and `offpeak_worker`; [`crate::migrate`] grants both.
     pub connect: PgConnectOptions,
-    /// Connections at most, for each of the two roles.
+    /// Connections at most, for each of the two roles. Who listens for hints has
+    /// one more.
     pub max_connections: u32,
     /// How long to wait for a connection.
     pub acquire_timeout: Duration,
     /// How long to wait for a row that another transaction holds.
     pub lock_timeout: Duration,
+    /// After how long the server gives up a statement of the API's role.
+    pub tenant_statement_timeout: Duration,
+    /// After how long the server gives up a statement of the worker's role.
+    pub system_statement_timeout: Duration,
+    /// How much longer than the server would work at a call to wait for its
+    /// answer. Then the connection is closed and the call is
+    /// [`Error::NoAnswer`](crate::Error::NoAnswer).
+    pub answer_timeout: Duration,
 }
 
 impl Options {
-    /// Options with defaults for one process: 10 connections a role, 10 s.
+    /// Options with defaults for one process: 10 connections a role, 10 s for
+    /// everything but a worker's statement, which has a minute, and a silent
+    /// server, which has 5 s.
     pub fn new(connect: PgConnectOptions) -> Self {
         Self {
             connect,
             max_connections: 10,
             acquire_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(10),
+            tenant_statement_timeout: Duration::from_secs(10),
+            system_statement_timeout: Duration::from_mins(1),
+            answer_timeout: Duration::from_secs(5),
         }
     }
 
     /// A pool whose sessions start as `role`: `RESET ROLE` leads back to it,
     /// not to the login role, since it came with the connection.
-    fn pool(&self, role: &str, statement_timeout: Duration) -> PgPool {
+    fn pool(&self, role: &str, statement_timeout: Duration) -> Pool {
         let connect = self.connect.clone().application_name("offpeak").options([
             ("search_path", "offpeak"),
             ("role", role),
@@ -54,6 +66,12 @@ impl Options {
                 "lock_timeout",
                 &format!("{}ms", self.lock_timeout.as_millis()),
             ),
+            // The other side of a dead link: what a client left that is gone,
+            // its statement, its locks, its session, ends there as well.
+            ("client_connection_check_interval", "5s"),
+            ("tcp_keepalives_idle", "30"),
+            ("tcp_keepalives_interval", "10"),
+            ("tcp_keepalives_count", "3"),
             // A plan for any parameters prunes no partition and, on tables that
             // turn over all the time, prefers a walk to a thousand probes.
             ("plan_cache_mode", "force_custom_plan"),
@@ -62,36 +80,26 @@ impl Options {
             ("max_parallel_workers_per_gather", "0"),
             ("jit", "off"),
         ]);
-        PgPoolOptions::new()
-            .max_connections(self.max_connections)
-            .acquire_timeout(self.acquire_timeout)
-            // Asked whether it still answers only after a rest: in a busy
-            // process that would be one more round trip for each transaction.
-            .test_before_acquire(false)
-            .before_acquire(|conn, meta| {
-                Box::pin(async move {
-                    if meta.idle_for < RESTED {
-                        return Ok(true);
-                    }
-                    // A connection that fails this is replaced by a new one.
-                    Ok(conn.ping().await.is_ok())
-                })
-            })
-            .connect_lazy_with(connect)
+        let bounds = Bounds {
+            statement: statement_timeout,
+            answer: self.answer_timeout,
+            acquire: self.acquire_timeout,
+        };
+        Pool::new(connect, self.max_connections, bounds)
     }
 }
 
 /// Access bound to one tenant at a time, as the API's role.
 #[derive(Clone, Debug)]
 pub struct Tenants {
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Pool,
 }
 
 impl Tenants {
-    /// A lazy pool under `offpeak_api`; statements end after 10 s.
+    /// A lazy pool under `offpeak_api`.
     pub fn new(options: &Options) -> Self {
         Self {
-            pool: options.pool("offpeak_api", Duration::from_secs(10)),
+            pool: options.pool("offpeak_api", options.tenant_statement_timeout),
         }
     }
 
@@ -103,7 +111,7 @@ impl Tenants {
                  FROM (SELECT set_config('app.tenant', $1, true)) AS bound"#,
             tenant.as_uuid().to_string(),
         )
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut tx)
         .await?;
         Ok(TenantTx { tx, tenant, now })
     }
@@ -125,7 +133,7 @@ impl Tenants {
 /// A transaction of one tenant. Dropped without [`TenantTx::commit`] it leaves nothing.
 #[derive(Debug)]
 pub struct TenantTx {
-    tx: Transaction<'static, Postgres>,
+    tx: Connection,
     tenant: TenantId,
     now: OffsetDateTime,
 }
@@ -146,7 +154,7 @@ impl TenantTx {
         Ok(self.tx.commit().await?)
     }
 
-    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+    pub(crate) fn conn(&mut self) -> &mut Connection {
         &mut self.tx
     }
 }
@@ -154,16 +162,16 @@ impl TenantTx {
 /// Access to all tenants, as the worker's role.
 #[derive(Clone, Debug)]
 pub struct System {
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Pool,
     /// Under which nothing is written any more once it is over.
     term: Option<Arc<Term>>,
 }
 
 impl System {
-    /// A lazy pool under `offpeak_worker`; statements end after 60 s.
+    /// A lazy pool under `offpeak_worker`.
     pub fn new(options: &Options) -> Self {
         Self {
-            pool: options.pool("offpeak_worker", Duration::from_mins(1)),
+            pool: options.pool("offpeak_worker", options.system_statement_timeout),
             term: None,
         }
     }
@@ -187,7 +195,7 @@ impl System {
     pub async fn begin(&self) -> Result<SystemTx> {
         let WriteTx { mut tx, term } = self.begin_write().await?;
         let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#)
-            .fetch_one(&mut *tx)
+            .fetch_one(&mut tx)
             .await?;
         Ok(SystemTx {
             tx: WriteTx { tx, term },
@@ -225,7 +233,7 @@ impl System {
 /// A transaction that commits only while its term, if it has one, is not over.
 #[derive(Debug)]
 pub(crate) struct WriteTx {
-    tx: Transaction<'static, Postgres>,
+    tx: Connection,
     term: Option<Arc<Term>>,
 }
 
@@ -239,7 +247,7 @@ impl WriteTx {
         Ok(self.tx.commit().await?)
     }
 
-    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+    pub(crate) fn conn(&mut self) -> &mut Connection {
         &mut self.tx
     }
 }
@@ -279,7 +287,7 @@ impl SystemTx {
         self.tx.commit().await
     }
 
-    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+    pub(crate) fn conn(&mut self) -> &mut Connection {
         self.tx.conn()
     }
 }

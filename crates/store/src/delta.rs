@@ -6,9 +6,9 @@
 
 use offpeak_domain::id::{BatchId, BucketId, GroupId, TenantId};
 use offpeak_domain::job::State;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::bounded::Connection;
 use crate::{Result, System, point};
 
 /// Name of the row that sums ledger entries: tokens and money, whatever the state.
@@ -103,7 +103,7 @@ impl Change {
 /// Appends differences of one tenant. Sums equal targets first, so that a
 /// chunk of a thousand jobs leaves a handful of rows.
 pub(crate) async fn append(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     tenant: TenantId,
     changes: impl IntoIterator<Item = Change>,
 ) -> Result<()> {
@@ -156,7 +156,7 @@ pub(crate) async fn append(
 /// in the counts of its group and tenant. The caller has just updated the
 /// batch's row, so no cancel can slip in between.
 pub(crate) async fn move_batch(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     tenant: TenantId,
     batch: BatchId,
     from: State,

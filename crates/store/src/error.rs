@@ -1,4 +1,8 @@
+use std::io;
+use std::time::Duration;
+
 use offpeak_domain::id::{BatchId, GroupId, JobId};
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What can be wrong with a row or with the way to it.
 #[derive(Debug, thiserror::Error)]
@@ -6,6 +10,14 @@ pub enum Error {
     /// PostgreSQL or the connection to it failed.
     #[error("database: {}", brief(.0))]
     Database(#[source] sqlx::Error),
+    /// Nothing was heard for longer than the server would work at it. Whether it
+    /// was done is unknown, the commit included.
+    #[error(
+        "the database did not answer within {} s; it may have done what it was asked: do the \
+         same again, which changes nothing twice",
+        .0.as_secs_f64()
+    )]
+    NoAnswer(Duration),
     /// A migration failed or the schema is newer than this program.
     #[error("migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -65,6 +77,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::Io(error) = &error
+            && let Some(silence) = error.get_ref().and_then(|cause| cause.downcast_ref())
+        {
+            let Silence(waited) = *silence;
+            return Self::NoAnswer(waited);
+        }
         // 23514 on a partitioned parent is "no partition of relation found for row".
         let no_partition = error.as_database_error().is_some_and(|db| {
             db.code().as_deref() == Some("23514") && db.message().starts_with("no partition")
@@ -78,9 +96,9 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
-    /// Whether the same call may succeed by itself later: connection lost,
-    /// server restarting, standby, closed to connections, out of slots, I/O
-    /// error, statement timeout, deadlock.
+    /// Whether the same call may succeed by itself later: connection lost or
+    /// silent, server restarting, standby, closed to connections, out of slots,
+    /// I/O error, statement timeout, deadlock, plan of another schema.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Database(error) => match error {
@@ -93,13 +111,14 @@ impl Error {
                         ["08", "53", "57", "58"]
                             .iter()
                             .any(|class| code.starts_with(class))
-                            || ["25006", "3D000", "40001", "40P01", "55000", "55P03"]
+                            || ["25P03", "3D000", "40001", "40P01", "55000", "55P03"]
                                 .contains(&code.as_ref())
                     }) && !self.is_damage()
+                        || is_outdated(error)
                 }
                 _ => false,
             },
-            Self::NoPartition | Self::Fenced(_) => true,
+            Self::NoAnswer(_) | Self::NoPartition | Self::Fenced(_) => true,
             _ => false,
         }
     }
@@ -130,6 +149,53 @@ impl Error {
     /// Whether the cause is that the server's disk is full.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(db)) if db.code().as_deref() == Some("53100"))
+    }
+}
+
+/// Nothing was heard for so long.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {} s", .0.as_secs_f64())]
+pub(crate) struct Silence(pub(crate) Duration);
+
+/// In the shape in which an executor has to give it.
+impl From<Silence> for sqlx::Error {
+    fn from(silence: Silence) -> Self {
+        Self::Io(io::Error::new(io::ErrorKind::TimedOut, silence))
+    }
+}
+
+/// Whether a connection that gave this error is of no use any more.
+pub(crate) fn is_over(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(db) => {
+            let ends = |db: &PgDatabaseError| {
+                matches!(db.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+            };
+            db.try_downcast_ref().is_some_and(ends) || is_outdated(error)
+        }
+        _ => false,
+    }
+}
+
+/// Whether it shows that every connection is of no use any more: they lead to a
+/// server that became a standby, or hold plans of another schema.
+pub(crate) fn is_outdated(error: &sqlx::Error) -> bool {
+    let Some(db) = error.as_database_error() else {
+        return false;
+    };
+    match db.code().as_deref() {
+        Some("25006" | "26000") => true,
+        // The same code is said of what PostgreSQL cannot do at all. The text
+        // depends on its language, the place in its source does not.
+        Some("0A000") => db
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_some_and(|db| db.routine() == Some("RevalidateCachedQuery")),
+        _ => false,
     }
 }
 

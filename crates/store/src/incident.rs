@@ -6,10 +6,10 @@ use std::time::Duration;
 use offpeak_domain::id::{BatchId, IncidentId, TenantId, UpstreamId};
 use offpeak_domain::incident::Kind;
 use offpeak_domain::money::Pico;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::bounded::Connection;
 use crate::group::pico;
 use crate::lease::interval;
 use crate::{Result, System};
@@ -71,7 +71,7 @@ pub async fn note(system: &System, note: &Note<'_>) -> Result<bool> {
 }
 
 /// As [`note`], within a transaction.
-pub(crate) async fn note_within(conn: &mut PgConnection, note: &Note<'_>) -> Result<bool> {
+pub(crate) async fn note_within(conn: &mut Connection, note: &Note<'_>) -> Result<bool> {
     let done = sqlx::query!(
         "INSERT INTO incident (kind, at, upstream_id, subject_tenant, batch_id,
                                upstream_batch_id, detail)
@@ -92,7 +92,7 @@ pub(crate) async fn note_within(conn: &mut PgConnection, note: &Note<'_>) -> Res
 
 /// As [`note_within`], for what happens to an upstream again and again: one that
 /// was resolved is open again.
-pub(crate) async fn note_anew(conn: &mut PgConnection, note: &Note<'_>) -> Result<()> {
+pub(crate) async fn note_anew(conn: &mut Connection, note: &Note<'_>) -> Result<()> {
     let done = sqlx::query!(
         "UPDATE incident SET at = $3, detail = $4, resolved_at = NULL
           WHERE kind = $1 AND upstream_id = $2 AND upstream_batch_id IS NULL
@@ -276,7 +276,7 @@ pub async fn waiting(system: &System, now: OffsetDateTime, after: Duration) -> R
 }
 
 /// Says more about what was noted for a message batch, now that it is known.
-pub(crate) async fn explain(conn: &mut PgConnection, note: &Note<'_>) -> Result<()> {
+pub(crate) async fn explain(conn: &mut Connection, note: &Note<'_>) -> Result<()> {
     sqlx::query!(
         "UPDATE incident
             SET subject_tenant = coalesce($4, subject_tenant), batch_id = coalesce($5, batch_id),

@@ -78,10 +78,7 @@ use invariant;
 /// Checks every invariant on one snapshot of a database that may be at work.
 /// `now` judges what is late.
 pub async fn check(system: &System, now: OffsetDateTime) -> Result<Vec<Checked>> {
-    let mut tx = system
-        .pool
-        .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        .await?;
+    let mut tx = system.pool.snapshot().await?;
     sqlx::query_scalar!(
         "SELECT set_config('statement_timeout', $1, true)",
         format!("{}ms", LONGEST.as_millis()),

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
+use crate::bounded::Connection;
 use crate::{Error, Result, System};
 
 /// One holder's hold of a lease, for as long as the epoch is the same.
@@ -105,7 +105,7 @@ pub async fn take(
 }
 
 async fn take_within(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     name: &str,
     holder: Uuid,
     length: Duration,
@@ -151,7 +151,7 @@ pub async fn renew(system: &System, term: &Term) -> Result<bool> {
 
 /// Refuses unless the term is still its holder's, and sees to it that it stays
 /// so until this transaction ends.
-pub(crate) async fn guard(conn: &mut PgConnection, term: &Term) -> Result<()> {
+pub(crate) async fn guard(conn: &mut Connection, term: &Term) -> Result<()> {
     let held = sqlx::query_scalar!(
         r#"SELECT true AS "held!"
              FROM lease

@@ -12,6 +12,7 @@
 //! whole, and every transaction is safe to run again by natural key.
 
 mod access;
+mod bounded;
 mod error;
 mod migrate;
 mod probe;

@@ -4,10 +4,10 @@
 
 use offpeak_domain::id::{TenantId, UpstreamId};
 use offpeak_domain::incident::Kind;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::access::Write as _;
+use crate::bounded::Connection;
 use crate::{Result, System};
 
 /// Why nothing is to be sent.
@@ -49,7 +49,7 @@ pub async fn pause(system: &System, id: UpstreamId, pause: &Pause<'_>) -> Result
 }
 
 /// One row for each upstream: what was over comes back.
-async fn note(conn: &mut PgConnection, id: UpstreamId, pause: &Pause<'_>) -> Result<()> {
+async fn note(conn: &mut Connection, id: UpstreamId, pause: &Pause<'_>) -> Result<()> {
     sqlx::query!(
         "INSERT INTO incident AS i (kind, at, upstream_id, detail)
          VALUES ($1, $2, $3, $4)
@@ -147,11 +147,7 @@ pub async fn refused_in_row(system: &System, id: UpstreamId) -> Result<u32> {
 
 /// One more was refused, of this tenant. Within the transaction that rejects it,
 /// so that an answer that is written down twice counts once.
-pub(crate) async fn refused(
-    conn: &mut PgConnection,
-    id: UpstreamId,
-    tenant: TenantId,
-) -> Result<()> {
+pub(crate) async fn refused(conn: &mut Connection, id: UpstreamId, tenant: TenantId) -> Result<()> {
     sqlx::query!(
         "UPDATE upstream SET refused_alone = refused_alone + 1, refused_tenant = $2
           WHERE id = $1",

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use offpeak_domain::quarantine::Flaw;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::batch::Key;
+use crate::bounded::Connection;
 use crate::{Result, System};
 
 /// Rows that are kept of one batch; of more, only the number is.
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Flawed {
 /// Puts lines of a batch aside. Those that stand there already, and those
 /// beyond the first [`KEPT`], change nothing.
 pub(crate) async fn insert(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     key: Key,
     now: OffsetDateTime,
     lines: &[Flawed],

@@ -11,11 +11,11 @@ use offpeak_domain::id::{BucketId, GroupId, JobId, UpstreamId};
 use offpeak_domain::incident::Kind;
 use offpeak_domain::job::{Failure, Outcome, State};
 use offpeak_domain::quarantine::Flaw;
-use sqlx::PgConnection;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::batch::Key;
+use crate::bounded::Connection;
 use crate::delta::{self, Change};
 use crate::incident::{self, Note};
 use crate::lease::interval;
@@ -347,7 +347,7 @@ impl Chunk {
     }
 }
 
-async fn release(conn: &mut PgConnection, key: Key, ids: &[Uuid]) -> Result<Vec<Released>> {
+async fn release(conn: &mut Connection, key: Key, ids: &[Uuid]) -> Result<Vec<Released>> {
     // A chunk is a small part of a large batch. By the statistics of tables that
     // turn over all the time, or that nobody analysed yet, reading everything
     // looks cheaper than a probe for each id: a batch would then cost the square

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use offpeak_domain::id::UpstreamId;
 use offpeak_domain::job::State;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::access::Write as _;
 use crate::batch::{Key, key};
+use crate::bounded::Connection;
 use crate::lease::interval;
 use crate::{Result, System, delta};
 
@@ -281,7 +281,7 @@ pub async fn disown(system: &System, key: Key, upstream_batch_id: &str) -> Resul
 
 /// As [`disown`], within a transaction.
 pub(crate) async fn give_up_adoption(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     key: Key,
     upstream_batch_id: &str,
 ) -> Result<()> {

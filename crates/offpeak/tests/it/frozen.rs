@@ -140,7 +140,7 @@ fn hidden() -> Faults {
 }
 
 /// Brings about what this loop has to do.
-async fn prepare(world: &mut World, which: Loop) -> Result<()> {
+pub(crate) async fn prepare(world: &mut World, which: Loop) -> Result<()> {
     world.submit(&["One fine day.", "Two cats."]).await?;
     world.pass(Duration::from_secs(10));
     let before: &[Loop] = match which {

@@ -22,6 +22,7 @@ mod frozen;
 mod incidents;
 mod intents;
 mod invariants;
+mod links;
 mod lists;
 mod look;
 mod operator;

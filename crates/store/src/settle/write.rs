@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use offpeak_domain::id::GroupId;
 use offpeak_domain::job::{Failure, Outcome};
-use sqlx::PgConnection;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{Effect, Measured, Next, Released};
 use crate::Result;
 use crate::batch::Key;
+use crate::bounded::Connection;
 
 pub(super) async fn results(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     key: Key,
     now: OffsetDateTime,
     effects: &[Effect],
@@ -122,7 +122,7 @@ pub(super) async fn results(
 }
 
 pub(super) async fn attempts(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     key: Key,
     now: OffsetDateTime,
     effects: &[Effect],
@@ -174,7 +174,7 @@ pub(super) async fn attempts(
 }
 
 pub(super) async fn ready(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     key: Key,
     now: OffsetDateTime,
     effects: &[Effect],
@@ -229,7 +229,7 @@ pub(super) async fn ready(
 }
 
 pub(super) async fn ledger(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     key: Key,
     now: OffsetDateTime,
     day: Date,
