@@ -14,7 +14,7 @@ use super::draft::{Draft, Drafting};
 use super::{FIELDS, idempotency_key, view};
 use crate::body::{Json, parse};
 use crate::caller::{Caller, Presumed, unknown_key};
-use crate::error::{Error, Result, fault};
+use crate::error::{Code, Error, Result, fault};
 use crate::query::Query;
 use crate::state::rng;
 use crate::text::{self, MAX_KEY};
@@ -49,8 +49,12 @@ pub(crate) async fn handle(
     body: Result<Json>,
 ) -> Result<Response> {
     let answer = submit(&state, &caller, &headers, query, body).await;
-    if answer.is_err() {
-        // Who may not call hears that, and nothing of what else is wrong.
+    if answer
+        .as_ref()
+        .is_err_and(|error| error.code() != Code::Unavailable)
+    {
+        // Who may not call hears that, and nothing of what else is wrong. A
+        // database that does not answer need not be waited for again.
         caller.confirm().await?;
     }
     answer
