@@ -252,6 +252,22 @@ async fn a_server_that_only_reads_costs_all_connections_once() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_changed_schema_costs_all_connections_once() -> Result<()> {
+    let world = World::new().await?;
+    let system = System::new(&short(Options::new(world.connect.clone())));
+    let read_everywhere = || try_join_all((0..CONNECTIONS).map(|_| room::measured(&system)));
+    read_everywhere().await?;
+    world
+        .meddle("ALTER TABLE offpeak.storage ALTER COLUMN level TYPE varchar(20)")
+        .await?;
+    let outdated = room::measured(&system).await;
+    let error = outdated.err().context("the plan is of another schema")?;
+    assert!(error.is_transient(), "{error:?}");
+    read_everywhere().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_client_is_told_to_come_back_while_the_database_is_silent() -> Result<()> {
     let mut api = Api::new().await?;
     let (proxy, options) = link(&api.world)?;
