@@ -57,7 +57,18 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
                 -- The late line of a canceled job may stand there already, and
                 -- says more.
                    ON CONFLICT DO NOTHING)
-           SELECT id, outcome, attempt, group_id FROM gone"#,
+           SELECT id AS "id!", outcome AS "outcome!", attempt AS "attempt!", group_id,
+                  true AS "gone!"
+             FROM gone
+            UNION ALL
+           -- In one look with those that went: asked for afterwards, one whose
+           -- line has come in between would be neither.
+           SELECT r.id, r.outcome, r.attempt, r.group_id, false
+             FROM result r
+            WHERE r.tenant_id = $1 AND r.id = ANY ($2) AND r.outcome = ANY ($3)
+              AND EXISTS (SELECT FROM inflight i
+                           WHERE i.tenant_id = r.tenant_id AND i.id = r.id)
+            ORDER BY 1"#,
         tenant.as_uuid(),
         &ids,
         &outcomes,
@@ -65,6 +76,7 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
     .fetch_all(tx.conn())
     .await?;
 
+    let (rows, left): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.gone);
     let again: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let queued = sqlx::query!(
         "INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before,
@@ -101,22 +113,11 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
     }
     delta::append(tx.conn(), tenant, changes).await?;
 
-    // Whatever still has a result of these outcomes was left because of its attempt.
-    let in_flight = sqlx::query_scalar!(
-        "SELECT r.id
-           FROM result r
-          WHERE r.tenant_id = $1 AND r.id = ANY ($2) AND r.outcome = ANY ($3)
-            AND EXISTS (SELECT FROM inflight i
-                         WHERE i.tenant_id = r.tenant_id AND i.id = r.id)
-          ORDER BY r.id",
-        tenant.as_uuid(),
-        &ids,
-        &outcomes,
-    )
-    .fetch_all(tx.conn())
-    .await?;
     Ok(Retried {
         retried: again.into_iter().map(JobId::from_uuid).collect(),
-        in_flight: in_flight.into_iter().map(JobId::from_uuid).collect(),
+        in_flight: left
+            .into_iter()
+            .map(|row| JobId::from_uuid(row.id))
+            .collect(),
     })
 }

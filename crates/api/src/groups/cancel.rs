@@ -3,7 +3,8 @@ use offpeak_wire::{Canceled, Problem};
 
 use super::{CHUNK, parse_id, view};
 use crate::caller::Caller;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
+use crate::jobs::cancel::moving;
 use crate::query::Query;
 use crate::segment::Segment;
 
@@ -51,11 +52,7 @@ pub(crate) async fn handle(
             canceled += done.canceled.len() as u64;
         }
         if !done.moving.is_empty() {
-            return Err(Error::new(
-                Code::Unavailable,
-                "some jobs move between queue and batch at this moment; the same call again \
-                 cancels them too",
-            ));
+            return Err(moving());
         }
         match jobs.last() {
             Some(last) => after = Some(*last),

@@ -34,10 +34,7 @@ pub(crate) async fn handle(
     job::get(&mut tx, id).await?;
     let canceled = cancel::jobs(&mut tx, &[id]).await?;
     if !canceled.moving.is_empty() {
-        return Err(Error::new(
-            Code::Unavailable,
-            "the job moves between queue and batch at this moment; try again",
-        ));
+        return Err(moving());
     }
     let now = tx.now();
     let shown = view::job(job::get(&mut tx, id).await?, now, state.flush_after());
@@ -45,4 +42,12 @@ pub(crate) async fn handle(
     tx.commit().await?;
     point!("api.canceled");
     Ok(axum::Json(shown))
+}
+
+/// It was looked for three times, and each time it had just moved on.
+pub(crate) fn moving() -> Error {
+    Error::new(
+        Code::Unavailable,
+        "a job moves between queue and batch at this moment; try again",
+    )
 }

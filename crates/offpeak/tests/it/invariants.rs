@@ -45,7 +45,7 @@ async fn send(api: &Api, faults: Faults) -> Result<()> {
 }
 
 /// Lets time pass until nothing is open; a broken read is a tick's error.
-async fn end(api: &Api) -> Result<()> {
+pub(crate) async fn end(api: &Api) -> Result<()> {
     for _ in 0..200 {
         let _ = api.world.worker.settle_down().await;
         let open = "SELECT count(*) FROM offpeak.batch

@@ -31,6 +31,7 @@ mod pauses;
 mod private;
 mod quarantine;
 mod queue;
+mod races;
 mod reconcile;
 mod rescue;
 mod terms;

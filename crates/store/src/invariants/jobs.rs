@@ -146,7 +146,7 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
             conn,
             "I6",
             "no_resend",
-            "no job goes on before it is settled what became of its attempt before",
+            "no job is sent again before it is settled what became of it the last time",
             "WITH place AS MATERIALIZED (
                  SELECT tenant_id, id, attempt, NULL::uuid AS batch_id, NULL::timestamptz AS ended_at
                    FROM ready
@@ -155,7 +155,11 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
                   UNION ALL
                  SELECT tenant_id, id, attempt, batch_id, ended_at FROM result WHERE attempt > 1
                   UNION ALL
-                 SELECT tenant_id, id, attempt, batch_id, ended_at FROM attempt)
+                 -- Canceled before the batch was sent, it was never part of it.
+                 SELECT tenant_id, id, attempt,
+                        CASE WHEN outcome <> 'canceled' OR line IS NOT NULL THEN batch_id END,
+                        ended_at
+                   FROM attempt)
              SELECT DISTINCT 'job ' || before.id
                FROM place AS before
                JOIN place AS later ON later.tenant_id = before.tenant_id AND later.id = before.id
@@ -165,7 +169,9 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
               -- Still under way, or waiting: it may be sent twice.
               WHERE before.ended_at IS NULL
                  OR b.state NOT IN ('ended', 'ingested', 'refuted', 'rejected')
-                 OR next.planned_at < before.ended_at"
+                 -- When it was sent, not planned: a plan is made by the time at which
+                 -- the planner began to look.
+                 OR next.sent_at < before.ended_at"
         ),
         invariant!(
             conn,

@@ -66,7 +66,7 @@ pub(super) const MEDDLING: &[(&str, &str)] = &[
     ("queue_agrees", "UPDATE offpeak.inflight SET group_id = gen_random_uuid()"),
     ("queue_agrees", "UPDATE offpeak.batch SET bucket_id = gen_random_uuid() WHERE state = 'planned'"),
     ("no_resend", "UPDATE offpeak.batch SET state = 'uncertain' WHERE state = 'refuted'"),
-    ("no_resend", "UPDATE offpeak.batch SET planned_at = planned_at - interval '1 day'
+    ("no_resend", "UPDATE offpeak.batch SET sent_at = sent_at - interval '1 day'
                     WHERE id IN (SELECT batch_id FROM offpeak.result WHERE attempt > 1)"),
     ("no_resend", "INSERT INTO offpeak.ready (tenant_id, id, bucket_id, group_id, priority,
                                               not_before, bytes, attempt)
@@ -119,7 +119,7 @@ pub(super) const MEDDLING: &[(&str, &str)] = &[
                                                                   WHERE state = 'planned')"),
     ("ends_in_order", "UPDATE offpeak.ledger SET batch_id = (SELECT id FROM offpeak.batch
                                                               WHERE state = 'refuted' LIMIT 1)
-                        WHERE id = (SELECT id FROM offpeak.ledger LIMIT 1)"),
+                        WHERE (id, attempt) = (SELECT id, attempt FROM offpeak.ledger LIMIT 1)"),
     ("ends_in_order", "UPDATE offpeak.result SET batch_id = NULL"),
     ("one_tenant", "UPDATE offpeak.inflight SET tenant_id = gen_random_uuid()"),
     ("one_tenant", "UPDATE offpeak.batch SET model = 'another' WHERE state = 'planned'"),
