@@ -62,7 +62,7 @@ async fn main() -> Result<ExitCode> {
     }
     let whole = args.only.is_empty() && args.point.is_empty();
     if args.long && whole {
-        report::write(&outcome, &json)?;
+        report::write(&outcome, &json, args.seed)?;
     }
     let short = if whole {
         outcome.shortcomings()

@@ -36,14 +36,15 @@ tries of one thing, so no rate follows from their zero: each is a proof for its 
 const BY_HAND: &str = "## What this does not show";
 
 /// Writes the page.
-pub fn write(outcome: &Outcome, json: &str) -> Result<()> {
+pub fn write(outcome: &Outcome, json: &str, seed: u64) -> Result<()> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reliability.md");
     let before = std::fs::read_to_string(&page).unwrap_or_default();
     let by_hand = before
         .find(BY_HAND)
         .map_or_else(|| format!("{BY_HAND}\n"), |at| before[at..].to_owned());
     let text = format!(
-        "{BEGINNING}\n```json\n{json}\n```\n\nMachine: {}.\n\n{}\n{}\n{}\n{}\n{}\n{by_hand}",
+        "{BEGINNING}\n```json\n{json}\n```\n\nMachine: {}. Seed: {seed} (`make torture ARGS='--seed {seed}'`); what the random kills hit \
+         depends on the machine's speed, too.\n\n{}\n{}\n{}\n{}\n{}\n{by_hand}",
         machine(),
         parts(outcome)?,
         crashes(outcome)?,

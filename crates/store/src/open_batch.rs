@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::access::Write as _;
 use crate::batch::{Key, key};
 use crate::incident::{self, Note};
-use crate::lease::interval;
+use crate::lease::{Term, interval};
 use crate::{Result, System, delta, point};
 
 /// A batch in progress upstream.
@@ -184,7 +184,8 @@ pub async fn ended(
 
 /// Takes an ended batch for reading its results, of any upstream that is not
 /// `held`; nobody else reads it for `term`, or until this process is seen to be
-/// gone. Each chunk that is settled renews the term, and so does [`keep`].
+/// gone, or to have been held up for longer than its lease. Each chunk that is
+/// settled renews the term, and so does [`keep`].
 pub async fn take_ended(
     system: &System,
     process: Uuid,
@@ -195,7 +196,8 @@ pub async fn take_ended(
     let mut tx = system.begin_write().await?;
     let row = sqlx::query!(
         r#"UPDATE batch b
-              SET ingester = $1, ingest_until = clock_timestamp() + $2::interval
+              SET ingester = $1, ingest_epoch = $4,
+                  ingest_until = clock_timestamp() + $2::interval
              FROM (SELECT tenant_id, id FROM batch
                     WHERE state = 'ended'
                       -- Results take room; Anthropic keeps them for weeks.
@@ -205,7 +207,10 @@ pub async fn take_ended(
                            OR (ingester IS NOT NULL
                                AND NOT EXISTS (SELECT FROM lease l
                                                 WHERE l.holder = batch.ingester
-                                                  AND l.expires_at > clock_timestamp())))
+                                                  AND l.expires_at > clock_timestamp()
+                                                  AND (batch.ingest_epoch IS NULL
+                                                       OR (l.name = 'process/' || l.holder
+                                                           AND l.epoch = batch.ingest_epoch)))))
                     -- One that could not be read goes behind those that nobody tried.
                     ORDER BY ingest_until NULLS FIRST, ended_at, id
                     LIMIT 1
@@ -219,6 +224,7 @@ pub async fn take_ended(
         process,
         interval(term),
         &held,
+        system.term().map(Term::epoch),
     )
     .fetch_optional(tx.conn())
     .await?;
@@ -318,33 +324,6 @@ pub async fn give_back(
         ended.upstream_batch_id,
     )
     .write(system)
-    .await?;
-    Ok(())
-}
-
-/// Lets go of an ended batch whose reading failed, so that it is read again after
-/// `pause`. Not under the term: whoever has lost its lease is just who has to let
-/// go, and it names itself, so that it touches nothing that another has taken.
-pub async fn let_go(
-    system: &System,
-    ended: &Ended,
-    process: Uuid,
-    pause: Duration,
-    why: &str,
-) -> Result<()> {
-    sqlx::query!(
-        "UPDATE batch
-            SET ingester = NULL, ingest_until = clock_timestamp() + $4::interval, last_error = $5
-          WHERE tenant_id = $1 AND id = $2 AND state = 'ended' AND ingester = $3
-            AND upstream_batch_id = $6",
-        ended.key.tenant.as_uuid(),
-        ended.key.batch.as_uuid(),
-        process,
-        interval(pause),
-        why,
-        ended.upstream_batch_id,
-    )
-    .execute(&system.pool)
     .await?;
     Ok(())
 }

@@ -132,14 +132,15 @@ async fn what_a_forgotten_batch_billed_for_jobs_that_are_gone_is_absorbed() -> R
     // The backup is from before the last of them was handed in.
     run(
         &world,
-        "DELETE FROM offpeak.ready WHERE id = (SELECT id FROM offpeak.job ORDER BY id DESC LIMIT 1);
+        "INSERT INTO offpeak.delta (tenant_id, scope, key, name, n, bytes)
+         SELECT tenant_id, 'bucket', bucket_id, 'ready', -1, -bytes FROM offpeak.ready
+          ORDER BY id DESC LIMIT 1;
+         DELETE FROM offpeak.ready WHERE id = (SELECT id FROM offpeak.job ORDER BY id DESC LIMIT 1);
          DELETE FROM offpeak.payload WHERE id NOT IN (SELECT id FROM offpeak.ready);
          DELETE FROM offpeak.job WHERE id NOT IN (SELECT id FROM offpeak.ready);
          INSERT INTO offpeak.delta (tenant_id, scope, key, name, n)
          SELECT id, 'tenant', '00000000-0000-0000-0000-000000000000', 'queued', -1
-           FROM offpeak.tenant;
-         INSERT INTO offpeak.delta (tenant_id, scope, key, name, n)
-         SELECT tenant_id, 'bucket', id, 'ready', -1 FROM offpeak.bucket",
+           FROM offpeak.tenant",
     )
     .await?;
     world.meddle(ANOTHER).await?;

@@ -2,13 +2,14 @@
 //! lost it stops without a trace.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use offpeak_standin::{Call, Fault, Rule, Times};
 use offpeak_store::open_batch::{self, Counts};
 use offpeak_store::settle::Chunk;
-use offpeak_store::{Error, batch, uncertain};
+use offpeak_store::{Error, batch, lease, uncertain};
 use offpeak_testkit::world::World;
 use offpeak_worker::{Loop, Options};
 
@@ -127,6 +128,24 @@ async fn what_was_read_says_nothing_about_another_message_batch() -> Result<()> 
     world.meddle("DELETE FROM offpeak.inflight").await?;
     assert!(!open_batch::finish(system, &ended, 0, None).await?);
     assert!(!open_batch::ended(system, ended.key, ended.ended_at, Counts::default()).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_was_held_up_lets_go_of_what_it_read() -> Result<()> {
+    let world = dripping(small_chunks(), 3, 1, 60_000).await?;
+    let (term, process) = (Duration::from_mins(2), world.tenant.as_uuid());
+    let name = format!("process/{process}");
+    let alive = async || {
+        let lease = lease::take(&world.system, &name, process, term).await?;
+        let system = world.system.under(Arc::new(lease.expect("it is its own")));
+        open_batch::take_ended(&system, process, term, &[]).await
+    };
+    assert!(alive().await?.is_some());
+    assert!(alive().await?.is_none(), "another copy of it reads");
+    // It slept beyond its lease, and lives again: what it was reading then is free.
+    world.expire_leases().await?;
+    assert!(alive().await?.is_some());
     Ok(())
 }
 
