@@ -55,8 +55,8 @@ pub struct Listings {
 /// What to believe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The candidate at this index is the one. It stays unverified until its
-    /// first result line names a job of ours.
+    /// The candidate at this index is the one. It stays unverified until a
+    /// result line names a job of ours.
     Adopt(usize),
     /// Nothing is certain yet: list again later.
     Wait {

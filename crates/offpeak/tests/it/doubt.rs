@@ -10,6 +10,7 @@ use offpeak_worker::{Loop, Options};
 
 use crate::books;
 use crate::faults::{dropped, refusal};
+use crate::quarantine::{damage, rules};
 use crate::rescue::{send, states};
 use crate::twins::create;
 
@@ -172,4 +173,30 @@ fn unreadable(batch: String) -> Faults {
         }],
         ..Faults::default()
     }
+}
+
+#[tokio::test]
+async fn a_stray_first_line_does_not_make_a_batch_somebody_else_s() -> Result<()> {
+    // Recognised before its end and then read, or looked into first.
+    for ended in [false, true] {
+        let mut world = World::new().await?;
+        send(&mut world, &TEXTS, dropped(1)).await?;
+        let batch = world.listed().await?.swap_remove(0);
+        let stray = damage("unknown", 0, &batch, Times::ALWAYS)?;
+        world.standin.set_faults(rules(vec![stray]));
+        if ended {
+            world.pass(Duration::from_mins(2));
+            world.standin.settle_due().await;
+        }
+        world.worker.tick(Loop::Rescue).await?;
+        assert_eq!(states(&world).await?, ["in_progress"], "ended: {ended}");
+        world.run_out().await?;
+        assert_eq!(world.standin.journal()?.len(), 3, "each job is paid once");
+        let foreign = "SELECT count(*) FROM offpeak.foreign_batch";
+        assert_eq!(world.number(foreign).await?, 0);
+        let put_aside = "SELECT kind FROM offpeak.quarantine";
+        assert_eq!(world.texts(put_aside).await?, ["unknown_id"]);
+        books::are_right(&world).await?;
+    }
+    Ok(())
 }

@@ -26,7 +26,8 @@ use offpeak_store::{point, uncertain};
 use tokio::time::MissedTickBehavior;
 
 use self::close::facts;
-use self::download::{Download, NAMELESS, Next};
+use self::download::{Download, Next};
+use self::peek::PEEK;
 pub(crate) use self::peek::peek;
 use super::poll;
 use crate::chunk::{self, Lines, Sorted};
@@ -252,6 +253,10 @@ impl Ingest {
     /// Reads one line and tells whose it is.
     async fn next(&self, ended: &Ended, download: &mut Download) -> Result<Next> {
         let Some(line) = download.results.next_line().await? else {
+            // Whatever is named in it is not ours.
+            if !download.verified && download.strange > 0 {
+                return self.disown(ended).await;
+            }
             return Ok(Next::End);
         };
         let terminated = match &line {
@@ -267,15 +272,17 @@ impl Ingest {
                 Ok(Next::Ours(line))
             }
             // Nothing of it was settled: no line before this one was ours.
-            Sorted::Foreign(_) if !download.verified => {
-                let read = &ended.upstream_batch_id;
-                uncertain::disown(&self.0.system, ended.key, read).await?;
-                Ok(Next::Disowned)
+            Sorted::Foreign(flawed) if !download.verified => {
+                download.strange += 1;
+                download.put_by(flawed);
+                if download.strange < PEEK {
+                    Ok(Next::Nothing)
+                } else {
+                    self.disown(ended).await
+                }
             }
             Sorted::Unreadable(flawed) if !download.verified => {
-                if download.nameless.len() < NAMELESS {
-                    download.nameless.push(flawed);
-                }
+                download.put_by(flawed);
                 Ok(Next::Nothing)
             }
             // The end of what was cut off, and no line.
@@ -383,6 +390,12 @@ impl Ingest {
             lines.check(&params.into_iter().collect(), &mut checker, &mut fits);
         }
         Ok(fits)
+    }
+
+    /// What it had recognised is somebody else's.
+    async fn disown(&self, ended: &Ended) -> Result<Next> {
+        uncertain::disown(&self.0.system, ended.key, &ended.upstream_batch_id).await?;
+        Ok(Next::Disowned)
     }
 }
 

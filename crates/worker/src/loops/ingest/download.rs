@@ -21,8 +21,11 @@ pub(super) struct Download {
     seen: HashSet<JobId>,
     /// And what those said.
     pub(super) tally: Tally,
-    /// Lines that name nothing, while the batch is not known to be ours.
+    /// Lines that name nothing or something else, while the batch is not known
+    /// to be ours.
     pub(super) nameless: Vec<Flawed>,
+    /// How many of them name something else.
+    pub(super) strange: usize,
     /// A line that ends in the middle: the next one tells whether it was cut.
     pub(super) broken: Option<Ours>,
 }
@@ -32,9 +35,9 @@ pub(super) enum Next {
     Ours(Ours),
     /// Nobody's, or somebody else's within a batch of ours.
     Other(Flawed),
-    /// Nobody's, before anything says that the batch is ours.
+    /// Not ours, before anything says that the batch is ours.
     Nothing,
-    /// The first line that names a job names somebody else's.
+    /// Its lines name somebody else's jobs, and none of ours.
     Disowned,
     End,
 }
@@ -47,6 +50,7 @@ impl Download {
             seen: HashSet::new(),
             tally: Tally::default(),
             nameless: Vec::new(),
+            strange: 0,
             broken: None,
         }
     }
@@ -64,6 +68,14 @@ impl Download {
             }
         }
         again
+    }
+
+    /// Remembers a line that is not ours, for when another one says that the
+    /// batch is.
+    pub(super) fn put_by(&mut self, flawed: Flawed) {
+        if self.nameless.len() < NAMELESS {
+            self.nameless.push(flawed);
+        }
     }
 
     pub(super) fn take_broken(&mut self) -> Option<Ours> {

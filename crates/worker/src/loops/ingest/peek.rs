@@ -9,11 +9,13 @@ use crate::Result;
 use crate::chunk::{self, Whose};
 use crate::upstream::Upstream;
 
-/// Lines that are looked at to learn whose a message batch is.
-const PEEK: usize = 100;
+/// Lines that are looked at to learn whose a message batch is. A stray line may
+/// stand among ours, and before them: one that names somebody else says little.
+pub(super) const PEEK: usize = 100;
 
-/// Whose a message batch is, by the first line that says so: ours with these
-/// ids, or somebody else's (`Some(None)`); `None` while nothing says it.
+/// Whose a message batch is: ours by the first line in our form, with these ids;
+/// somebody else's (`Some(None)`) when so many lines, or all that there are,
+/// named something and none was in our form; `None` while nothing says it.
 pub(crate) async fn peek(
     upstream: &Upstream,
     batch: &MessageBatch,
@@ -23,21 +25,23 @@ pub(crate) async fn peek(
         Err(error) if matches!(of_read(&error), Reading::Missing) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    let mut foreign = false;
     for _ in 0..PEEK {
         match results.next_line().await {
             Ok(Some(Line::Whole { bytes, .. } | Line::Oversized { head: bytes, .. })) => {
                 match chunk::whose(&bytes) {
                     Whose::Ours(id) => return Ok(Some(Some(id))),
-                    Whose::Foreign => return Ok(Some(None)),
+                    Whose::Foreign => foreign = true,
                     Whose::Unreadable => {}
                 }
             }
-            Ok(None)
-            | Err(CallError::Transport { .. } | CallError::Timeout { .. } | CallError::Slow) => {
-                break;
+            Ok(None) => break,
+            // What comes behind the break may be ours.
+            Err(CallError::Transport { .. } | CallError::Timeout { .. } | CallError::Slow) => {
+                return Ok(None);
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(None)
+    Ok(foreign.then_some(None))
 }
