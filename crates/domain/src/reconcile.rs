@@ -74,7 +74,8 @@ pub enum Verdict {
 /// items and an overlapping window: with one of those about, a match proves
 /// nothing. `settle` is how long a stored batch could stay out of the list.
 ///
-/// All times are on one clock: the caller moves Anthropic's onto its own.
+/// All times are on Anthropic's clock. Ours may be set between the send and a
+/// listing, or between two listings, and would then prove what is not so.
 pub fn reconcile(
     send: &Uncertain,
     candidates: &[Candidate],
@@ -125,6 +126,11 @@ pub fn is_gone(looks: u32, since: OffsetDateTime, now: OffsetDateTime, settle: D
 }
 
 impl Uncertain {
+    /// Whether one batch may have been made by either of the two.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        other.sent_at - SKEW <= self.deadline + SKEW && self.sent_at - SKEW <= other.deadline + SKEW
+    }
+
     /// Whether a batch that was created then can be of this send.
     fn may_have_made(&self, created_at: OffsetDateTime) -> bool {
         (self.sent_at - SKEW..=self.deadline + SKEW).contains(&created_at)

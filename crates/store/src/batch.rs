@@ -134,6 +134,8 @@ pub struct Begin<'a> {
     pub item_overhead: u64,
     /// Sends to one upstream that may be uncertain at once.
     pub max_uncertain: u32,
+    /// How far Anthropic's clock is ahead of ours, if that is known.
+    pub ahead: Option<time::Duration>,
 }
 
 /// Commits the intent to send: from here on bytes may leave. Jobs that were
@@ -158,6 +160,8 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
                 first_listing_at = NULL,
                 last_listing_at = NULL,
                 first_look_at = NULL,
+                ahead_us = $9,
+                listing_ahead_us = NULL,
                 last_error = NULL
           WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
             AND EXISTS (SELECT FROM lease
@@ -186,6 +190,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
         begin.sender_lease,
         begin.now,
         i64::from(begin.max_uncertain),
+        uncertain::micros(begin.ahead),
     )
     .fetch_optional(tx.conn())
     .await?;

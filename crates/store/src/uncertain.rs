@@ -29,6 +29,11 @@ pub struct Send {
     pub listings: u32,
     /// When the first of them was made.
     pub first_listing_at: Option<OffsetDateTime>,
+    /// How far Anthropic's clock was ahead of ours when its create call began, if
+    /// that is known.
+    pub ahead: Option<time::Duration>,
+    /// The same when the first of those listings was made.
+    pub listing_ahead: Option<time::Duration>,
 }
 
 /// How often it is listed for an uncertain send.
@@ -45,8 +50,11 @@ pub struct Pace {
 /// The uncertain sends of an upstream, in sum.
 #[derive(Clone, Copy, Debug)]
 pub struct Doubt {
-    /// When the oldest of them was sent.
-    pub since: OffsetDateTime,
+    /// When the oldest of them was sent, on Anthropic's clock: of those whose
+    /// time there is known.
+    pub since_there: Option<OffsetDateTime>,
+    /// The same on ours, of the others.
+    pub since_here: Option<OffsetDateTime>,
     /// When to list next.
     pub list_at: OffsetDateTime,
 }
@@ -60,8 +68,10 @@ pub async fn doubt(
     pace: &Pace,
 ) -> Result<Option<Doubt>> {
     let row = sqlx::query!(
-        r#"SELECT min(sent_at) AS since,
-                  min(coalesce(last_listing_at
+        r#"SELECT min(sent_at + ahead_us * interval '1 microsecond') AS there,
+                  min(sent_at) FILTER (WHERE ahead_us IS NULL) AS here,
+                  -- A listing in the future: the clock was set back since.
+                  min(coalesce(CASE WHEN last_listing_at <= $2 THEN last_listing_at END
                                + CASE WHEN last_listing_at < first_look_at + $4::interval
                                       THEN $3::interval ELSE $5::interval END,
                                $2)) AS list_at
@@ -75,10 +85,11 @@ pub async fn doubt(
     )
     .fetch_one(&system.pool)
     .await?;
-    Ok(row
-        .since
-        .zip(row.list_at)
-        .map(|(since, list_at)| Doubt { since, list_at }))
+    Ok(row.list_at.map(|list_at| Doubt {
+        since_there: row.there,
+        since_here: row.here,
+        list_at,
+    }))
 }
 
 /// How many sends of an upstream are uncertain.
@@ -98,7 +109,7 @@ pub async fn sends(system: &System, upstream: UpstreamId, limit: i64) -> Result<
     let rows = sqlx::query!(
         r#"SELECT tenant_id, id, state = 'uncertain' AS "uncertain!", items,
                   sent_at AS "sent_at!", coalesce(send_deadline, sent_at) AS "deadline!",
-                  listings, first_listing_at
+                  listings, first_listing_at, ahead_us, listing_ahead_us
              FROM batch
             WHERE upstream_id = $1 AND state IN ('sending', 'uncertain')
             ORDER BY sent_at, id
@@ -118,6 +129,8 @@ pub async fn sends(system: &System, upstream: UpstreamId, limit: i64) -> Result<
             deadline: row.deadline,
             listings: u32::try_from(row.listings).unwrap_or(0),
             first_listing_at: row.first_listing_at,
+            ahead: row.ahead_us.map(time::Duration::microseconds),
+            listing_ahead: row.listing_ahead_us.map(time::Duration::microseconds),
         })
         .collect())
 }
@@ -169,11 +182,12 @@ pub enum Listed {
     Absent,
 }
 
-/// Notes a complete listing, made at `at`.
+/// Notes a complete listing, made at `at`, when Anthropic's clock was `ahead`.
 pub async fn listed(
     system: &System,
     send: &Send,
     at: OffsetDateTime,
+    ahead: Option<time::Duration>,
     listed: Listed,
 ) -> Result<()> {
     sqlx::query!(
@@ -183,7 +197,12 @@ pub async fn listed(
                 listings = CASE WHEN $6 THEN 0 WHEN $5 THEN listings + 1 ELSE listings END,
                 first_listing_at = CASE WHEN $6 THEN NULL
                                         WHEN $5 THEN coalesce(first_listing_at, $4)
-                                        ELSE first_listing_at END
+                                        ELSE first_listing_at END,
+                -- Of the same listing as the time above.
+                listing_ahead_us = CASE WHEN $6 THEN NULL
+                                        WHEN $5 AND first_listing_at IS NULL THEN $7
+                                        ELSE listing_ahead_us END,
+                ahead_us = coalesce(ahead_us, $7)
           WHERE tenant_id = $1 AND id = $2 AND state = 'uncertain' AND sent_at = $3",
         send.key.tenant.as_uuid(),
         send.key.batch.as_uuid(),
@@ -191,10 +210,16 @@ pub async fn listed(
         at,
         listed == Listed::Absent,
         listed == Listed::InSight,
+        micros(ahead),
     )
     .write(system)
     .await?;
     Ok(())
+}
+
+/// A difference of clocks as a column holds it.
+pub(crate) fn micros(ahead: Option<time::Duration>) -> Option<i64> {
+    ahead.and_then(|ahead| i64::try_from(ahead.whole_microseconds()).ok())
 }
 
 /// Proven never to have been stored: `uncertain` becomes `refuted`. False when
@@ -303,7 +328,7 @@ pub(crate) async fn give_up_adoption(
                 expires_at = NULL, ended_at = NULL, next_poll_at = NULL, ingester = NULL,
                 ingest_until = NULL, short_reads = 0, verified = true, listings = 0,
                 first_listing_at = NULL, last_listing_at = NULL, first_look_at = NULL,
-                listed_at = NULL, missing_since = NULL, missing_looks = 0
+                listing_ahead_us = NULL, listed_at = NULL, missing_since = NULL, missing_looks = 0
           WHERE tenant_id = $1 AND id = $2",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),

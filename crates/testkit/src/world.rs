@@ -136,6 +136,11 @@ impl World {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) += time;
     }
 
+    /// Sets the worker's clock back, while the stand-in's goes on.
+    pub fn set_back(&self, time: Duration) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) -= time;
+    }
+
     /// Lets time pass, for worker and stand-in alike.
     pub fn pass(&self, time: Duration) {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) += time;

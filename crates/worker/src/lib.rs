@@ -22,6 +22,7 @@ mod pause;
 mod price;
 mod recover;
 mod setting;
+mod their_clock;
 mod upload;
 mod upstream;
 mod worker;

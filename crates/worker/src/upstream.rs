@@ -8,11 +8,13 @@ use offpeak_anthropic::{Answered, Client, Error, Line, Results};
 use offpeak_domain::breaker::{Call as Kind, Permit};
 use offpeak_domain::id::UpstreamId;
 use rand::rngs::StdRng;
+use time::OffsetDateTime;
 
 use crate::clock::Clock;
 use crate::gate::Gates;
 use crate::measure::{Call, Shared};
 use crate::pause::{CREATE, News};
+use crate::their_clock::{CLOCKS_APART, TheirClock};
 
 /// One upstream as the loops call it: the client behind its breakers, with each
 /// call counted. What a breaker holds back is [`Error::Held`].
@@ -24,12 +26,16 @@ pub struct Upstream {
     watch: Option<Watch>,
 }
 
+/// How far Anthropic's clock is ahead of ours, where that is known.
+pub(crate) type Ahead = Option<time::Duration>;
+
 /// What watches the calls of a worker's upstream.
 #[derive(Clone, Debug)]
 struct Watch {
     measure: Shared,
     gates: Arc<Gates>,
     news: Arc<News>,
+    theirs: Arc<TheirClock>,
 }
 
 /// The right to make one create.
@@ -60,6 +66,7 @@ impl Upstream {
             measure: Arc::clone(measure),
             gates: Arc::new(gates),
             news: Arc::default(),
+            theirs: Arc::new(TheirClock::new(clock.clone())),
         });
         self
     }
@@ -73,6 +80,28 @@ impl Upstream {
     pub(crate) fn show_held(&self, reason: &'static str, held: bool) {
         if let Some(gates) = self.gates() {
             gates.show_held(reason, held);
+        }
+    }
+
+    /// What time it is, and how far Anthropic's clock is ahead of that, as far as
+    /// its answers have said.
+    pub(crate) async fn now(&self, clock: &Clock) -> crate::Result<(OffsetDateTime, Ahead)> {
+        let before = self.local();
+        let now = clock.now().await?;
+        let watch = self.watch.as_ref();
+        let ahead = watch.filter(|_| self.local().saturating_sub(before) < CLOCKS_APART);
+        let theirs = ahead.and_then(|watch| watch.theirs.at(before));
+        Ok((now, theirs.map(|theirs| theirs - now)))
+    }
+
+    fn local(&self) -> Duration {
+        let watch = self.watch.as_ref();
+        watch.map_or(Duration::ZERO, |watch| watch.theirs.local())
+    }
+
+    fn hear<T>(&self, asked: Duration, answer: &Result<Answered<T>, Error>) {
+        if let Some(watch) = &self.watch {
+            watch.theirs.hear(asked, answer);
         }
     }
 
@@ -93,7 +122,9 @@ impl Upstream {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let asked = self.local();
         let answer = self.client.create_batch(length, body, within).await;
+        self.hear(asked, &answer);
         may.0 = None;
         self.done(Kind::Create, CREATE, answer)
     }
@@ -113,7 +144,9 @@ impl Upstream {
         after: Option<&str>,
     ) -> Result<Answered<Page<MessageBatch>>, Error> {
         self.admit(Kind::Read).await?;
+        let asked = self.local();
         let answer = self.client.batches(1000, after, None).await;
+        self.hear(asked, &answer);
         self.done(Kind::Read, "list", answer)
     }
 

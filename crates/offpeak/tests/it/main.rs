@@ -34,6 +34,7 @@ mod queue;
 mod races;
 mod reconcile;
 mod rescue;
+mod steps;
 mod terms;
 mod twins;
 mod upgrade;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_domain::reconcile::{self, Candidate, Listings, SKEW, Verdict, reconcile};
-use offpeak_store::uncertain::{self, Listed, Pace, Send};
+use offpeak_store::uncertain::{self, Doubt, Listed, Pace, Send};
 use offpeak_store::{batch, mutant, point, release};
 use time::OffsetDateTime;
 
@@ -36,6 +36,26 @@ struct Listing {
     /// How far Anthropic's clock is ahead of ours; none when it did not say, or
     /// said it too long after we looked at ours.
     ahead: Option<time::Duration>,
+}
+
+impl Listing {
+    /// Whether it began after the sender of this one had given up.
+    fn is_after(&self, send: &Send) -> bool {
+        self.ahead
+            .is_some_and(|ahead| self.begun + ahead > there(send, ahead).deadline)
+    }
+}
+
+/// A send on Anthropic's clock, which is `ahead` of ours now: by what it was
+/// ahead when the send was made, where that is known. Our own clock may have been
+/// set in between.
+fn there(send: &Send, ahead: time::Duration) -> reconcile::Uncertain {
+    let ahead = send.ahead.unwrap_or(ahead);
+    reconcile::Uncertain {
+        items: u64::from(send.items),
+        sent_at: send.sent_at + ahead,
+        deadline: send.deadline + ahead,
+    }
 }
 
 /// A message batch that is not certainly somebody's.
@@ -90,7 +110,7 @@ impl Rescue {
                 let Some(led) = self.0.lead(&format!("rescue/{}", upstream.id)).await? else {
                     continue;
                 };
-                match Self(led.setting()).settle(upstream, doubt.since, now).await {
+                match Self(led.setting()).settle(upstream, &doubt, now).await {
                     Ok(done) => {
                         settled.sends += done.sends;
                         settled.twins += done.twins;
@@ -135,12 +155,13 @@ impl Rescue {
     async fn settle(
         &self,
         upstream: &Upstream,
-        since: OffsetDateTime,
+        doubt: &Doubt,
         now: OffsetDateTime,
     ) -> Result<Settled> {
-        let listing = self.list(upstream, since).await?;
+        let mut listing = self.list(upstream, doubt).await?;
         point!("rescue.listed");
-        let (named, twins, strangers) = self.read_ended(upstream, listing.strangers, now).await?;
+        let strangers = std::mem::take(&mut listing.strangers);
+        let (named, twins, strangers) = self.read_ended(upstream, strangers, now).await?;
         // Read after the listing: what it shows may belong to a send that was
         // not uncertain when the listing began, or still is not.
         let sends = uncertain::sends(&self.0.system, upstream.id, SENDS).await?;
@@ -169,17 +190,18 @@ impl Rescue {
                 Some(Verdict::Wait { in_sight }) => {
                     let listed = if in_sight {
                         Listed::InSight
-                    } else if listing.begun > send.deadline {
+                    } else if listing.is_after(send) {
                         Listed::Absent
                     } else {
                         Listed::Nothing
                     };
-                    uncertain::listed(&self.0.system, send, listing.begun, listed).await?;
+                    uncertain::listed(&self.0.system, send, listing.begun, listing.ahead, listed)
+                        .await?;
                 }
                 // Times cannot be compared: only results can tell.
                 None => {
                     let system = &self.0.system;
-                    uncertain::listed(system, send, listing.begun, Listed::Nothing).await?;
+                    uncertain::listed(system, send, listing.begun, None, Listed::Nothing).await?;
                 }
             }
         }
@@ -221,38 +243,34 @@ impl Rescue {
         strangers: &[Stranger],
         taken: &HashSet<usize>,
         ahead: time::Duration,
-        now: OffsetDateTime,
+        begun: OffsetDateTime,
     ) -> Verdict {
+        let now = begun + ahead;
         let candidates: Vec<Candidate> = strangers
             .iter()
             .enumerate()
             .map(|(index, one)| Candidate {
-                created_at: one.seen.created_at - ahead,
+                created_at: one.seen.created_at,
                 total: one.seen.request_counts.total(),
                 known: false,
                 guessed: one.guessed || taken.contains(&index),
             })
             .collect();
-        let overlaps = |other: &Send| {
-            other.sent_at - SKEW <= send.deadline + SKEW
-                && send.sent_at - SKEW <= other.deadline + SKEW
-        };
+        let there = there(send, ahead);
         let alike = sends
             .iter()
             .filter(|other| other.key != send.key && other.items == send.items)
-            .filter(|other| overlaps(other))
+            .filter(|other| self::there(other, ahead).overlaps(&there))
             .count();
-        let listings = (now > send.deadline).then(|| Listings {
+        let listings = (now > there.deadline).then(|| Listings {
             count: send.listings + 1,
-            first: send.first_listing_at.unwrap_or(now),
+            first: send
+                .first_listing_at
+                .map_or(now, |at| at + send.listing_ahead.unwrap_or(ahead)),
             last: now,
         });
         reconcile(
-            &reconcile::Uncertain {
-                items: u64::from(send.items),
-                sent_at: send.sent_at,
-                deadline: send.deadline,
-            },
+            &there,
             &candidates,
             alike,
             listings,
@@ -260,15 +278,17 @@ impl Rescue {
         )
     }
 
-    /// Lists all message batches since `since`, on our clock, and a margin.
-    async fn list(&self, upstream: &Upstream, since: OffsetDateTime) -> Result<Listing> {
+    /// Lists all message batches since the oldest send in doubt, and a margin.
+    async fn list(&self, upstream: &Upstream, doubt: &Doubt) -> Result<Listing> {
         let newest = stranger::newest(&self.0, upstream).await?;
         let mut listing = Listing {
             strangers: Vec::new(),
             begun: newest.asked,
             ahead: newest.ahead,
         };
-        let since = since + listing.ahead.unwrap_or_default() - SKEW;
+        let here = doubt.since_here.unwrap_or(listing.begun);
+        let there = here + listing.ahead.unwrap_or_default();
+        let since = doubt.since_there.map_or(there, |since| since.min(there)) - SKEW;
         let mut page = newest.page;
         loop {
             let ids: Vec<String> = page.data.iter().map(|seen| seen.id.clone()).collect();

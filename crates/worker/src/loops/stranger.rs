@@ -15,13 +15,10 @@ use time::OffsetDateTime;
 
 use super::ingest;
 use crate::recover::{self, Recovered};
+use crate::their_clock::CLOCKS_APART;
 use crate::upstream::Upstream;
 use crate::worker::Setting;
 use crate::{Error, Result};
-
-/// Between a look at our clock and Anthropic's answer that says what time it is
-/// there, at most: what it differs by is otherwise our own delay.
-const CLOCKS_APART: time::Duration = time::Duration::minutes(1);
 
 /// The newest message batches of a workspace: where a listing begins.
 pub(super) struct Newest {

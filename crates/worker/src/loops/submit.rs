@@ -99,8 +99,10 @@ impl Submit {
         let setting = &self.0;
         let within = setting.options.send_within;
         let until = uptime() + within;
+        let (now, ahead) = upstream.now(&setting.clock).await?;
         let begin = Begin {
-            now: setting.clock.now().await?,
+            now,
+            ahead,
             within,
             sender: setting.process,
             sender_lease: &setting.alive_lease(),

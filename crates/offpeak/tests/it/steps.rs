@@ -1,0 +1,85 @@
+//! Clocks that are set, and keys that are changed, between a send and the
+//! listings that are to tell what became of it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use offpeak_standin::Faults;
+use offpeak_testkit::world::World;
+use offpeak_worker::Loop;
+
+use crate::books;
+use crate::faults::{dropped, refusal};
+use crate::rescue::{send, states};
+
+const STEP: Duration = Duration::from_mins(20);
+
+/// A world in which a first batch has come back: Anthropic's time is known, and
+/// so is a message batch of ours.
+async fn begun() -> Result<World> {
+    let mut world = World::new().await?;
+    world.submit(&["First."]).await?;
+    world.run_out().await?;
+    Ok(world)
+}
+
+/// A create that is stored, runs on, and gets no answer.
+fn held() -> Faults {
+    Faults {
+        hold: Some(1),
+        ..dropped(1)
+    }
+}
+
+async fn rescue(world: &World, minutes: u32) -> Result<()> {
+    for _ in 0..minutes {
+        world.pass(Duration::from_mins(1));
+        world.worker.tick(Loop::Rescue).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_hides_no_batch() -> Result<()> {
+    for forward in [true, false] {
+        let mut world = begun().await?;
+        send(&mut world, &["a", "b"], held()).await?;
+        if forward {
+            world.set_ahead(STEP);
+        } else {
+            world.set_back(STEP);
+        }
+        rescue(&world, 40).await?;
+        let found = ["ingested", "in_progress"];
+        assert_eq!(states(&world).await?, found, "forward: {forward}");
+        world.standin.release()?;
+        world.run_out().await?;
+        assert_eq!(world.standin.journal()?.len(), 3, "each job is paid once");
+        books::are_right(&world).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_between_listings_is_no_time_that_has_passed() -> Result<()> {
+    let mut world = begun().await?;
+    send(&mut world, &["a", "b"], refusal(502, 1)).await?;
+    world.pass(Duration::from_secs(301));
+    rescue(&world, 3).await?;
+    world.set_ahead(STEP);
+    rescue(&world, 3).await?;
+    assert_eq!(
+        states(&world).await?,
+        ["ingested", "uncertain"],
+        "six minutes of listings"
+    );
+    let listings = "SELECT sum(listings)::bigint FROM offpeak.batch";
+    let before = world.number(listings).await?;
+    world.set_back(Duration::from_hours(5));
+    rescue(&world, 3).await?;
+    let after = world.number(listings).await?;
+    assert!(after >= before + 2, "listed as often: {before}, {after}");
+    world.run_out().await?;
+    assert_eq!(world.standin.journal()?.len(), 3);
+    books::are_right(&world).await
+}
