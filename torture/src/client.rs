@@ -93,19 +93,20 @@ impl<'a> Client<'a> {
     /// Sends a request until somebody answers it, other than by a 503 or a 429.
     async fn ask(&self, path: &str, key: Option<&str>, body: Option<String>) -> Result<Answer> {
         let begun = Instant::now();
+        let mut last = None;
         for turn in 0.. {
-            if let Some(url) = self.door.url(turn)
-                && let Some(answer) = self.ask_once(&url, path, key, body.clone()).await
-                && !matches!(answer.status, 429 | 503)
-            {
-                return Ok(answer);
+            if let Some(url) = self.door.url(turn) {
+                match self.ask_once(&url, path, key, body.clone()).await {
+                    Some(answer) if !matches!(answer.status, 429 | 503) => return Ok(answer),
+                    answer => last = answer,
+                }
             }
             if begun.elapsed() > PATIENCE {
                 break;
             }
             moments(2).await;
         }
-        bail!("nobody answers {path}")
+        bail!("nobody answers {path}; what came last: {last:?}")
     }
 
     /// Sends it once; nothing comes back when the connection broke.

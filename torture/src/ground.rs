@@ -90,14 +90,20 @@ impl Ground {
         Ok(path)
     }
 
-    /// A fresh database with a tenant: its URL, and a way to it as superuser.
+    /// A fresh database with a tenant: its name, and a way to it as superuser.
     pub async fn database(&self) -> Result<(String, PgPool)> {
         let name = format!("world_{}", self.next.fetch_add(1, Ordering::Relaxed));
         let sql = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
         sqlx::raw_sql(AssertSqlSafe(sql))
             .execute(&self.admin)
             .await?;
-        Ok((self.cluster.url(&name), self.cluster.pool(&name, 2)?))
+        let root = self.cluster.pool(&name, 2)?;
+        Ok((name, root))
+    }
+
+    /// A database's URL.
+    pub fn url(&self, database: &str) -> String {
+        self.cluster.url(database)
     }
 
     /// Where the cluster's socket is.

@@ -39,8 +39,10 @@ struct Args {
     seed: u64,
 }
 
-/// Worlds side by side: most of the time each waits.
+/// Worlds side by side within a part.
 const AT_ONCE: usize = 8;
+/// Worlds in which it is measured how long a recovery takes.
+const WORLDS: usize = 8;
 
 #[expect(
     clippy::print_stdout,
@@ -54,7 +56,7 @@ fn print(line: &str) {
 async fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let ground = Ground::new(&args.binary, args.keep).await?;
-    let outcome = Box::pin(run(&ground, &args)).await?;
+    let outcome = run(&ground, &args).await?;
     ground.end().await?;
     let json = outcome.json(args.seed).to_string();
     for wrong in outcome.sum().violations {
@@ -81,22 +83,78 @@ async fn main() -> Result<ExitCode> {
     })
 }
 
-/// Runs the parts that are asked for, one after the other.
+/// Runs the parts that are asked for, in three rows side by side: most of the time
+/// each waits for something.
 async fn run(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
-    let wants = |part: &str| args.only.is_empty() || args.only.iter().any(|one| one == part);
-    let (long, mut outcome) = (args.long, Outcome::default());
-    if wants("points") {
+    let rows = tokio::try_join!(
+        Box::pin(deaths(ground, args)),
+        Box::pin(databases(ground, args)),
+        Box::pin(times(ground, args)),
+    )?;
+    let mut outcome = rows.0;
+    outcome.add(rows.1);
+    outcome.add(rows.2);
+    Ok(outcome)
+}
+
+/// Crash points under every behaviour.
+async fn deaths(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    if args.wants("points") {
         let begun = Instant::now();
-        let (verdict, counted) = part::points::run(ground, long, &args.point, AT_ONCE).await?;
+        let (verdict, counted) = part::points::run(ground, args.long, &args.point, AT_ONCE).await?;
+        let what = "death at a crash point, × behaviour";
+        outcome.note(what, counted.pairs, verdict, begun);
+        outcome.points = counted;
+    }
+    Ok(outcome)
+}
+
+/// Random kills, databases that go, processes that freeze, links that break.
+async fn databases(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    if args.wants("kills") {
+        let begun = Instant::now();
+        let kills = args.kills.unwrap_or(if args.long { 1000 } else { 60 });
+        let (verdict, counted) = part::kills::run(ground, kills, 2, args.seed).await?;
+        let tries = counted.ours + counted.postgres;
         outcome.note(
-            "death at a crash point, × behaviour",
-            counted.pairs,
+            "kill -9 at random moments under load",
+            tries,
             verdict,
             begun,
         );
-        outcome.points = counted;
+        outcome.kills = counted;
     }
-    if wants("freezes") {
+    if args.wants("failover") {
+        let begun = Instant::now();
+        let times = if args.long { 5 } else { 1 };
+        let (verdict, counted) = part::failover::run(ground, times).await?;
+        let what = "standby promoted, or backup restored";
+        outcome.note(what, counted.tries, verdict, begun);
+        outcome.points.hit.extend(counted.hit);
+    }
+    if args.wants("links") {
+        let begun = Instant::now();
+        let (verdict, counted) = part::links::run(ground, AT_ONCE).await?;
+        let what = "a link broken, four times each";
+        outcome.note(what, counted.strikes, verdict, begun);
+    }
+    Ok(outcome)
+}
+
+/// What mostly waits: recovery at the program's own times, and bugs put in.
+async fn times(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    if args.wants("recovery") {
+        let begun = Instant::now();
+        let deaths = if args.long { 10 } else { 1 };
+        let (verdict, times) = part::recovery::run(ground, WORLDS, deaths).await?;
+        let tries = times.recovered.len() as u64;
+        outcome.note("recovery at default times", tries, verdict, begun);
+        outcome.times = times;
+    }
+    if args.wants("freezes") {
         let begun = Instant::now();
         let points = part::freezes::POINTS;
         let verdict = part::freezes::run(ground, points, AT_ONCE).await?;
@@ -107,58 +165,15 @@ async fn run(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
             begun,
         );
     }
-    if wants("links") {
+    if args.wants("mutants") {
         let begun = Instant::now();
-        let (verdict, counted) = part::links::run(ground, AT_ONCE).await?;
-        outcome.note(
-            "a link broken, four times each",
-            counted.strikes,
-            verdict,
-            begun,
+        let (caught, verdict) = tokio::join!(
+            part::mutants::run(ground, AT_ONCE),
+            part::mutants::clean(ground)
         );
-    }
-    if wants("failover") {
-        let begun = Instant::now();
-        let times = if long { 5 } else { 1 };
-        let (verdict, counted) = Box::pin(part::failover::run(ground, times)).await?;
-        outcome.note(
-            "standby promoted, or backup restored",
-            counted.tries,
-            verdict,
-            begun,
-        );
-        outcome.points.hit.extend(counted.hit);
-    }
-    if wants("recovery") {
-        let begun = Instant::now();
-        let (worlds, deaths) = if long { (8, 10) } else { (8, 1) };
-        let (verdict, times) = part::recovery::run(ground, worlds, deaths).await?;
-        outcome.note(
-            "recovery at default times",
-            times.recovered.len() as u64,
-            verdict,
-            begun,
-        );
-        outcome.times = times;
-    }
-    if wants("mutants") {
-        let begun = Instant::now();
-        outcome.mutants = part::mutants::run(ground, AT_ONCE).await?;
-        let verdict = part::mutants::clean(ground).await?;
-        outcome.note("the mutants' own scenes without a bug", 2, verdict, begun);
-    }
-    if wants("kills") {
-        let begun = Instant::now();
-        let kills = args.kills.unwrap_or(if long { 1000 } else { 60 });
-        let (verdict, counted) = part::kills::run(ground, kills, 2, args.seed).await?;
-        let tries = counted.ours + counted.postgres;
-        outcome.note(
-            "kill -9 at random moments under load",
-            tries,
-            verdict,
-            begun,
-        );
-        outcome.kills = counted;
+        outcome.mutants = caught?;
+        let what = "the mutants' own scenes without a bug";
+        outcome.note(what, 2, verdict?, begun);
     }
     Ok(outcome)
 }

@@ -67,6 +67,20 @@ impl Outcome {
         });
     }
 
+    /// Adds what another row of parts came to.
+    pub fn add(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        self.points.pairs += other.points.pairs;
+        self.points.died += other.points.died;
+        self.points.hit.extend(other.points.hit);
+        self.mutants.extend(other.mutants);
+        if !other.kills.after.is_empty() {
+            self.kills = other.kills;
+        }
+        self.times.recovered.extend(other.times.recovered);
+        self.times.adopted.extend(other.times.adopted);
+    }
+
     /// All verdicts together.
     pub fn sum(&self) -> Verdict {
         let mut sum = Verdict::default();

@@ -87,8 +87,8 @@ pub struct World {
 impl World {
     /// A fresh database of the ground's own cluster, and a stand-in with this script.
     pub async fn new(ground: &Ground, script: &str) -> Result<Self> {
-        let (url, root) = ground.database().await?;
-        Self::on(ground, &url, root, script).await
+        let (name, root) = ground.database().await?;
+        Self::on(ground, &ground.url(&name), root, script).await
     }
 
     /// The same on a database of somebody else's.

@@ -171,6 +171,20 @@ pub(crate) async fn guard(conn: &mut Connection, term: &Term) -> Result<()> {
     }
 }
 
+/// For how long somebody's lease goes on, unless it is renewed; nothing when it is
+/// over.
+pub async fn left(system: &System, name: &str) -> Result<Duration> {
+    let seconds = sqlx::query_scalar!(
+        r#"SELECT greatest(extract(epoch FROM expires_at - clock_timestamp()), 0)::float8
+                      AS "seconds!"
+             FROM lease WHERE name = $1"#,
+        name
+    )
+    .fetch_optional(&system.pool)
+    .await?;
+    Ok(Duration::from_secs_f64(seconds.unwrap_or(0.0)))
+}
+
 /// Ends every lease of a holder, so that the next process need not wait.
 pub async fn resign(system: &System, holder: Uuid) -> Result<()> {
     sqlx::query!(

@@ -15,7 +15,7 @@ use crate::incident::{self, Note};
 use crate::job::known as word;
 use crate::lease::interval;
 use crate::settle::Measured;
-use crate::{Result, System};
+use crate::{Result, System, point};
 
 /// How often an upstream is listed completely for twins.
 #[derive(Clone, Copy, Debug)]
@@ -222,6 +222,7 @@ pub async fn found(
     }
     incident::note_within(tx.conn(), note).await?;
     tx.commit().await?;
+    point!("sweep.found");
     Ok(true)
 }
 

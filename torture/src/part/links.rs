@@ -55,7 +55,7 @@ impl Trouble {
     /// Brings it about, for some moments, and takes it away again.
     async fn strike(self, proxy: &Proxy) {
         match self {
-            Self::Latency => proxy.latency(Duration::from_millis(150)),
+            Self::Latency => proxy.latency(Duration::from_millis(40)),
             Self::Reset => proxy.reset(),
             Self::Cut => proxy.cut(),
             Self::HalfOpen => proxy.half_open(),
@@ -64,6 +64,8 @@ impl Trouble {
         }
         moments(20).await;
         proxy.heal();
+        proxy.latency(Duration::ZERO);
+        proxy.drip(Direction::Down, 0, Duration::ZERO);
     }
 }
 
@@ -113,9 +115,7 @@ pub async fn run(ground: &Arc<Ground>, at_once: usize) -> Result<(Verdict, Count
 }
 
 async fn one(ground: &Arc<Ground>, link: Link, trouble: Trouble) -> Result<scenario::Came> {
-    let (url, root) = ground.database().await?;
-    let name = url.rsplit('/').next().unwrap_or_default();
-    let name = name.split('?').next().unwrap_or_default();
+    let (name, root) = ground.database().await?;
     let database = Proxy::start(Target::Unix(ground.socket()))?;
     let url = format!("postgres://postgres@{}/{name}", database.address());
     let mut world = World::on(ground, &url, root, "seed = 7").await?;

@@ -21,7 +21,7 @@ use crate::wait::until;
 use crate::world::{Role, World};
 
 /// How long a scenario with a bug in it is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What would show a bug.
 #[derive(Clone, Copy, Debug)]

@@ -11,12 +11,15 @@ use offpeak_domain::id::{BatchId, JobId, Minter};
 use offpeak_domain::plan::{self, BucketFacts, Budget, Close, TenantShare};
 use offpeak_store::ready::{self, Claim, Waiting};
 use offpeak_store::upstream::{self, Upstream};
-use offpeak_store::{comparison, hold, point, uncertain};
+use offpeak_store::{comparison, hold, lease, point, uncertain};
 use time::OffsetDateTime;
 
 use crate::outcome::{Outcome, Queue, Wait};
 use crate::worker::{Loop, Setting};
 use crate::{Error, Result};
+
+/// After the end of another process's lease, until it is taken over.
+const AFTER_LEASE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Form(pub(crate) Arc<Setting>);
 
@@ -29,7 +32,11 @@ impl Form {
             // Before: every process shows it, also one that does not plan.
             let held = self.held(&upstream, now, &mut outcome).await?;
             // Two planners at once would each spend the whole budget.
-            let Some(led) = self.0.lead(&format!("form/{}", upstream.id)).await? else {
+            let name = format!("form/{}", upstream.id);
+            let Some(led) = self.0.lead(&name).await? else {
+                // Whoever leads may have died: that shows when its lease is over.
+                let over = now + lease::left(&self.0.system, &name).await? + AFTER_LEASE;
+                next = Some(next.map_or(over, |next| next.min(over)));
                 continue;
             };
             point!("form.led");

@@ -199,7 +199,6 @@ impl Sweep {
         if !twin::found(system, upstream.id, &seen.id, &note).await? {
             return Ok(Whose::Known);
         }
-        point!("sweep.found");
         tracing::error!(
             batch = %named.key.batch, upstream_batch = seen.id,
             "a late twin runs at Anthropic: it is canceled"
