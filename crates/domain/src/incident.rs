@@ -26,6 +26,8 @@ labels! {
         CountsDiffer = "counts_differ",
         /// The database is another one than before.
         DatabaseChanged = "database_changed",
+        /// An upstream's key does not see the workspace of what was sent before.
+        OtherWorkspace = "other_workspace",
         /// Nothing is sent to an upstream until somebody acts.
         UpstreamPaused = "upstream_paused",
         /// Nobody knows what became of a send, for longer than any batch lives.
@@ -89,6 +91,15 @@ impl Kind {
                  Anthropic's list was compared for the settle time; what it holds of lost batches \
                  is taken over. `offpeak reconcile` shows how far that is and what is kept back. \
                  Jobs that were accepted last may be lost: their apps have to send them again."
+            }
+            Self::OtherWorkspace => {
+                "This upstream's key does not know a message batch that was sent before: it is of \
+                 another workspace, or the base URL is another one. What it does not list proves \
+                 nothing, so creates without an answer stay in doubt, and batches that are \
+                 missing are not given up. Start a worker with a key of the workspace of before \
+                 until nothing of it is open; offpeak resolves this when it sees that batch. If \
+                 somebody deleted that batch at Anthropic, nothing is to be done: it counts for \
+                 28 days at most."
             }
             Self::UpstreamPaused => {
                 "Nothing is sent to this upstream, for the reason that stands here; its jobs \

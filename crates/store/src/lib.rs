@@ -52,6 +52,7 @@ pub mod twin;
 pub mod uncertain;
 pub mod upstream;
 pub mod usage;
+pub mod workspace;
 
 pub use access::{Options, System, SystemTx, TenantTx, Tenants};
 pub use error::{Error, Result};

@@ -10,3 +10,4 @@ mod stranger;
 pub(crate) mod submit;
 pub(crate) mod sweep;
 pub(crate) mod tend;
+mod workspace;

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +36,8 @@ struct Watch {
     gates: Arc<Gates>,
     news: Arc<News>,
     theirs: Arc<TheirClock>,
+    /// A message batch that this credential knows.
+    seen: Arc<Mutex<Option<String>>>,
 }
 
 /// The right to make one create.
@@ -67,6 +69,7 @@ impl Upstream {
             gates: Arc::new(gates),
             news: Arc::default(),
             theirs: Arc::new(TheirClock::new(clock.clone())),
+            seen: Arc::default(),
         });
         self
     }
@@ -92,6 +95,21 @@ impl Upstream {
         let ahead = watch.filter(|_| self.local().saturating_sub(before) < CLOCKS_APART);
         let theirs = ahead.and_then(|watch| watch.theirs.at(before));
         Ok((now, theirs.map(|theirs| theirs - now)))
+    }
+
+    /// Whether this credential has known this message batch.
+    pub(crate) fn has_seen(&self, id: &str) -> bool {
+        self.watch.as_ref().is_some_and(|watch| {
+            let seen = watch.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.as_deref() == Some(id)
+        })
+    }
+
+    /// Remembers that it does, for as long as this process runs.
+    pub(crate) fn saw(&self, id: String) {
+        if let Some(watch) = &self.watch {
+            *watch.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        }
     }
 
     fn local(&self) -> Duration {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use offpeak_standin::Faults;
-use offpeak_testkit::world::World;
-use offpeak_worker::Loop;
+use offpeak_testkit::world::{SECOND_KEY, World};
+use offpeak_worker::{Loop, Worker};
 
 use crate::books;
 use crate::faults::{dropped, refusal};
@@ -81,5 +81,81 @@ async fn a_clock_that_is_set_between_listings_is_no_time_that_has_passed() -> Re
     assert!(after >= before + 2, "listed as often: {before}, {after}");
     world.run_out().await?;
     assert_eq!(world.standin.journal()?.len(), 3);
+    books::are_right(&world).await
+}
+
+/// Puts a worker with another key in the place of the world's own. Gives that one.
+async fn under(world: &mut World, key: &str) -> Result<Worker> {
+    let other = world.worker_under(key).await?;
+    Ok(std::mem::replace(&mut world.worker, other))
+}
+
+const OPEN: &str = "SELECT kind FROM offpeak.incident WHERE resolved_at IS NULL ORDER BY 1";
+
+#[tokio::test]
+async fn the_list_of_another_workspace_proves_nothing() -> Result<()> {
+    let mut world = begun().await?;
+    send(&mut world, &["a", "b"], held()).await?;
+    let first = under(&mut world, SECOND_KEY).await?;
+    rescue(&world, 30).await?;
+    // What is sent there meanwhile is no witness for what was sent before.
+    send(&mut world, &["c"], Faults::default()).await?;
+    rescue(&world, 30).await?;
+    let found = ["ingested", "uncertain", "in_progress"];
+    assert_eq!(states(&world).await?, found);
+    assert_eq!(world.texts(OPEN).await?, ["other_workspace"]);
+    assert!(world.expire_leases().await?);
+    let second = std::mem::replace(&mut world.worker, first);
+    rescue(&world, 2).await?;
+    let found = ["ingested", "in_progress", "in_progress"];
+    assert_eq!(states(&world).await?, found, "adopted");
+    world.standin.release()?;
+    world.pass(Duration::from_mins(2));
+    world.worker.settle_down().await?;
+    assert!(world.expire_leases().await?);
+    world.worker = second;
+    world.run_out().await?;
+    assert_eq!(world.standin.journal()?.len(), 4, "each job is paid once");
+    books::are_right(&world).await
+}
+
+#[tokio::test]
+async fn a_send_that_is_absent_from_its_own_workspace_is_refuted_after_the_other_one() -> Result<()>
+{
+    let mut world = begun().await?;
+    send(&mut world, &["a", "b"], refusal(502, 1)).await?;
+    let first = under(&mut world, SECOND_KEY).await?;
+    rescue(&world, 30).await?;
+    assert!(world.expire_leases().await?);
+    world.worker = first;
+    rescue(&world, 2).await?;
+    let found = ["ingested", "uncertain"];
+    assert_eq!(states(&world).await?, found, "those listings do not count");
+    assert_eq!(world.texts(OPEN).await?, [""; 0], "resolved by itself");
+    world.run_out().await?;
+    assert_eq!(world.standin.journal()?.len(), 3);
+    books::are_right(&world).await
+}
+
+#[tokio::test]
+async fn a_batch_that_another_workspace_does_not_know_is_not_lost() -> Result<()> {
+    let mut world = begun().await?;
+    let held = Faults {
+        hold: Some(1),
+        ..Faults::default()
+    };
+    send(&mut world, &["a", "b"], held).await?;
+    let first = under(&mut world, SECOND_KEY).await?;
+    for _ in 0..4 {
+        world.pass(Duration::from_hours(24));
+        world.worker.tick(Loop::Poll).await?;
+    }
+    assert_eq!(states(&world).await?, ["ingested", "in_progress"]);
+    assert_eq!(world.texts(OPEN).await?, ["other_workspace"]);
+    assert!(world.expire_leases().await?);
+    world.worker = first;
+    world.run_out().await?;
+    let failed = "SELECT count(*) FROM offpeak.result WHERE outcome = 'failed'";
+    assert_eq!(world.number(failed).await?, 0);
     books::are_right(&world).await
 }

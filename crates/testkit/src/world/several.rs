@@ -52,6 +52,16 @@ impl World {
         self.worker_with(system, upstreams, options, &mut registry)
     }
 
+    /// One whose upstream has this key, as after a restart: the leases of others
+    /// are over.
+    pub async fn worker_under(&mut self, key: &str) -> Result<Worker> {
+        anyhow::ensure!(self.expire_leases().await?, "a lease is in use");
+        let config = Config::new(&self.standin_url, key.to_owned().into());
+        let upstreams = vec![Upstream::new(upstream::OWN, Client::new(config)?)];
+        let (system, options) = (self.system.clone(), offpeak_worker::Options::default());
+        self.worker_with(system, upstreams, options, &mut Registry::default())
+    }
+
     /// One that gives a download up when it does not bring everything within so
     /// much waiting.
     pub fn hasty_worker(

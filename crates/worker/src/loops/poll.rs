@@ -19,6 +19,7 @@ use offpeak_store::open_batch::{self, Counts, Open};
 use offpeak_store::{point, uncertain};
 use time::OffsetDateTime;
 
+use super::workspace;
 use crate::outcome::{Outcome, Seen, Wait};
 use crate::upstream::Upstream;
 use crate::worker::{Loop, Setting};
@@ -157,7 +158,16 @@ impl Poll {
                     }
                 }
                 Err(error)
-                    if of_read(&error) == Reading::Missing && now > ours.expires_at + LOST =>
+                    if of_read(&error) == Reading::Missing
+                        && now > ours.expires_at + LOST
+                        && workspace::is_same(
+                            &self.0,
+                            upstream,
+                            ours.key,
+                            ours.created_at,
+                            now,
+                        )
+                        .await? =>
                 {
                     tracing::error!(
                         batch = %ours.key.batch, upstream_batch = ours.upstream_batch_id,

@@ -16,6 +16,7 @@ use offpeak_store::{batch, mutant, point, release};
 use time::OffsetDateTime;
 
 use super::stranger::{self, Whose};
+use super::workspace;
 use crate::Result;
 use crate::outcome::{Outcome, Wait};
 use crate::upstream::Upstream;
@@ -171,6 +172,18 @@ impl Rescue {
             let verdict = listing
                 .ahead
                 .map(|ahead| self.judge(send, &sends, &strangers, &taken, ahead, listing.begun));
+            let absent = matches!(
+                verdict,
+                Some(Verdict::Refute | Verdict::Wait { in_sight: false })
+            );
+            if absent && listing.is_after(send) {
+                let (setting, sent_at) = (&self.0, send.sent_at);
+                if !workspace::is_same(setting, upstream, send.key, sent_at, now).await? {
+                    let (begun, ahead) = (listing.begun, listing.ahead);
+                    uncertain::listed(&self.0.system, send, begun, ahead, Listed::Nothing).await?;
+                    continue;
+                }
+            }
             match verdict {
                 Some(Verdict::Adopt(index)) => {
                     taken.insert(index);
