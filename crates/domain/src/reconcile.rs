@@ -12,8 +12,20 @@ use time::OffsetDateTime;
 
 /// How far outside the send Anthropic's clock may place the creation.
 pub const SKEW: Duration = Duration::from_mins(5);
+/// The same where Anthropic does not say what time it is there: nobody's clock
+/// is wrong by more.
+pub const UNKNOWN_SKEW: Duration = Duration::from_hours(24);
 /// Complete listings without a trace that refute a send.
 pub const LISTINGS: u32 = 3;
+
+/// Whether a send's time and a batch's are of one clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clocks {
+    /// They are.
+    Compared,
+    /// Ours and Anthropic's, and nobody knows what they differ by.
+    Apart,
+}
 
 /// One send that has no clear answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,19 +87,24 @@ pub enum Verdict {
 /// nothing. `settle` is how long a stored batch could stay out of the list.
 ///
 /// All times are on Anthropic's clock. Ours may be set between the send and a
-/// listing, or between two listings, and would then prove what is not so.
+/// listing, or between two listings, and would then prove what is not so. Where
+/// Anthropic does not say what time it is there, the send and the listings are on
+/// ours: then whatever was created within a day of the send may be it, and only
+/// its lines can tell.
 pub fn reconcile(
     send: &Uncertain,
     candidates: &[Candidate],
     alike: usize,
     listings: Option<Listings>,
     settle: Duration,
+    clocks: Clocks,
 ) -> Verdict {
-    let is_suspect = |c: &Candidate| !c.known && send.may_have_made(c.created_at);
+    let is_suspect = |c: &Candidate| !c.known && send.may_have_made(c.created_at, clocks);
     let fits = |c: &Candidate| is_suspect(c) && !c.guessed && c.total == send.items;
 
     let mut fitting = (0..candidates.len()).filter(|index| fits(&candidates[*index]));
-    if let (Some(only), None, 0) = (fitting.next(), fitting.next(), alike) {
+    if let (Some(only), None, 0, Clocks::Compared) = (fitting.next(), fitting.next(), alike, clocks)
+    {
         return Verdict::Adopt(only);
     }
     // Of another size, too many of ours, or guessed to be another's: counts may
@@ -108,7 +125,7 @@ pub fn reconcile(
 /// can have made it, whatever its count: in a workspace of our own it is then
 /// nobody's, and its work is for nothing.
 pub fn twin_of(stranger: &Candidate, refuted: &[Uncertain], open: &[Uncertain]) -> Option<usize> {
-    let made = |send: &Uncertain| send.may_have_made(stranger.created_at);
+    let made = |send: &Uncertain| send.may_have_made(stranger.created_at, Clocks::Compared);
     if stranger.known || open.iter().any(made) {
         return None;
     }
@@ -125,6 +142,16 @@ pub fn is_gone(looks: u32, since: OffsetDateTime, now: OffsetDateTime, settle: D
     looks >= LISTINGS && now >= since + settle
 }
 
+impl Clocks {
+    /// How far outside the send the creation may seem to be.
+    pub fn skew(self) -> Duration {
+        match self {
+            Self::Compared => SKEW,
+            Self::Apart => UNKNOWN_SKEW,
+        }
+    }
+}
+
 impl Uncertain {
     /// Whether one batch may have been made by either of the two.
     pub fn overlaps(&self, other: &Self) -> bool {
@@ -132,8 +159,9 @@ impl Uncertain {
     }
 
     /// Whether a batch that was created then can be of this send.
-    fn may_have_made(&self, created_at: OffsetDateTime) -> bool {
-        (self.sent_at - SKEW..=self.deadline + SKEW).contains(&created_at)
+    fn may_have_made(&self, created_at: OffsetDateTime, clocks: Clocks) -> bool {
+        let skew = clocks.skew();
+        (self.sent_at - skew..=self.deadline + skew).contains(&created_at)
     }
 }
 
@@ -149,7 +177,7 @@ impl Listings {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidate, Listings, Uncertain, Verdict, is_gone, reconcile, twin_of};
+    use super::{Candidate, Clocks, Listings, Uncertain, Verdict, is_gone, reconcile, twin_of};
     use proptest::prelude::*;
     use std::time::Duration;
     use time::OffsetDateTime;
@@ -187,7 +215,8 @@ mod tests {
     }
 
     fn verdict(candidates: &[Candidate], alike: usize) -> Verdict {
-        reconcile(&SEND, candidates, alike, Some(listings(9, 6, 60)), SETTLE)
+        let seen = Some(listings(9, 6, 60));
+        reconcile(&SEND, candidates, alike, seen, SETTLE, Clocks::Compared)
     }
 
     #[test]
@@ -226,6 +255,19 @@ mod tests {
     }
 
     #[test]
+    fn without_anthropics_time_a_day_is_in_question_and_nothing_is_adopted() {
+        let verdict = |minute, count| {
+            let seen = Some(listings(count, 6, 60));
+            let listed = [candidate(minute, 500)];
+            reconcile(&SEND, &listed, 0, seen, SETTLE, Clocks::Apart)
+        };
+        assert_eq!(verdict(1, 9), SEEN, "it may be it, or not");
+        assert_eq!(verdict(-24 * 60, 9), SEEN);
+        assert_eq!(verdict(-24 * 60 - 1, 9), Verdict::Refute);
+        assert_eq!(verdict(24 * 60 + 6, 2), UNSEEN);
+    }
+
+    #[test]
     fn what_another_guessed_is_neither_adopted_nor_out_of_the_question() {
         let guessed = Candidate {
             guessed: true,
@@ -237,8 +279,9 @@ mod tests {
 
     #[test]
     fn absence_needs_three_listings_late_enough() {
-        let after = |seen| reconcile(&SEND, &[], 0, Some(seen), SETTLE);
-        assert_eq!(reconcile(&SEND, &[], 0, None, SETTLE), UNSEEN);
+        let judge = |alike, seen| reconcile(&SEND, &[], alike, seen, SETTLE, Clocks::Compared);
+        let after = |seen| judge(0, Some(seen));
+        assert_eq!(judge(0, None), UNSEEN);
         assert_eq!(after(listings(2, 6, 20)), UNSEEN, "too few");
         assert_eq!(
             after(listings(3, 5, 20)),
@@ -248,7 +291,7 @@ mod tests {
         assert_eq!(after(listings(3, 6, 20)), UNSEEN, "too close together");
         assert_eq!(after(listings(3, 60, 61)), UNSEEN, "late, but all at once");
         assert_eq!(after(listings(3, 6, 21)), Verdict::Refute);
-        let twin = reconcile(&SEND, &[], 1, Some(listings(3, 6, 21)), SETTLE);
+        let twin = judge(1, Some(listings(3, 6, 21)));
         assert_eq!(
             twin,
             Verdict::Refute,
@@ -307,7 +350,7 @@ mod tests {
                 .iter()
                 .filter(|c| !c.known && (minutes(-5)..=minutes(10)).contains(&c.created_at))
                 .count();
-            match reconcile(&SEND, &candidates, alike, Some(seen), SETTLE) {
+            match reconcile(&SEND, &candidates, alike, Some(seen), SETTLE, Clocks::Compared) {
                 Verdict::Adopt(index) => {
                     prop_assert!(!candidates[index].known && candidates[index].total == 500);
                     prop_assert_eq!(alike, 0);

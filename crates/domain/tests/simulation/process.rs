@@ -8,7 +8,7 @@ use offpeak_domain::id::{BucketId, TenantId};
 use offpeak_domain::job::Outcome;
 use offpeak_domain::plan::{BucketFacts, Budget, Limits, TenantShare, plan};
 use offpeak_domain::price::Usage;
-use offpeak_domain::reconcile::{Candidate, SKEW, Uncertain, Verdict, reconcile};
+use offpeak_domain::reconcile::{Candidate, Clocks, SKEW, Uncertain, Verdict, reconcile};
 use offpeak_domain::settle::{Line, Rules, Settlement, Standing, is_billed, settle};
 use rand::RngExt;
 use uuid::Uuid;
@@ -351,7 +351,14 @@ impl World {
             sent_at: at(send.sent_at),
             deadline: at(send.deadline),
         };
-        reconcile(&send, &candidates, alike, listings, settle)
+        reconcile(
+            &send,
+            &candidates,
+            alike,
+            listings,
+            settle,
+            Clocks::Compared,
+        )
     }
 
     /// Settles a chunk of an ended batch's lines, then goes on; a download may

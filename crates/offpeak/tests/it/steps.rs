@@ -1,10 +1,11 @@
 //! Clocks that are set, and keys that are changed, between a send and the
 //! listings that are to tell what became of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use offpeak_standin::Faults;
+use offpeak_standin::{Call, Fault, Faults, Rule, Times};
 use offpeak_testkit::world::{SECOND_KEY, World};
 use offpeak_worker::{Loop, Worker};
 
@@ -158,4 +159,36 @@ async fn a_batch_that_another_workspace_does_not_know_is_not_lost() -> Result<()
     let failed = "SELECT count(*) FROM offpeak.result WHERE outcome = 'failed'";
     assert_eq!(world.number(failed).await?, 0);
     books::are_right(&world).await
+}
+
+/// A gateway that does not say what time it is: were the header dropped, the
+/// stand-in's own server would put one in its place.
+fn undated(mut faults: Faults) -> Faults {
+    let none = BTreeMap::from([("date".to_owned(), "today".to_owned())]);
+    faults.rules.push(Rule {
+        times: Times::ALWAYS,
+        ..Rule::new([Call::List, Call::Create], Fault::Headers(none))
+    });
+    faults
+}
+
+#[tokio::test]
+async fn without_a_date_a_lost_send_is_refuted_and_a_stored_one_told_by_its_lines() -> Result<()> {
+    for stored in [false, true] {
+        let mut world = World::new().await?;
+        let faults = if stored { held() } else { refusal(502, 1) };
+        send(&mut world, &["a", "b"], undated(faults)).await?;
+        rescue(&world, 4).await?;
+        assert_eq!(states(&world).await?, ["uncertain"], "stored: {stored}");
+        rescue(&world, 40).await?;
+        let now = if stored { "uncertain" } else { "refuted" };
+        assert_eq!(states(&world).await?, [now]);
+        world.standin.release()?;
+        world.run_out().await?;
+        assert_eq!(world.standin.journal()?.len(), 2, "each job is paid once");
+        let listings = "SELECT count(*) FROM offpeak.batch WHERE ahead_us IS NOT NULL";
+        assert_eq!(world.number(listings).await?, 0, "nothing said it");
+        books::are_right(&world).await?;
+    }
+    Ok(())
 }

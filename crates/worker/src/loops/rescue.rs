@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
-use offpeak_domain::reconcile::{self, Candidate, Listings, SKEW, Verdict, reconcile};
+use offpeak_domain::reconcile::{self, Candidate, Clocks, Listings, Verdict, reconcile};
 use offpeak_store::uncertain::{self, Doubt, Listed, Pace, Send};
 use offpeak_store::{batch, mutant, point, release};
 use time::OffsetDateTime;
@@ -37,25 +37,43 @@ struct Listing {
     /// How far Anthropic's clock is ahead of ours; none when it did not say, or
     /// said it too long after we looked at ours.
     ahead: Option<time::Duration>,
+    /// By what the listing is compared with a send; none when that says nothing.
+    clocks: Option<Clocks>,
 }
 
 impl Listing {
     /// Whether it began after the sender of this one had given up.
     fn is_after(&self, send: &Send) -> bool {
-        self.ahead
-            .is_some_and(|ahead| self.begun + ahead > there(send, ahead).deadline)
+        self.clocks.is_some() && self.now() > self.there(send).deadline
     }
-}
 
-/// A send on Anthropic's clock, which is `ahead` of ours now: by what it was
-/// ahead when the send was made, where that is known. Our own clock may have been
-/// set in between.
-fn there(send: &Send, ahead: time::Duration) -> reconcile::Uncertain {
-    let ahead = send.ahead.unwrap_or(ahead);
-    reconcile::Uncertain {
-        items: u64::from(send.items),
-        sent_at: send.sent_at + ahead,
-        deadline: send.deadline + ahead,
+    /// When it began, on the clock that sends are compared on: Anthropic's, or
+    /// ours where nobody knows what time it is there.
+    fn now(&self) -> OffsetDateTime {
+        self.begun + self.ahead.unwrap_or_default()
+    }
+
+    /// A send on that clock: by what Anthropic's was ahead when the send was made,
+    /// where that is known. Our own may have been set in between.
+    fn there(&self, send: &Send) -> reconcile::Uncertain {
+        let ahead = self.ahead.map(|ahead| send.ahead.unwrap_or(ahead));
+        let ahead = ahead.unwrap_or_default();
+        reconcile::Uncertain {
+            items: u64::from(send.items),
+            sent_at: send.sent_at + ahead,
+            deadline: send.deadline + ahead,
+        }
+    }
+
+    /// The listings that were made for a send after its sender had given up.
+    fn all_for(&self, send: &Send) -> Option<Listings> {
+        let ahead = self.ahead.map(|ahead| send.listing_ahead.unwrap_or(ahead));
+        let ahead = ahead.unwrap_or_default();
+        self.is_after(send).then(|| Listings {
+            count: send.listings + 1,
+            first: send.first_listing_at.map_or(self.now(), |at| at + ahead),
+            last: self.now(),
+        })
     }
 }
 
@@ -170,8 +188,8 @@ impl Rescue {
         let mut taken = HashSet::new();
         for send in sends.iter().filter(|send| send.uncertain) {
             let verdict = listing
-                .ahead
-                .map(|ahead| self.judge(send, &sends, &strangers, &taken, ahead, listing.begun));
+                .clocks
+                .map(|clocks| self.judge(send, &sends, &strangers, &taken, &listing, clocks));
             let absent = matches!(
                 verdict,
                 Some(Verdict::Refute | Verdict::Wait { in_sight: false })
@@ -255,10 +273,9 @@ impl Rescue {
         sends: &[Send],
         strangers: &[Stranger],
         taken: &HashSet<usize>,
-        ahead: time::Duration,
-        begun: OffsetDateTime,
+        listing: &Listing,
+        clocks: Clocks,
     ) -> Verdict {
-        let now = begun + ahead;
         let candidates: Vec<Candidate> = strangers
             .iter()
             .enumerate()
@@ -269,26 +286,15 @@ impl Rescue {
                 guessed: one.guessed || taken.contains(&index),
             })
             .collect();
-        let there = there(send, ahead);
+        let there = listing.there(send);
         let alike = sends
             .iter()
             .filter(|other| other.key != send.key && other.items == send.items)
-            .filter(|other| self::there(other, ahead).overlaps(&there))
+            .filter(|other| listing.there(other).overlaps(&there))
             .count();
-        let listings = (now > there.deadline).then(|| Listings {
-            count: send.listings + 1,
-            first: send
-                .first_listing_at
-                .map_or(now, |at| at + send.listing_ahead.unwrap_or(ahead)),
-            last: now,
-        });
-        reconcile(
-            &there,
-            &candidates,
-            alike,
-            listings,
-            self.0.options.settle_time,
-        )
+        let listings = listing.all_for(send);
+        let settle = self.0.options.settle_time;
+        reconcile(&there, &candidates, alike, listings, settle, clocks)
     }
 
     /// Lists all message batches since the oldest send in doubt, and a margin.
@@ -298,10 +304,23 @@ impl Rescue {
             strangers: Vec::new(),
             begun: newest.asked,
             ahead: newest.ahead,
+            clocks: match newest.ahead {
+                Some(_) => Some(Clocks::Compared),
+                None => newest.undated.then_some(Clocks::Apart),
+            },
         };
+        if newest.undated {
+            tracing::warn!(
+                upstream = %upstream.id,
+                "Anthropic's answers have no date, as behind a gateway that drops the header: a \
+                 create without an answer is recognised by its results only, and whatever was \
+                 made within a day of it keeps its jobs waiting"
+            );
+        }
+        let skew = listing.clocks.unwrap_or(Clocks::Compared).skew();
         let here = doubt.since_here.unwrap_or(listing.begun);
         let there = here + listing.ahead.unwrap_or_default();
-        let since = doubt.since_there.map_or(there, |since| since.min(there)) - SKEW;
+        let since = doubt.since_there.map_or(there, |since| since.min(there)) - skew;
         let mut page = newest.page;
         loop {
             let ids: Vec<String> = page.data.iter().map(|seen| seen.id.clone()).collect();

@@ -28,6 +28,8 @@ pub(super) struct Newest {
     /// How far Anthropic's clock is ahead of ours; none when it did not say, or
     /// said it too long after we looked at ours.
     pub(super) ahead: Option<time::Duration>,
+    /// It did not say, as behind a gateway that drops the header.
+    pub(super) undated: bool,
 }
 
 /// Begins a listing.
@@ -38,6 +40,7 @@ pub(super) async fn newest(setting: &Setting, upstream: &Upstream) -> Result<New
     let ahead = answer.date.map(|date| date - asked);
     Ok(Newest {
         page: answer.value,
+        undated: ahead.is_none(),
         asked,
         ahead: ahead.filter(|_| late < CLOCKS_APART),
     })
