@@ -44,6 +44,7 @@ pub mod release;
 pub mod result;
 pub mod retry;
 pub mod room;
+pub mod sendable;
 pub mod settle;
 pub mod tenant;
 pub mod tend;

@@ -171,3 +171,40 @@ async fn the_first_listing_that_shows_a_batch_says_how_long_that_took_at_most() 
     world.run_out().await?;
     books::are_right(&world).await
 }
+
+async fn plan(world: &mut World, texts: &[&str]) -> Result<()> {
+    world.submit(texts).await?;
+    world.pass(Duration::from_secs(10));
+    world.worker.tick(Loop::Form).await?;
+    Ok(())
+}
+
+const IN_ORDER: &str = "SELECT items || ' ' || state FROM offpeak.batch ORDER BY id";
+
+#[tokio::test]
+async fn a_young_batch_lets_those_go_first_that_resemble_no_send_in_doubt() -> Result<()> {
+    let mut world = World::new().await?;
+    send(&mut world, &["a", "b"], refusal(502, 1)).await?;
+    plan(&mut world, &["c", "d"]).await?;
+    plan(&mut world, &["e", "f", "g"]).await?;
+    world.worker.tick(Loop::Submit).await?;
+    let first = ["2 uncertain", "2 planned", "3 in_progress"];
+    assert_eq!(world.texts(IN_ORDER).await?, first);
+    world.worker.tick(Loop::Submit).await?;
+    let both = ["2 uncertain", "2 in_progress", "3 in_progress"];
+    assert_eq!(
+        world.texts(IN_ORDER).await?,
+        both,
+        "and nothing waits for it"
+    );
+
+    // One that has let others go first for long has its turn.
+    plan(&mut world, &["h", "i"]).await?;
+    world.pass(Duration::from_mins(5));
+    plan(&mut world, &["j"]).await?;
+    world.worker.tick(Loop::Submit).await?;
+    let turn = ["2 in_progress", "1 planned"];
+    assert_eq!(world.texts(IN_ORDER).await?[3..], turn);
+    world.run_out().await?;
+    books::are_right(&world).await
+}

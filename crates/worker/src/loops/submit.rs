@@ -14,9 +14,10 @@ use offpeak_anthropic::{API_VERSION, Error as Refusal};
 use offpeak_domain::breaker::{Call, LONGEST_TOLD};
 use offpeak_domain::refusal::{self, Verdict};
 use offpeak_domain::{plan, retry};
-use offpeak_store::batch::{self, Begin, Sendable, Sent, Stored};
+use offpeak_store::batch::{self, Begin, Sent, Stored};
 use offpeak_store::lease::uptime;
 use offpeak_store::pause::{self as pauses, Pause};
+use offpeak_store::sendable::{Sendable, sendable};
 use offpeak_store::{System, mutant, point, release};
 use rand::RngExt;
 use time::OffsetDateTime;
@@ -79,7 +80,7 @@ impl Submit {
         let now = setting.clock.now().await?;
         let most = setting.options.max_uncertain;
         // A few, because another copy of this loop may be faster with the first.
-        for batch in batch::sendable(&setting.system, upstream.id, now, most, CANDIDATES).await? {
+        for batch in sendable(&setting.system, upstream.id, now, most, CANDIDATES).await? {
             let may = upstream.may_create().await?;
             if self.send(upstream, batch, may, alive).await? {
                 return Ok(true);
