@@ -399,13 +399,14 @@ pub async fn create_unknown(system: &System, sent: &Sent, why: &str) -> Result<(
 }
 
 /// Declares uncertain what was being sent by a process whose lease has run
-/// out, or for longer than a send may last. Returns how many.
+/// out, or for longer than a send may last; also what seems to be sent in the
+/// future, since the clock was set back. Returns how many.
 pub async fn abandon_sends(system: &System, now: OffsetDateTime) -> Result<u64> {
     let done = sqlx::query!(
         "UPDATE batch b
             SET state = 'uncertain', sender = NULL, last_error = 'the sending process went away'
           WHERE b.state = 'sending'
-            AND (b.send_deadline < $1
+            AND (b.send_deadline < $1 OR b.sent_at > $1::timestamptz + interval '10 minutes'
                  OR NOT EXISTS (SELECT FROM lease l
                                  WHERE l.holder = b.sender AND l.expires_at > clock_timestamp()))",
         now,

@@ -120,6 +120,9 @@ async fn take_within(
                              THEN l.epoch ELSE l.epoch + 1 END,
                 expires_at = clock_timestamp() + $3
           WHERE l.holder = excluded.holder OR l.expires_at < clock_timestamp()
+                -- Nobody takes so long a term: the clock was set back since, and the
+                -- holder may be dead. If it is not, the epoch ends what it does.
+             OR l.expires_at > clock_timestamp() + 2 * $3
          RETURNING epoch",
         name,
         holder,

@@ -27,7 +27,7 @@ pub(crate) async fn send(world: &mut World, texts: &[&str], faults: Faults) -> R
 }
 
 /// The last batch as it stands while its create has not been answered yet.
-const STILL_SENDING: &str = "UPDATE offpeak.batch
+pub(crate) const STILL_SENDING: &str = "UPDATE offpeak.batch
         SET state = 'sending',
             sender = (SELECT holder FROM offpeak.lease WHERE name LIKE 'process/%')
       WHERE id = (SELECT max(id::text)::uuid FROM offpeak.batch)";

@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use offpeak_standin::{Call, Fault, Faults, Rule, Times};
+use offpeak_store::lease;
 use offpeak_testkit::world::{SECOND_KEY, World};
 use offpeak_worker::{Loop, Worker};
 
 use crate::books;
 use crate::faults::{dropped, refusal};
-use crate::rescue::{send, states};
+use crate::rescue::{STILL_SENDING, send, states};
 
 const STEP: Duration = Duration::from_mins(20);
 
@@ -191,4 +192,31 @@ async fn without_a_date_a_lost_send_is_refuted_and_a_stored_one_told_by_its_line
         books::are_right(&world).await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_lease_of_a_dead_holder_does_not_last_as_long_as_a_clock_was_set_back() -> Result<()> {
+    const TERM: Duration = Duration::from_secs(10);
+    let mut world = begun().await?;
+    // Any two different ids.
+    let (dead, heir) = (world.tenant.as_uuid(), world.sent().await?.sender);
+    let take = async |holder| lease::take(&world.system, "step", holder, TERM).await;
+    let first = take(dead).await?.context("it is free")?;
+    assert!(take(heir).await?.is_none(), "while it lasts");
+    world
+        .meddle("UPDATE offpeak.lease SET expires_at = now() + interval '5 hours'")
+        .await?;
+    let second = take(heir).await?.context("nobody has so long a term")?;
+    assert_eq!(second.epoch(), first.epoch() + 1);
+    assert!(!lease::renew(&world.system, &first).await?, "it is over");
+    assert!(take(dead).await?.is_none());
+
+    // And what it was sending is no secret for so long.
+    send(&mut world, &["a", "b"], dropped(1)).await?;
+    world.meddle(STILL_SENDING).await?;
+    world.set_back(Duration::from_hours(5));
+    rescue(&world, 1).await?;
+    assert_eq!(states(&world).await?, ["ingested", "in_progress"]);
+    world.run_out().await?;
+    books::are_right(&world).await
 }
