@@ -44,6 +44,12 @@ const AT_ONCE: usize = 8;
 /// Worlds in which it is measured how long a recovery takes.
 const WORLDS: usize = 8;
 
+impl Args {
+    fn wants(&self, part: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|one| one == part)
+    }
+}
+
 #[expect(
     clippy::print_stdout,
     reason = "the last line is what the harness is for"
@@ -129,7 +135,7 @@ async fn databases(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
     if args.wants("failover") {
         let begun = Instant::now();
         let times = if args.long { 5 } else { 1 };
-        let (verdict, counted) = part::failover::run(ground, times).await?;
+        let (verdict, counted) = Box::pin(part::failover::run(ground, times)).await?;
         let what = "standby promoted, or backup restored";
         outcome.note(what, counted.tries, verdict, begun);
         outcome.points.hit.extend(counted.hit);
