@@ -1,5 +1,6 @@
 //! Upkeep: partitions ahead, statistics of partitioned parents, uploads that
-//! nobody finished, idempotency keys that expired.
+//! nobody finished, idempotency keys that expired, leases of processes that are
+//! gone.
 
 use std::time::Duration;
 
@@ -95,6 +96,25 @@ pub async fn purge_unopened(
     }
     tx.commit().await?;
     Ok(ids.len().max(1) as u64)
+}
+
+/// Forgets up to `limit` leases by which processes said that they live, a day
+/// after they ran out: each process has its own, and none comes back to it after
+/// so long. Returns how many.
+pub async fn purge_leases(system: &System, limit: i64) -> Result<u64> {
+    let done = sqlx::query!(
+        "DELETE FROM lease
+          WHERE name IN (
+                SELECT name FROM lease
+                 WHERE name LIKE 'process/%'
+                   AND expires_at < clock_timestamp() - interval '1 day'
+                 ORDER BY name
+                 LIMIT $1)",
+        limit,
+    )
+    .write(system)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Forgets idempotency keys older than `age`. Returns how many.

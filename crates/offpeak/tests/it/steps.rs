@@ -1,5 +1,5 @@
 //! Clocks that are set, and keys that are changed, between a send and the
-//! listings that are to tell what became of it.
+//! listings that are to tell what became of it; and leases that outlive both.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -219,4 +219,20 @@ async fn a_lease_of_a_dead_holder_does_not_last_as_long_as_a_clock_was_set_back(
     assert_eq!(states(&world).await?, ["ingested", "in_progress"]);
     world.run_out().await?;
     books::are_right(&world).await
+}
+
+#[tokio::test]
+async fn the_lease_of_a_process_that_is_gone_for_a_day_is_forgotten() -> Result<()> {
+    let world = begun().await?;
+    let age = "INSERT INTO offpeak.lease (name, holder, epoch, expires_at)
+               VALUES ('process/old', gen_random_uuid(), 1, now() - interval '25 hours'),
+                      ('process/recent', gen_random_uuid(), 1, now() - interval '23 hours'),
+                      ('poll/old', gen_random_uuid(), 7, now() - interval '25 hours')";
+    world.meddle(age).await?;
+    world.worker.tick(Loop::Tend).await?;
+    let left = "SELECT name FROM offpeak.lease
+                 WHERE name IN ('process/old', 'process/recent', 'poll/old') ORDER BY name";
+    let expected = ["poll/old", "process/recent"];
+    assert_eq!(world.texts(left).await?, expected, "epochs are kept");
+    Ok(())
 }

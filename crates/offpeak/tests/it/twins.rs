@@ -225,18 +225,26 @@ async fn a_refusal_that_stored_the_batch_all_the_same_is_found() -> Result<()> {
     Ok(())
 }
 
+/// Message batches with ids of our form, each of a batch that no row knows.
+async fn orphans(world: &World, seeds: std::ops::Range<u64>) -> Result<()> {
+    let now = world.system.now().await?;
+    for seed in seeds {
+        let mut minter = Minter::new(now, StdRng::seed_from_u64(seed));
+        let batch: BatchId = minter.mint();
+        let ids = (0..3).map(|_| {
+            let job = minter.mint();
+            CustomId { job, batch }.to_string()
+        });
+        create(world, ids).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_batch_in_our_form_that_no_row_knows_is_absorbed_and_named() -> Result<()> {
     let mut world = World::with(ours_alone()).await?;
     refuted(&mut world, refusal(502, 1)).await?;
-    let now = world.system.now().await?;
-    let mut minter = Minter::new(now, StdRng::seed_from_u64(5));
-    let batch: BatchId = minter.mint();
-    let ids = (0..3).map(|_| {
-        let job = minter.mint();
-        CustomId { job, batch }.to_string()
-    });
-    create(&world, ids).await?;
+    orphans(&world, 5..6).await?;
     world.run_out().await?;
     wait(&world, 2).await;
     assert_eq!(
@@ -244,6 +252,23 @@ async fn a_batch_in_our_form_that_no_row_knows_is_absorbed_and_named() -> Result
         ["upstream_unknown_batch"]
     );
     books::are_right_beside(&world, 3).await
+}
+
+#[tokio::test]
+async fn in_a_shared_workspace_batches_in_our_form_are_said_once_and_not_booked() -> Result<()> {
+    let mut world = World::new().await?;
+    refuted(&mut world, refusal(502, 1)).await?;
+    orphans(&world, 5..8).await?;
+    world.run_out().await?;
+    wait(&world, 2).await;
+    let foreign = "SELECT count(*) FROM offpeak.foreign_batch";
+    assert_eq!(world.number(foreign).await?, 3);
+    let open = incident::list(&world.system, false, 10).await?;
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!(open[0].kind, "upstream_unknown_batch");
+    let absorbed = "SELECT count(*) FROM offpeak.absorbed";
+    assert_eq!(world.number(absorbed).await?, 0);
+    Ok(())
 }
 
 #[tokio::test]

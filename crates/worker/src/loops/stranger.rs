@@ -8,7 +8,7 @@ use offpeak_domain::batch::State;
 use offpeak_domain::id::BatchId;
 use offpeak_domain::incident::Kind;
 use offpeak_store::batch::{self, Key, Stored};
-use offpeak_store::incident::Note;
+use offpeak_store::incident::{self, Note};
 use offpeak_store::twin::{self, Named};
 use offpeak_store::{Error as StoreError, mutant, point, uncertain};
 use time::OffsetDateTime;
@@ -158,10 +158,29 @@ pub(super) async fn settle(
                 );
             }
         }
-        // In a shared workspace another offpeak's, most likely.
-        Whose::Unheard(_) | Whose::Foreign => {
+        // In a shared workspace maybe another offpeak's: said once, not of each of
+        // its batches, and not taken for ours.
+        Whose::Unheard(_) => {
+            let detail = format!(
+                "the requests of {} have ids of our form, and no batch of ours is named by them; \
+                 there may be more of these, which are not noted",
+                seen.id
+            );
+            let note = Note {
+                upstream_batch_id: None,
+                detail: &detail,
+                ..unheard(upstream, &seen.id, now)
+            };
+            // Before it counts as known: dying between must not leave it unsaid.
+            if incident::note(&setting.system, &note).await? {
+                tracing::error!(
+                    upstream_batch = seen.id,
+                    "Anthropic holds a batch in our form that this database does not know"
+                );
+            }
             uncertain::foreign(&setting.system, upstream.id, &seen.id).await?;
         }
+        Whose::Foreign => uncertain::foreign(&setting.system, upstream.id, &seen.id).await?,
     }
     Ok(whose)
 }

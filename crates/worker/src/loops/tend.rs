@@ -1,7 +1,7 @@
 //! Upkeep: partitions ahead of time, statistics, uploads that nobody finished,
-//! idempotency keys that expired, a look at the disk; and a look for batches
-//! that are late, which become incidents. If the process dies here, the next
-//! tick does the rest.
+//! idempotency keys that expired, leases of processes that are gone, a look at
+//! the disk; and a look for batches that are late, which become incidents. If the
+//! process dies here, the next tick does the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,13 +90,14 @@ impl Tend {
         let patience = options.upload_patience;
         let staged = tend::purge_unopened(system, now, patience, CHUNK).await?;
         let keys = tend::purge_keys(system, now, options.key_age, CHUNK).await?;
-        let wait = if staged + keys > 0 {
+        let leases = tend::purge_leases(system, CHUNK).await?;
+        let wait = if staged + keys + leases > 0 {
             Wait::Now
         } else {
             Wait::For(ROUND)
         };
         Ok(Outcome {
-            done: u64::from(made) + staged + keys,
+            done: u64::from(made) + staged + keys + leases,
             wait,
             seen,
             ..Outcome::default()
