@@ -78,6 +78,9 @@ pub struct World {
     pub key: String,
     /// For a client of the API.
     pub http: reqwest::Client,
+    /// Whether the way to the database breaks, so that a process may end while it
+    /// starts, and is started again.
+    pub unreliable: bool,
     binary: PathBuf,
     settings: Vec<(String, String)>,
     started: AtomicU32,
@@ -124,6 +127,7 @@ impl World {
         Ok(Self {
             key: ground.key.clone(),
             http: ground.http.clone(),
+            unreliable: false,
             binary: ground.binary.clone(),
             root,
             standin,

@@ -96,6 +96,9 @@ impl Engine {
         .await
         .map_err(|error| match error {
             offpeak_store::Error::OtherUpstream { .. } => anyhow::Error::new(error),
+            other if other.is_transient() => {
+                anyhow::Error::new(other).context("the database does not answer: start again")
+            }
             other => anyhow::Error::new(other)
                 .context("the database is not ready for this version: run `offpeak migrate`"),
         })?;

@@ -103,6 +103,9 @@ impl Error {
         match self {
             Self::Database(error) => match error {
                 sqlx::Error::Io(_)
+                // Of a stream that broke off, or that something else answered.
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::BeginFailed
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed => true,

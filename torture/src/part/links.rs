@@ -119,6 +119,7 @@ async fn one(ground: &Arc<Ground>, link: Link, trouble: Trouble) -> Result<scena
     let database = Proxy::start(Target::Unix(ground.socket()))?;
     let url = format!("postgres://postgres@{}/{name}", database.address());
     let mut world = World::on(ground, &url, root, "seed = 7").await?;
+    world.unreliable = true;
     let host = world.standin_url.trim_start_matches("http://").to_owned();
     let anthropic = Proxy::start(Target::Tcp(host))?;
     world.set(
