@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use offpeak::postgres::Tools;
+use offpeak_testkit::database::stop_with_us;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::process::{Child, Command};
@@ -131,7 +132,7 @@ impl Cluster {
             }
             let socket = format!("unix_socket_directories={}", self.home.display());
             let mut child = command.arg("-c").arg(socket).kill_on_drop(true).spawn()?;
-            bind(&child)?;
+            stop_with_us(child.id().context("it has ended")?)?;
             loop {
                 if self.answers().await {
                     self.child = Some(child);
@@ -228,20 +229,4 @@ impl Cluster {
     pub fn socket(&self) -> PathBuf {
         self.home.join(".s.PGSQL.5432")
     }
-}
-
-/// A helper that ends the server when this process is gone, however it ended: it
-/// holds the other end of a pipe.
-fn bind(server: &Child) -> Result<()> {
-    use std::os::unix::process::CommandExt as _;
-    let pid = server.id().context("it has ended")?.to_string();
-    let helper = std::process::Command::new("sh")
-        .args(["-c", "read -r _; kill -QUIT \"$0\" 2>/dev/null", &pid])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()?;
-    std::mem::forget(helper);
-    Ok(())
 }

@@ -48,7 +48,8 @@ impl Ground {
         // Two users work in it: this one and PostgreSQL's.
         let mut home = tempfile::Builder::new()
             .prefix("offpeak-torture-")
-            .tempdir()?;
+            // A socket's path has to be short.
+            .tempdir_in("/tmp")?;
         home.disable_cleanup(keep);
         if keep {
             crate::say(&format!("all of it stays in {}", home.path().display()));

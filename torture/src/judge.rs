@@ -9,6 +9,7 @@ use serde_json::Value;
 use sqlx::Row as _;
 
 use crate::client::Promises;
+use crate::say;
 use crate::world::World;
 
 /// Whether the stand-in hid what it had stored for longer than the settle time.
@@ -40,6 +41,20 @@ impl Verdict {
     /// Whether all is well.
     pub fn is_clean(&self) -> bool {
         self.lost == 0 && self.paid_twice == 0 && self.violations.is_empty()
+    }
+
+    /// What the scenario of this name came to; that it broke off is a violation,
+    /// too. Says what is wrong at once.
+    pub fn of(name: &str, came: Result<Self>) -> Self {
+        let mut verdict = came.unwrap_or_else(|error| Self {
+            violations: vec![format!("{error:#}")],
+            ..Self::default()
+        });
+        for wrong in &mut verdict.violations {
+            *wrong = format!("{name}: {wrong}");
+            say(&format!("WRONG {wrong}"));
+        }
+        verdict
     }
 
     /// Adds another one.

@@ -28,6 +28,16 @@ pub struct Came {
     pub image: Vec<String>,
 }
 
+impl Came {
+    /// The verdict, with what differs from an undisturbed run.
+    pub fn compared_with(self, undisturbed: &[String]) -> Verdict {
+        let mut verdict = self.verdict;
+        let differs = image::difference(undisturbed, &self.image);
+        verdict.violations.extend(differs);
+        verdict
+    }
+}
+
 /// A world in which the stand-in behaves like that.
 pub async fn world(ground: &Ground, behavior: &Behavior) -> Result<World> {
     let mut world = World::new(ground, &format!("seed = 7\n{}", behavior.script)).await?;

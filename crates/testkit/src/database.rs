@@ -139,8 +139,9 @@ async fn template(base: &PgConnectOptions) -> Result<()> {
     Ok(())
 }
 
-/// Leaves a helper that stops the server as soon as this process is gone.
-fn stop_with_us(pid: u32) -> Result<()> {
+/// Leaves a helper that stops a server as soon as this process is gone, however
+/// it ended: it holds the other end of a pipe.
+pub fn stop_with_us(pid: u32) -> Result<()> {
     let helper = Command::new("sh")
         .args(["-c", "read -r _; kill -INT \"$0\"", &pid.to_string()])
         .stdin(Stdio::piped())

@@ -15,7 +15,6 @@ use crate::client::{Client, Door, Promises};
 use crate::cluster::Cluster;
 use crate::ground::{self, Ground};
 use crate::judge::{Hidden, Verdict, judge};
-use crate::say;
 use crate::scenario;
 use crate::wait::until;
 use crate::world::{Program, Role, World};
@@ -171,15 +170,7 @@ pub async fn run(ground: &Arc<Ground>, times: u64) -> Result<(Verdict, Counted)>
             if came.is_ok() {
                 counted.hit.insert(point);
             }
-            let mut this = came.unwrap_or_else(|error| Verdict {
-                violations: vec![format!("{error:#}")],
-                ..Verdict::default()
-            });
-            for wrong in &mut this.violations {
-                *wrong = format!("{name}: {wrong}");
-                say(&format!("WRONG {wrong}"));
-            }
-            verdict.add(this);
+            verdict.add(Verdict::of(name, came));
         }
     }
     Ok((verdict, counted))

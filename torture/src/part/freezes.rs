@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use rustix::process::Signal;
 use sqlx::AssertSqlSafe;
 
@@ -186,21 +186,8 @@ pub async fn run(ground: &Arc<Ground>, points: &[&'static str], at_once: usize) 
         })
         .buffer_unordered(at_once);
     while let Some((point, came)) = runs.next().await {
-        let this = match came {
-            Ok(Ok(this)) => this,
-            Ok(Err(error)) => Verdict {
-                violations: vec![format!("frozen at {point}: {error:#}")],
-                ..Verdict::default()
-            },
-            Err(_) => Verdict {
-                violations: vec![format!("frozen at {point}: nothing more happened")],
-                ..Verdict::default()
-            },
-        };
-        for wrong in &this.violations {
-            crate::say(&format!("WRONG {wrong}"));
-        }
-        verdict.add(this);
+        let came = came.unwrap_or_else(|_| Err(anyhow!("nothing more happened")));
+        verdict.add(Verdict::of(&format!("frozen at {point}"), came));
     }
     Ok(verdict)
 }

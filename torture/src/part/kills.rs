@@ -148,11 +148,8 @@ async fn one_world(ground: &Arc<Ground>, kills: u32, seed: u64) -> Result<(Verdi
         .at_rest(REST)
         .await
         .with_context(|| format!("seed {seed}, {}", world.home.display()))?;
-    let mut verdict = judge(&world, &promises, Hidden::Never).await?;
-    for wrong in &mut verdict.violations {
-        *wrong = format!("kills, seed {seed}: {wrong}");
-        say(&format!("WRONG {wrong}"));
-    }
+    let judged = judge(&world, &promises, Hidden::Never).await;
+    let verdict = Verdict::of(&format!("kills, seed {seed}"), judged);
     for program in &mut programs {
         program.kill().await?;
     }

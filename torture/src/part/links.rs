@@ -11,9 +11,7 @@ use offpeak_testkit::proxy::{Direction, Proxy, Target};
 
 use crate::behavior;
 use crate::ground::Ground;
-use crate::image;
 use crate::judge::{Hidden, Verdict};
-use crate::say;
 use crate::scenario;
 use crate::wait::moments;
 use crate::world::World;
@@ -93,23 +91,9 @@ pub async fn run(ground: &Arc<Ground>, at_once: usize) -> Result<(Verdict, Count
     while let Some((link, trouble, came)) = runs.next().await {
         counted.runs += 1;
         counted.strikes += u64::from(TIMES);
-        let mut this = match came {
-            Ok(came) => {
-                let mut this = came.verdict;
-                this.violations
-                    .extend(image::difference(&plain.image, &came.image));
-                this
-            }
-            Err(error) => Verdict {
-                violations: vec![format!("{error:#}")],
-                ..Verdict::default()
-            },
-        };
-        for wrong in &mut this.violations {
-            *wrong = format!("{trouble:?} between process and {link:?}: {wrong}");
-            say(&format!("WRONG {wrong}"));
-        }
-        verdict.add(this);
+        let judged = came.map(|came| came.compared_with(&plain.image));
+        let name = format!("{trouble:?} between process and {link:?}");
+        verdict.add(Verdict::of(&name, judged));
     }
     Ok((verdict, counted))
 }

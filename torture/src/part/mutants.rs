@@ -13,7 +13,6 @@ use super::{failover, freezes};
 use crate::behavior::{self, Behavior};
 use crate::client::{Client, Door, Promises};
 use crate::ground::Ground;
-use crate::image;
 use crate::judge::{Hidden, Verdict, judge};
 use crate::say;
 use crate::scenario::{self, REST};
@@ -126,11 +125,7 @@ async fn play(ground: &Arc<Ground>, scene: Scene, mutant: &str) -> Result<Verdic
         Scene::Work(behavior) => {
             let plain = scenario::run(ground, &behavior, &[], &[], REST).await?;
             let came = scenario::run(ground, &behavior, &put_in, &put_in, PATIENCE).await?;
-            let mut verdict = came.verdict;
-            verdict
-                .violations
-                .extend(image::difference(&plain.image, &came.image));
-            Ok(verdict)
+            Ok(came.compared_with(&plain.image))
         }
         Scene::Death(point, behavior) => {
             let orders = [put_in[0], ("TORTURE_AT", point)];

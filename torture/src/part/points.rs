@@ -10,8 +10,7 @@ use offpeak_store::torture::POINTS;
 
 use crate::behavior::{self, Behavior};
 use crate::ground::Ground;
-use crate::image;
-use crate::judge::{Hidden, Verdict};
+use crate::judge::Verdict;
 use crate::say;
 use crate::scenario::{self, REST};
 
@@ -94,36 +93,19 @@ pub async fn run(
         .buffer_unordered(at_once);
     while let Some((point, one, came)) = runs.next().await {
         counted.pairs += 1;
-        let mut this = match came {
-            Ok(came) => {
-                if came.died {
-                    counted.died += 1;
-                    counted.hit.insert(point);
-                }
-                let mut verdict = came.verdict;
-                if let Some(plain) = undisturbed.get(one.name)
-                    && let Some(difference) = image::difference(plain, &came.image)
-                {
-                    verdict.violations.push(difference);
-                }
-                verdict
+        let judged = came.map(|came| {
+            if came.died {
+                counted.died += 1;
+                counted.hit.insert(point);
             }
-            Err(error) => Verdict {
-                violations: vec![format!("{error:#}")],
-                ..Verdict::default()
-            },
-        };
-        for wrong in &mut this.violations {
-            *wrong = format!("{point} × {}: {wrong}", one.name);
-            say(&format!("WRONG {wrong}"));
-        }
-        verdict.add(this);
+            let plain = undisturbed.get(one.name).map(Vec::as_slice);
+            came.compared_with(plain.unwrap_or_default())
+        });
+        verdict.add(Verdict::of(&format!("{point} × {}", one.name), judged));
         if counted.pairs.is_multiple_of(50) {
             say(&format!("{} of {total} pairs", counted.pairs));
         }
     }
-    // What nobody hid may not even have to be absorbed.
-    debug_assert!(behavior::PLAIN.hidden == Hidden::Never);
     Ok((verdict, counted))
 }
 
