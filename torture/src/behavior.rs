@@ -13,44 +13,76 @@ pub struct Behavior {
     pub hidden: Hidden,
     /// Whether somebody else creates batches in the workspace.
     pub shared: bool,
+    /// What it makes different.
+    pub of: Of,
 }
 
-const fn behavior(name: &'static str, script: &'static str) -> Behavior {
+/// What a behaviour makes different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Neither.
+    Nothing,
+    /// How creates are answered, and what is listed then.
+    Creates,
+    /// How batches end, and what their results are like.
+    Results,
+}
+
+impl Behavior {
+    /// Whether it can make a difference to what is done at this crash point: nobody
+    /// who submits meets Anthropic, and a create comes before its results.
+    pub fn meets(&self, point: &str) -> bool {
+        let stage = point.split('.').next().unwrap_or_default();
+        match self.of {
+            Of::Nothing => true,
+            Of::Creates => !matches!(stage, "api" | "relay" | "tend"),
+            Of::Results => matches!(stage, "poll" | "ingest"),
+        }
+    }
+}
+
+const fn behavior(name: &'static str, of: Of, script: &'static str) -> Behavior {
     Behavior {
         name,
         script,
         hidden: Hidden::Never,
         shared: false,
+        of,
     }
 }
 
 /// Nothing out of the ordinary.
-pub const PLAIN: Behavior = behavior("plain", "");
+pub const PLAIN: Behavior = behavior("plain", Of::Nothing, "");
 /// Creates that are stored, and their answers lost.
 pub const LOST: Behavior = behavior(
     "answer lost",
+    Of::Creates,
     "[[faults.rules]]\non = [\"create\"]\ntimes = 2\nfault.reset = { when = \"answer\" }",
 );
 /// The same, and the list is late.
 pub const LOST_LATE: Behavior = behavior(
     "answer lost, list late",
+    Of::Creates,
     "[[faults.rules]]\non = [\"create\"]\nfault.reset = { when = \"answer\" }\n\
      [[faults.rules]]\non = [\"list\"]\ntimes = \"always\"\nfault.list_lag = { ms = 700 }",
 );
 /// An error that had stored the batch.
 pub const STORED_500: Behavior = behavior(
     "500, stored",
+    Of::Creates,
     "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 500, stored = true }",
 );
 /// Whole downloads that leave lines out.
 pub const SHORT: Behavior = behavior(
     "results cut at a line's end",
+    Of::Results,
     "[[faults.rules]]\non = [\"results\"]\nfault.lines = { what = \"no_newline\", at = [0] }\n\
      [[faults.rules]]\non = [\"results\"]\nskip = 1\nfault.lines = { what = \"missing\", at = [0] }",
 );
 /// Batches that take long enough to be canceled under way.
 pub const SLOW: Behavior = behavior(
     "slow batches",
+    Of::Nothing,
     "turnaround = { min_ms = 1500, max_ms = 1500 }",
 );
 /// Creates that stored nothing and do not say so, while somebody else's batches
@@ -59,6 +91,7 @@ pub const FOREIGN: Behavior = Behavior {
     shared: true,
     ..behavior(
         "500 beside foreign batches alike",
+        Of::Creates,
         "turnaround = { min_ms = 800, max_ms = 800 }\n\
          [[faults.rules]]\non = [\"create\"]\nfault.foreign = { items = 1 }\n\
          [[faults.rules]]\non = [\"create\"]\nfault.foreign = { items = 2 }\n\
@@ -73,6 +106,7 @@ pub const HIDDEN: Behavior = Behavior {
     hidden: Hidden::Beyond,
     ..behavior(
         "answer lost, hidden beyond the settle time",
+        Of::Creates,
         "[[faults.rules]]\non = [\"create\"]\nfault.reset = { when = \"answer\" }\n\
          [[faults.rules]]\non = [\"list\"]\ntimes = \"always\"\nfault.list_lag = { ms = 18000 }",
     )
@@ -80,16 +114,19 @@ pub const HIDDEN: Behavior = Behavior {
 /// Some creates are refused as too large.
 pub const TOO_LARGE: Behavior = behavior(
     "413",
+    Of::Creates,
     "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 413 }",
 );
 /// Nothing stored, and no way to know.
 pub const UNSTORED_500: Behavior = behavior(
     "500, not stored",
+    Of::Creates,
     "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 500 }",
 );
 /// Lines that name no job of their batch.
 pub const STRAY: Behavior = behavior(
     "stray lines",
+    Of::Results,
     "[[faults.rules]]\non = [\"results\"]\ntimes = \"always\"\n\
      fault.lines = { what = \"unknown\", at = [1] }",
 );
@@ -109,44 +146,54 @@ pub const ALL: &[Behavior] = &[
     SLOW,
     behavior(
         "504 page, stored",
+        Of::Creates,
         "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 504, stored = true, body = \"html\" }",
     ),
     behavior(
         "529",
+        Of::Creates,
         "[[faults.rules]]\non = [\"create\"]\ntimes = 2\nfault.status = { status = 529 }",
     ),
     behavior(
         "429",
+        Of::Creates,
         "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 429, retry_after = \"1\" }",
     ),
     behavior(
         "reset in the upload",
+        Of::Creates,
         "[[faults.rules]]\non = [\"create\"]\nfault.reset = { when = \"upload\" }",
     ),
     behavior(
         "half an answer",
+        Of::Creates,
         "[[faults.rules]]\non = [\"create\"]\nfault.half = { framed = false }",
     ),
     behavior(
         "results reset",
+        Of::Results,
         "[[faults.rules]]\non = [\"results\"]\ntimes = 2\nfault.lines = { what = \"reset\", at = [1] }",
     ),
     behavior(
         "results twice over",
+        Of::Results,
         "[[faults.rules]]\non = [\"results\"]\ntimes = \"always\"\n\
          fault.lines = { what = \"duplicate\", at = [0, 1] }",
     ),
     behavior(
         "404 while young",
+        Of::Results,
         "[[faults.rules]]\non = [\"retrieve\", \"results\"]\nyounger_ms = 800\ntimes = \"always\"\n\
          fault.status = { status = 404 }",
     ),
     behavior(
         "items fail",
+        Of::Results,
         "[[faults.rules]]\non = [\"create\"]\nfault.batch = { errored = { overloaded_error = 0.5 } }",
     ),
     behavior(
         "items expire",
+        Of::Results,
         "[[faults.rules]]\non = [\"create\"]\nfault.batch = { expired = 0.5 }",
     ),
 ];

@@ -57,7 +57,8 @@ impl Ground {
         let open = std::fs::Permissions::from_mode(0o711);
         std::fs::set_permissions(home.path(), open)?;
         let tools = tools()?;
-        let cluster = Cluster::new(&tools, home.path(), "ground", &[]).await?;
+        // Hundreds of small databases, each for moments.
+        let cluster = Cluster::new(&tools, home.path(), "ground", &["autovacuum=off"]).await?;
         let key = prepare(&cluster, TEMPLATE).await?;
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Arc::new(Self {

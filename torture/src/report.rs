@@ -96,9 +96,10 @@ fn crashes(outcome: &Outcome) -> Result<String> {
     let counted = &outcome.points;
     let mut text = format!(
         "## Where processes died\n\n\
-         {} crash points × {} behaviours of the stand-in are {} pairs. In {} of them the process \
-         came by the point and died there; in the others that behaviour does not lead past it. Each \
-         was started again and came to the result of an undisturbed run.\n\n\
+         {} crash points and {} behaviours of the stand-in make {} pairs in which the behaviour can \
+         make a difference at the point (`torture/src/behavior.rs` says which). In {} of them the \
+         process came by the point and died there. Each was started again, and each pair came to the \
+         result of an undisturbed run.\n\n\
          | crash point | died on purpose | random kills right after it |\n| --- | --- | --: |\n",
         POINTS.len(),
         behavior::ALL.len(),

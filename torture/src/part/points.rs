@@ -54,7 +54,10 @@ pub async fn run(
         .filter(|point| point.starts_with(named) && !point.starts_with("reconcile."));
     let pairs: Vec<(&'static str, Behavior)> = if all {
         let pair = |point| move |one: &Behavior| (point, *one);
-        let row = |point: &&'static str| behavior::ALL.iter().map(pair(*point));
+        let row = |point: &&'static str| {
+            let met = behavior::ALL.iter().filter(|one| one.meets(point));
+            met.map(pair(*point)).collect::<Vec<_>>()
+        };
         points.flat_map(row).collect()
     } else {
         points.map(|point| (*point, met_under(point))).collect()
