@@ -64,7 +64,7 @@ pub const LOST_LATE: Behavior = behavior(
     "answer lost, list late",
     Of::Creates,
     "[[faults.rules]]\non = [\"create\"]\nfault.reset = { when = \"answer\" }\n\
-     [[faults.rules]]\non = [\"list\"]\ntimes = \"always\"\nfault.list_lag = { ms = 700 }",
+     [[faults.rules]]\non = [\"list\"]\ntimes = \"always\"\nfault.list_lag = { ms = 3000 }",
 );
 /// An error that had stored the batch.
 pub const STORED_500: Behavior = behavior(

@@ -15,7 +15,7 @@ use crate::ground::Ground;
 use crate::judge::{Hidden, Verdict, judge};
 use crate::scenario::{self, REST};
 use crate::wait::{moments, until};
-use crate::world::{Role, World};
+use crate::world::{Program, Role, World};
 
 /// Points at which nothing is held locked that the other one would wait for.
 pub const POINTS: &[&str] = &[
@@ -63,29 +63,16 @@ pub async fn freeze(ground: &Arc<Ground>, point: &str, later: &[(&str, &str)]) -
     let other = world.start(Role::Worker, &[]).await?;
     world.at_rest(REST).await?;
     other.stop().await?;
-    // Nobody may lead any more, so whatever happens is the sleeper's doing.
-    hold_leases(&world).await?;
-    sqlx::query(
-        "INSERT INTO offpeak.delta (tenant_id, scope, key, name)
-         SELECT id, 'tenant', '00000000-0000-0000-0000-000000000000', 'queued' FROM offpeak.tenant",
-    )
-    .execute(&world.root)
-    .await?;
-    let before = everything_led(&world).await?;
-    sleeper.signal(Signal::CONT)?;
-    tokio::select! {
-        // What it was about to do takes moments; a second is forty of them.
-        woken = async { woken(&world).await?; moments(40).await; anyhow::Ok(()) } => woken?,
-        // A term that is longer than anybody takes counts as none.
+    // Nobody may lead from here on, so whatever happens is the sleeper's doing. A
+    // term that is longer than anybody takes counts as none: they are renewed.
+    let watched = tokio::select! {
+        watched = watch(&world, &sleeper) => watched?,
         broke = keep_holding(&world) => return Err(broke),
-    }
-    let after = everything_led(&world).await?;
+    };
     let mut late = Verdict::default();
-    if before != after {
-        late.violations.push(format!(
-            "{point}: it woke late and wrote: {}",
-            differing(&before, &after)
-        ));
+    if let Some(written) = watched {
+        late.violations
+            .push(format!("it woke late and wrote: {written}"));
     }
     ensure!(!sleeper.has_ended()?, "the frozen worker died");
     sleeper.kill().await?;
@@ -98,6 +85,25 @@ pub async fn freeze(ground: &Arc<Ground>, point: &str, later: &[(&str, &str)]) -
     late.add(judge(&world, &promises, behavior.hidden).await?);
     last.stop().await?;
     Ok(late)
+}
+
+/// Lets the sleeper wake; gives what it has written by then, if anything.
+async fn watch(world: &World, sleeper: &Program) -> Result<Option<String>> {
+    // The leases are held before anything is there to be done.
+    hold_leases(world).await?;
+    sqlx::query(
+        "INSERT INTO offpeak.delta (tenant_id, scope, key, name)
+         SELECT id, 'tenant', '00000000-0000-0000-0000-000000000000', 'queued' FROM offpeak.tenant",
+    )
+    .execute(&world.root)
+    .await?;
+    let before = everything_led(world).await?;
+    sleeper.signal(Signal::CONT)?;
+    woken(world).await?;
+    // What it was about to do takes moments; a second is forty of them.
+    moments(40).await;
+    let after = everything_led(world).await?;
+    Ok((before != after).then(|| differing(&before, &after)))
 }
 
 /// Waits until the sleeper says that it lives.
