@@ -111,7 +111,9 @@ impl Cluster {
         ensure!(signal.await?.success(), "pg_ctl is not there");
         // A file of the account's own: the server reads it as that user.
         std::fs::write(home.join("data/recovery.signal"), "")?;
-        Self::on(tools, home, &["restore_command=false"]).await
+        let restored = Self::on(tools, home, &["restore_command=false"]).await?;
+        restored.takes_writes().await?;
+        Ok(restored)
     }
 
     /// Starts it, and waits until it answers.
@@ -193,7 +195,13 @@ impl Cluster {
     pub async fn promote(&self) -> Result<()> {
         let pool = self.pool("postgres", 1)?;
         sqlx::query("SELECT pg_promote()").execute(&pool).await?;
-        until("the standby is promoted", START, || async {
+        self.takes_writes().await
+    }
+
+    /// Waits until nothing is left to recover. Before that it answers, and only reads.
+    async fn takes_writes(&self) -> Result<()> {
+        let pool = self.pool("postgres", 1)?;
+        until("a server that takes writes", START, || async {
             let asked = sqlx::query_scalar("SELECT NOT pg_is_in_recovery()");
             Ok(asked.fetch_one(&pool).await.unwrap_or(false))
         })

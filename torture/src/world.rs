@@ -185,6 +185,20 @@ impl World {
         Ok(program)
     }
 
+    /// The same, again and again while the database is just coming back: what ended
+    /// while it started is started once more, as a supervisor would.
+    pub async fn start_anew(&self, role: Role, orders: &[(&str, &str)]) -> Result<Program> {
+        let begun = Instant::now();
+        loop {
+            let mut program = self.start(role, orders).await?;
+            if !program.has_ended()? {
+                return Ok(program);
+            }
+            ensure!(begun.elapsed() < START, "a process ends whenever it starts");
+            moments(4).await;
+        }
+    }
+
     /// Runs a command of the binary to its end; gives its exit code and output.
     pub async fn run(&self, arguments: &[&str]) -> Result<(Option<i32>, String)> {
         let mut command = Command::new(&self.binary);

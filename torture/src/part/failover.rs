@@ -20,7 +20,7 @@ use crate::wait::until;
 use crate::world::{Program, Role, World};
 
 /// Until all is well again.
-const REST: Duration = Duration::from_mins(2);
+const REST: Duration = Duration::from_mins(4);
 /// Where a worker dies after its database has changed …
 const LISTED: &str = "reconcile.listed";
 /// … and where one does that has just taken over a forgotten batch.
@@ -63,11 +63,11 @@ impl Stage {
 
     /// An API and a worker, which dies at `point`, if that is one.
     async fn cast(&self, orders: &[(&str, &str)], point: &'static str) -> Result<Cast> {
-        let api = self.world.start(Role::Api, orders).await?;
+        let api = self.world.start_anew(Role::Api, orders).await?;
         self.door.set(vec![api.url.clone()]);
         let mortal = [orders, &[("TORTURE_AT", point)]].concat();
         Ok(Cast {
-            worker: self.world.start(Role::Worker, &mortal).await?,
+            worker: self.world.start_anew(Role::Worker, &mortal).await?,
             api,
             point,
         })
@@ -80,7 +80,7 @@ impl Stage {
         }
         let dead = tokio::time::timeout(REST, cast.worker.ended()).await;
         dead.with_context(|| format!("nobody came by {}", cast.point))??;
-        cast.worker = self.world.start(Role::Worker, orders).await?;
+        cast.worker = self.world.start_anew(Role::Worker, orders).await?;
         Ok(())
     }
 
@@ -251,7 +251,7 @@ pub async fn restore(
     // What is accepted now, and sent after the backup, the backup has as waiting.
     stage.submit("before", 6).await?;
     let backup = primary.put_by(&home, "backup").await?;
-    cast.worker = stage.world.start(Role::Worker, orders).await?;
+    cast.worker = stage.world.start_anew(Role::Worker, orders).await?;
     all_sent(&stage.world).await?;
     cast.worker.kill().await?;
     cast.api.kill().await?;

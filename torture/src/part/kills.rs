@@ -128,7 +128,7 @@ async fn one_world(ground: &Arc<Ground>, kills: u32, seed: u64) -> Result<(Verdi
                 note(seed, number, &programs[victim], &point)?;
                 *counted.after.entry(point).or_default() += 1;
                 counted.ours += 1;
-                programs[victim] = again(&world, programs[victim].role).await?;
+                programs[victim] = world.start_anew(programs[victim].role, &[]).await?;
                 set(&door, &programs);
             }
             revive(&world, &door, &mut programs).await?;
@@ -172,22 +172,11 @@ fn note(seed: u64, number: u32, victim: &Program, point: &str) -> Result<()> {
     Ok(())
 }
 
-/// Starts one, again and again while the database is just coming back.
-async fn again(world: &World, role: Role) -> Result<Program> {
-    loop {
-        let mut program = world.start(role, &[]).await?;
-        if !program.has_ended()? {
-            return Ok(program);
-        }
-        moments(4).await;
-    }
-}
-
 /// What ended because the database was away is started again, as a supervisor would.
 async fn revive(world: &World, door: &Door, programs: &mut [Program]) -> Result<()> {
     for program in programs.iter_mut() {
         if program.has_ended()? {
-            *program = again(world, program.role).await?;
+            *program = world.start_anew(program.role, &[]).await?;
         }
     }
     set(door, programs);
