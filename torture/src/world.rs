@@ -18,8 +18,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::ground::Ground;
 use crate::wait::{moments, until};
 
-/// Until a process says that it works.
-const START: Duration = Duration::from_mins(1);
+/// Until a process says that it works. A database that says nothing holds it up for
+/// as long as a statement may take, maybe twice.
+const START: Duration = Duration::from_mins(4);
 
 /// Times as short as the stand-in allows. What matters is their order, which is
 /// that of the defaults: a lease is longer than a look, a settle time longer

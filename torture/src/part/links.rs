@@ -18,7 +18,7 @@ use crate::world::World;
 
 /// Until everything has to be at rest: a call that hangs is given up after its
 /// statement's time.
-const REST: Duration = Duration::from_mins(3);
+const REST: Duration = Duration::from_mins(6);
 /// How often a link is broken in one run.
 const TIMES: u32 = 4;
 
