@@ -115,6 +115,11 @@ async fn one(ground: &Arc<Ground>, link: Link, trouble: Trouble) -> Result<scena
         Link::Anthropic => &anthropic,
     };
     let strikes = async {
+        // What is to be shown is work that goes on, not a start that waits.
+        let log = world.home.join("0-all.log");
+        while !std::fs::read_to_string(&log).is_ok_and(|said| said.contains("listens")) {
+            moments(1).await;
+        }
         for _ in 0..TIMES {
             moments(12).await;
             trouble.strike(broken).await;
