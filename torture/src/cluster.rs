@@ -221,7 +221,7 @@ impl Cluster {
     pub fn pool(&self, database: &str, most: u32) -> Result<PgPool> {
         Ok(PgPoolOptions::new()
             .max_connections(most)
-            .acquire_timeout(Duration::from_secs(10))
+            .acquire_timeout(START)
             .connect_lazy_with(self.connect(database)))
     }
 
