@@ -35,7 +35,7 @@ impl Behavior {
         let stage = point.split('.').next().unwrap_or_default();
         match self.of {
             Of::Nothing => true,
-            Of::Creates => !matches!(stage, "api" | "relay" | "tend"),
+            Of::Creates => !matches!(stage, "api" | "relay" | "fold" | "tend"),
             Of::Results => matches!(stage, "poll" | "ingest"),
         }
     }

@@ -7,9 +7,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Hints are sent no more often than this.
-const APART: Duration = Duration::from_millis(50);
+const APART: Duration = Duration::from_millis(25);
 
-/// Says that jobs became ready: any number of submits in a short time make one
+/// Says that jobs became ready, or that events were told: any number of submits in a short time make one
 /// NOTIFY, outside of their commits. Losing one costs seconds, never a job.
 #[derive(Clone, Debug, Default)]
 pub struct Hint(Arc<Notify>);
@@ -26,6 +26,7 @@ impl Hint {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.0.notified() => {}
+                () = tenants.told() => {}
             }
             if let Err(error) = notify::ready(&tenants).await {
                 tracing::debug!(%error, "a hint was lost");

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
+use offpeak_domain::batch::State;
 use offpeak_domain::id::{BatchId, JobId, TenantId};
-use offpeak_domain::job::State;
+use offpeak_domain::job;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::access::Write as _;
 use crate::lease::interval;
-use crate::{Error, Result, System, delta, mutant, point, uncertain};
+use crate::{Error, Result, System, delta, event, mutant, point, uncertain};
 
 /// A batch by its full key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -160,6 +160,12 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
         .execute(tx.conn())
         .await?;
     }
+    let state = if left == 0 {
+        State::Rejected
+    } else {
+        State::Sending
+    };
+    event::batch(tx.conn(), key, state).await?;
     point!("submit.intent_open");
     if !mutant!("skip_sending") {
         tx.commit().await?;
@@ -343,10 +349,11 @@ pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()
         tx.conn(),
         key.tenant,
         key.batch,
-        State::Queued,
-        State::Submitted,
+        job::State::Queued,
+        job::State::Submitted,
     )
     .await?;
+    event::batch(tx.conn(), key, State::InProgress).await?;
     point!("submit.stored_open");
     tx.commit().await
 }
@@ -360,6 +367,7 @@ pub async fn not_created(
     why: &str,
     not_before: OffsetDateTime,
 ) -> Result<()> {
+    let mut tx = system.pool.begin().await?;
     let done = sqlx::query!(
         "UPDATE batch
             SET state = 'planned', sends = sends + 1, sent_at = NULL, sender = NULL,
@@ -373,18 +381,19 @@ pub async fn not_created(
         why,
         not_before,
     )
-    .execute(&system.pool)
+    .execute(&mut tx)
     .await?;
-    if done.rows_affected() == 1 {
-        Ok(())
-    } else {
-        Err(Error::Moved(sent.key.batch))
+    if done.rows_affected() != 1 {
+        return Err(Error::Moved(sent.key.batch));
     }
+    event::batch(&mut tx, sent.key, State::Planned).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Nobody knows whether this send was stored: `sending` becomes `uncertain`.
 pub async fn create_unknown(system: &System, sent: &Sent, why: &str) -> Result<()> {
-    sqlx::query!(
+    let mut tx = system.pool.begin().await?;
+    let done = sqlx::query!(
         "UPDATE batch SET state = 'uncertain', sender = NULL, last_error = $5
           WHERE tenant_id = $1 AND id = $2 AND state = 'sending' AND sender = $3 AND sent_at = $4",
         sent.key.tenant.as_uuid(),
@@ -393,27 +402,37 @@ pub async fn create_unknown(system: &System, sent: &Sent, why: &str) -> Result<(
         sent.at,
         why,
     )
-    .execute(&system.pool)
+    .execute(&mut tx)
     .await?;
-    Ok(())
+    if done.rows_affected() == 1 {
+        event::batch(&mut tx, sent.key, State::Uncertain).await?;
+    }
+    Ok(tx.commit().await?)
 }
 
 /// Declares uncertain what was being sent by a process whose lease has run
 /// out, or for longer than a send may last; also what seems to be sent in the
 /// future, since the clock was set back. Returns how many.
 pub async fn abandon_sends(system: &System, now: OffsetDateTime) -> Result<u64> {
-    let done = sqlx::query!(
+    let mut tx = system.begin_write().await?;
+    let abandoned = sqlx::query!(
         "UPDATE batch b
             SET state = 'uncertain', sender = NULL, last_error = 'the sending process went away'
           WHERE b.state = 'sending'
             AND (b.send_deadline < $1 OR b.sent_at > $1::timestamptz + interval '10 minutes'
                  OR NOT EXISTS (SELECT FROM lease l
-                                 WHERE l.holder = b.sender AND l.expires_at > clock_timestamp()))",
+                                 WHERE l.holder = b.sender AND l.expires_at > clock_timestamp()))
+         RETURNING tenant_id, id",
         now,
     )
-    .write(system)
+    .fetch_all(tx.conn())
     .await?;
-    Ok(done.rows_affected())
+    for row in &abandoned {
+        let key = key(row.tenant_id, row.id);
+        event::batch(tx.conn(), key, State::Uncertain).await?;
+    }
+    tx.commit().await?;
+    Ok(abandoned.len() as u64)
 }
 
 pub(crate) fn key(tenant: Uuid, batch: Uuid) -> Key {

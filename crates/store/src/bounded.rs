@@ -27,6 +27,7 @@ use sqlx::{
 };
 use sqlx_core::transaction::TransactionManager as _;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::error::{Silence, is_outdated, is_over};
@@ -66,6 +67,7 @@ pub(crate) struct Pool {
     inner: PgPool,
     bounds: Bounds,
     retired: Arc<Retired>,
+    told: Arc<Notify>,
 }
 
 impl Pool {
@@ -102,6 +104,7 @@ impl Pool {
             inner,
             bounds,
             retired,
+            told: Arc::default(),
         }
     }
 
@@ -115,14 +118,21 @@ impl Pool {
                 taken: Instant::now(),
                 under_way: false,
                 over: false,
+                told: false,
             },
+            news: Arc::clone(&self.told),
         })
+    }
+
+    /// Returns after a transaction of this process has committed events.
+    pub(crate) async fn told(&self) {
+        self.told.notified().await;
     }
 
     /// Takes a connection and begins a transaction on it.
     pub(crate) async fn begin(&self) -> Result<Connection, Error> {
         let mut conn = self.acquire().await?;
-        let Connection { inner, state } = &mut conn;
+        let Connection { inner, state, .. } = &mut conn;
         // It has nothing to work at or to wait for.
         let call = Call::new(state, self.bounds.answer);
         call.run(PgTransactionManager::begin(inner, None)).await?;
@@ -140,7 +150,7 @@ impl Pool {
 
     /// A listener with a connection of its own: what it does when it is dropped
     /// has no bound, and would keep a place here for as long.
-    pub(crate) async fn listener(&self, channel: &str) -> Result<PgListener, Error> {
+    pub(crate) async fn listener(&self, channels: &[&str]) -> Result<PgListener, Error> {
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(self.bounds.acquire)
@@ -150,7 +160,8 @@ impl Pool {
         let mut listener = PgListener::connect_with(&pool).await?;
         // It would come back by itself, but without a bound.
         listener.eager_reconnect(false);
-        self.answer(listener.listen(channel)).await?;
+        self.answer(listener.listen_all(channels.iter().copied()))
+            .await?;
         Ok(listener)
     }
 
@@ -192,6 +203,8 @@ impl fmt::Debug for Pool {
 pub(crate) struct Connection {
     inner: PoolConnection<Postgres>,
     state: State,
+    /// Rung when events were committed on it.
+    news: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -203,14 +216,27 @@ struct State {
     under_way: bool,
     /// It is not to be used again.
     over: bool,
+    /// Its transaction has written events.
+    told: bool,
 }
 
 impl Connection {
     /// Makes the transaction durable. After an error it may be so or not.
     pub(crate) async fn commit(mut self) -> Result<(), Error> {
-        let Self { inner, state } = &mut self;
+        let told = self.state.told;
+        let Self { inner, state, .. } = &mut self;
         let call = Call::of(state);
-        call.run(PgTransactionManager::commit(inner)).await
+        call.run(PgTransactionManager::commit(inner)).await?;
+        if told {
+            self.news.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Its transaction has written events: whoever numbers them is to hear of its
+    /// commit.
+    pub(crate) fn has_told(&mut self) {
+        self.state.told = true;
     }
 }
 
@@ -314,7 +340,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let Connection { inner, state } = self;
+        let Connection { inner, state, .. } = self;
         Call::of(state).stream((&mut **inner).fetch_many(query))
     }
 
@@ -323,7 +349,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let Connection { inner, state } = self;
+        let Connection { inner, state, .. } = self;
         Box::pin(Call::of(state).run((&mut **inner).fetch_optional(query)))
     }
 
@@ -331,7 +357,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
     where
         'c: 'e,
     {
-        let Connection { inner, state } = self;
+        let Connection { inner, state, .. } = self;
         Box::pin(Call::of(state).run((&mut **inner).prepare_with(sql, types)))
     }
 
@@ -339,7 +365,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
     where
         'c: 'e,
     {
-        let Connection { inner, state } = self;
+        let Connection { inner, state, .. } = self;
         Box::pin(Call::of(state).run((&mut **inner).describe(sql)))
     }
 }

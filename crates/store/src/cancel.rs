@@ -8,6 +8,7 @@ use offpeak_domain::job::{Outcome, State};
 use uuid::Uuid;
 
 use crate::delta::{self, Change};
+use crate::event::{self, Told};
 use crate::job::known;
 use crate::{Result, TenantTx};
 
@@ -170,14 +171,15 @@ async fn end(tx: &mut TenantTx, taken: &[Taken]) -> Result<()> {
         return Ok(());
     }
     let (tenant, now) = (tx.tenant(), tx.now());
-    sqlx::query!(
+    let ended = sqlx::query!(
         "INSERT INTO result (tenant_id, id, outcome, group_id, type, user_label, model,
                              batch_id, attempt, ended_at)
          SELECT j.tenant_id, j.id, $2, j.group_id, j.type, j.user_label, j.model,
                 t.batch_id, t.attempt, $3
            FROM unnest($4::uuid[], $5::uuid[], $6::int[]) AS t (id, batch_id, attempt)
            JOIN job j ON j.tenant_id = $1 AND j.id = t.id
-          ORDER BY j.id",
+          ORDER BY j.id
+         RETURNING id, group_id, user_label",
         tenant.as_uuid(),
         Outcome::Canceled.as_str(),
         now,
@@ -185,8 +187,17 @@ async fn end(tx: &mut TenantTx, taken: &[Taken]) -> Result<()> {
         &taken.iter().map(|taken| taken.batch).collect::<Vec<_>>() as &[Option<Uuid>],
         &taken.iter().map(|taken| taken.attempt).collect::<Vec<_>>(),
     )
-    .execute(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
+    let told: Vec<Told> = ended
+        .iter()
+        .map(|row| {
+            let group = row.group_id.map(GroupId::from_uuid);
+            let job = JobId::from_uuid(row.id);
+            Told::moved(job, State::Canceled, group, row.user_label.as_deref())
+        })
+        .collect();
+    event::jobs(tx.conn(), tenant, None, told).await?;
     let changes = taken
         .iter()
         .flat_map(|taken| Change::moved(taken.group, taken.was, State::Canceled, 1));

@@ -9,7 +9,7 @@ use offpeak_domain::job::State;
 use uuid::Uuid;
 
 use crate::bounded::Connection;
-use crate::{Result, System, point};
+use crate::{Result, System, event, point};
 
 /// Name of the row that sums ledger entries: tokens and money, whatever the state.
 pub(crate) const BILLED: &str = "billed";
@@ -153,7 +153,7 @@ pub(crate) async fn append(
 }
 
 /// Moves every job of a batch that is not canceled from one state to another
-/// in the counts of its group and tenant. The caller has just updated the
+/// in the counts of its group and tenant, and tells it. The caller has just updated the
 /// batch's row, so no cancel can slip in between.
 pub(crate) async fn move_batch(
     conn: &mut Connection,
@@ -181,9 +181,9 @@ pub(crate) async fn move_batch(
         from.as_str(),
         to.as_str(),
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    event::jobs_of(conn, tenant, batch, to).await
 }
 
 /// Folds up to `limit` differences into the tallies. Returns how many: fewer
@@ -221,7 +221,7 @@ pub async fn fold(system: &System, limit: i64) -> Result<u64> {
     )
     .fetch_one(tx.conn())
     .await?;
-    point!("relay.fold_open");
+    point!("fold.open");
     tx.commit().await?;
     Ok(u64::try_from(folded).unwrap_or(0))
 }

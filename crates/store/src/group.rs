@@ -5,7 +5,7 @@ use offpeak_domain::job::State;
 use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
 
-use crate::{Error, Result, TenantTx, delta, job};
+use crate::{Error, Result, TenantTx, delta, event, job};
 
 /// A group's own row.
 #[derive(Clone, Debug)]
@@ -157,7 +157,7 @@ pub async fn open(tx: &mut TenantTx, id: GroupId, staged: &Staged) -> Result<()>
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
+    event::opened(tx.conn(), tenant, id).await
 }
 
 /// Refuses an upload: nothing of it was ever visible, its key is free again,

@@ -10,6 +10,7 @@ use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
 
 use crate::delta::{self, Change, Of};
+use crate::event::{self, Told};
 use crate::{Error, Result, TenantTx, bucket};
 
 /// Bytes of params in one statement, at most, unless one job alone has more.
@@ -167,7 +168,12 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
             .into_iter()
             .flatten()
         });
-    delta::append(tx.conn(), tenant, changes).await
+    delta::append(tx.conn(), tenant, changes).await?;
+    let told: Vec<Told> = jobs
+        .iter()
+        .map(|job| Told::moved(job.id, State::Queued, job.group, job.user.as_deref()))
+        .collect();
+    event::jobs(tx.conn(), tenant, None, told).await
 }
 
 /// How many of these jobs, at least one, have [`PIECE_BYTES`] of params together.

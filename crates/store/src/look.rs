@@ -17,8 +17,10 @@ pub struct Work {
     pub ingest: bool,
     /// A send is under way or uncertain, or a batch's jobs are to be freed.
     pub rescue: bool,
-    /// Differences are not folded yet.
+    /// Something was told and has no number yet.
     pub relay: bool,
+    /// Differences are not folded yet.
+    pub fold: bool,
     /// The database is not the one that an upstream's list was compared for.
     pub reconcile: bool,
 }
@@ -39,7 +41,8 @@ pub async fn look(system: &System) -> Result<Work> {
                   OR EXISTS (SELECT FROM batch
                               WHERE state IN ('refuted', 'rejected') AND freed_at IS NULL)
                       AS "rescue!",
-                  EXISTS (SELECT FROM delta) AS "relay!",
+                  EXISTS (SELECT FROM event_in) AS "relay!",
+                  EXISTS (SELECT FROM delta) AS "fold!",
                   EXISTS (SELECT FROM comparison
                            WHERE incarnation IS DISTINCT FROM incarnation()
                               OR started_at IS DISTINCT FROM pg_postmaster_start_time())

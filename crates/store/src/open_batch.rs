@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use offpeak_domain::batch::State;
 use offpeak_domain::id::UpstreamId;
-use offpeak_domain::job::State;
+use offpeak_domain::job;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ use crate::access::Write as _;
 use crate::batch::{Key, key};
 use crate::incident::{self, Note};
 use crate::lease::{Term, interval};
-use crate::{Result, System, delta, point};
+use crate::{Result, System, delta, event, point};
 
 /// A batch in progress upstream.
 #[derive(Clone, Debug)]
@@ -173,10 +174,11 @@ pub async fn ended(
         tx.conn(),
         key.tenant,
         key.batch,
-        State::Submitted,
-        State::Processing,
+        job::State::Submitted,
+        job::State::Processing,
     )
     .await?;
+    event::batch(tx.conn(), key, State::Ended).await?;
     point!("poll.ended_open");
     tx.commit().await?;
     Ok(true)
@@ -372,6 +374,7 @@ pub async fn finish(
     if let Some(note) = note {
         incident::note_within(tx.conn(), note).await?;
     }
+    event::batch(tx.conn(), ended.key, State::Ingested).await?;
     point!("ingest.finish_open");
     tx.commit().await?;
     Ok(true)

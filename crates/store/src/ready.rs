@@ -1,12 +1,14 @@
 //! Jobs that wait: what the planner needs to know of them, and the claim that
 //! moves them into a batch.
 
-use offpeak_domain::batch::CloseReason;
+use offpeak_domain::batch::{CloseReason, State};
 use offpeak_domain::id::{BatchId, BucketId, JobId, TenantId, UpstreamId};
 use time::OffsetDateTime;
 
 use crate::access::Write as _;
+use crate::batch::Key;
 use crate::delta::{self, Change};
+use crate::event;
 use crate::{Result, System, SystemTx};
 
 /// One bucket with jobs in it.
@@ -247,6 +249,11 @@ pub async fn claim(
         [Change::ready(claim.bucket, -taken.items, -taken.bytes)],
     )
     .await?;
+    let key = Key {
+        tenant: claim.tenant,
+        batch: claim.batch,
+    };
+    event::batch(tx.conn(), key, State::Planned).await?;
     Ok(Some(claimed))
 }
 

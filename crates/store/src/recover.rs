@@ -1,15 +1,15 @@
 //! Message batches of ours whose row was lost with the database that had it:
 //! their lines name the jobs, so the row is made anew and takes them.
 
-use offpeak_domain::batch::CloseReason;
+use offpeak_domain::batch::{CloseReason, State as BatchState};
 use offpeak_domain::id::{BatchId, BucketId, JobId, TenantId, UpstreamId};
 use offpeak_domain::job::State;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::batch::Key;
+use crate::batch::{self, Key};
 use crate::delta::{self, Change};
-use crate::{Result, System, SystemTx};
+use crate::{Result, System, SystemTx, event};
 
 /// Requests of one message batch, at most.
 const MOST: i64 = 100_000;
@@ -164,6 +164,7 @@ pub async fn adopt(
         State::Submitted,
     )
     .await?;
+    event::batch(tx.conn(), key, BatchState::InProgress).await?;
     tx.commit().await?;
     Ok(Some(key))
 }
@@ -204,7 +205,7 @@ async fn from_planned(
     ids: &[Uuid],
     item_overhead: u64,
 ) -> Result<i64> {
-    Ok(sqlx::query_scalar!(
+    let taken = sqlx::query!(
         r#"WITH locked AS MATERIALIZED (
                SELECT p.id, p.items, p.body_bytes
                  FROM batch p
@@ -231,13 +232,23 @@ async fn from_planned(
                                         THEN 'every job in it was found in another batch' END
                  FROM (SELECT batch_id, count(*)::integer AS items, sum(bytes)::bigint AS bytes
                          FROM gone GROUP BY batch_id) AS taken
-                WHERE p.tenant_id = $1 AND p.id = taken.batch_id)
-           SELECT count(*) AS "items!" FROM gone"#,
+                WHERE p.tenant_id = $1 AND p.id = taken.batch_id
+               RETURNING p.id, p.state, taken.items)
+           SELECT id, state = 'rejected' AS "emptied!", items FROM shorter"#,
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         ids,
         i64::try_from(item_overhead).unwrap_or(0),
     )
-    .fetch_one(tx.conn())
-    .await?)
+    .fetch_all(tx.conn())
+    .await?;
+    let mut items = 0;
+    for row in taken {
+        items += i64::from(row.items.unwrap_or(0));
+        if row.emptied {
+            let emptied = batch::key(key.tenant.as_uuid(), row.id);
+            event::batch(tx.conn(), emptied, BatchState::Rejected).await?;
+        }
+    }
+    Ok(items)
 }

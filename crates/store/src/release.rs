@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use offpeak_domain::batch::State;
 use offpeak_domain::id::UpstreamId;
 use offpeak_domain::job::{Failure, Outcome};
 use time::OffsetDateTime;
 
 use crate::batch::{Sent, key};
 use crate::settle::{Chunk, Effect, Measured, Next};
-use crate::{Result, System, pause, point};
+use crate::{Result, System, event, pause, point};
 
 /// This send was refused as a whole: `sending`, or `uncertain` if somebody
 /// declared it so, becomes `rejected`. If that tells something about the
@@ -29,6 +30,9 @@ pub async fn reject(system: &System, sent: &Sent, why: &str, telling: bool) -> R
     )
     .fetch_optional(tx.conn())
     .await?;
+    if rejected.is_some() {
+        event::batch(tx.conn(), sent.key, State::Rejected).await?;
+    }
     if let Some(row) = rejected.filter(|row| telling && row.items == 1) {
         let upstream = UpstreamId::from_uuid(row.upstream_id);
         pause::refused(tx.conn(), upstream, sent.key.tenant).await?;

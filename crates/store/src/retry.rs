@@ -8,6 +8,7 @@ use offpeak_domain::job::{Outcome, State};
 use uuid::Uuid;
 
 use crate::delta::{self, Change};
+use crate::event::{self, Told};
 use crate::job::known;
 use crate::{Result, TenantTx};
 
@@ -79,13 +80,20 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
     let (rows, left): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.gone);
     let again: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let queued = sqlx::query!(
-        "INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before,
-                            bytes, attempt)
-         SELECT j.tenant_id, j.id, j.bucket_id, j.group_id, j.priority, $2, j.bytes, t.attempt
-           FROM unnest($3::uuid[], $4::int[]) AS t (id, attempt)
-           JOIN job j ON j.tenant_id = $1 AND j.id = t.id
-          ORDER BY j.id
-         RETURNING bucket_id, bytes",
+        r#"WITH again AS (
+               SELECT j.tenant_id, j.id, j.bucket_id, j.group_id, j.priority, j.bytes,
+                      j.user_label, t.attempt
+                 FROM unnest($3::uuid[], $4::int[]) AS t (id, attempt)
+                 JOIN job j ON j.tenant_id = $1 AND j.id = t.id),
+           queued AS (
+               INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before,
+                                  bytes, attempt)
+               SELECT tenant_id, id, bucket_id, group_id, priority, $2, bytes, attempt
+                 FROM again
+                ORDER BY id)
+           SELECT id AS "id!", bucket_id AS "bucket_id!", group_id, bytes AS "bytes!", user_label
+             FROM again
+            ORDER BY id"#,
         tenant.as_uuid(),
         now,
         &again,
@@ -112,6 +120,15 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
         changes.extend(Change::moved(group, State::from(outcome), State::Queued, n));
     }
     delta::append(tx.conn(), tenant, changes).await?;
+    let told: Vec<Told> = queued
+        .iter()
+        .map(|row| {
+            let group = row.group_id.map(GroupId::from_uuid);
+            let job = JobId::from_uuid(row.id);
+            Told::moved(job, State::Queued, group, row.user_label.as_deref())
+        })
+        .collect();
+    event::jobs(tx.conn(), tenant, None, told).await?;
 
     Ok(Retried {
         retried: again.into_iter().map(JobId::from_uuid).collect(),

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::batch::Key;
 use crate::bounded::Connection;
 use crate::delta::{self, Change};
+use crate::event::{self, Billed, Told, UserKey};
 use crate::incident::{self, Note};
 use crate::lease::interval;
 use crate::open_batch::Ended;
@@ -118,6 +119,17 @@ pub enum Next {
         /// What the attempt is remembered as.
         as_outcome: &'static str,
     },
+}
+
+impl Next {
+    /// The state that the job comes into; none if it has its result already.
+    fn state(&self) -> Option<State> {
+        match self {
+            Self::End { outcome, .. } => Some(State::from(*outcome)),
+            Self::Again { .. } => Some(State::Queued),
+            Self::SetAside { .. } => None,
+        }
+    }
 }
 
 /// What a line is whose job is not in flight any more, if it is no replay.
@@ -342,6 +354,12 @@ impl Chunk {
             effects.iter().flat_map(|effect| changes(from, effect)),
         )
         .await?;
+        let told: Vec<Told> = effects
+            .iter()
+            .filter_map(|effect| told(from, effect))
+            .collect();
+        event::jobs(conn, key.tenant, Some(key.batch), told).await?;
+        event::billed(conn, key, billed(effects)).await?;
         point!("ingest.chunk_open");
         self.tx.commit().await
     }
@@ -401,6 +419,36 @@ async fn release(conn: &mut Connection, key: Key, ids: &[Uuid]) -> Result<Vec<Re
         .collect())
 }
 
+/// What an effect tells of its job.
+fn told(from: State, effect: &Effect) -> Option<Told> {
+    let Effect { released, next, .. } = effect;
+    let state = next.state().filter(|to| *to != from)?;
+    Some(Told {
+        job: released.job,
+        state,
+        label: match next {
+            Next::End { failure, .. } => failure.map(|failure| failure.label()),
+            Next::Again { .. } | Next::SetAside { .. } => None,
+        },
+        group: released.group,
+        user: released.user_label.as_deref().map(UserKey::of),
+        cost: state.is_final().then_some(effect.measured.cost_pico),
+    })
+}
+
+fn billed(effects: &[Effect]) -> Billed {
+    let mut sum = Billed::default();
+    for effect in effects.iter().filter(|effect| effect.billed) {
+        let measured = &effect.measured;
+        sum.n += 1;
+        sum.input_tokens += measured.input_tokens;
+        sum.output_tokens += measured.output_tokens;
+        sum.cost_pico += measured.cost_pico;
+        sum.sync_pico += measured.sync_pico;
+    }
+    sum
+}
+
 /// What an effect changes in the counts. A canceled job left them when it was
 /// canceled; only its money is still to be counted.
 fn changes(from: State, effect: &Effect) -> impl Iterator<Item = Change> {
@@ -410,16 +458,8 @@ fn changes(from: State, effect: &Effect) -> impl Iterator<Item = Change> {
         measured,
         ..
     } = effect;
-    let to = match next {
-        Next::End { outcome, .. } => Some(match outcome {
-            Outcome::Completed => State::Completed,
-            Outcome::Failed => State::Failed,
-            Outcome::Canceled => State::Canceled,
-        }),
-        Next::Again { .. } => Some(State::Queued),
-        Next::SetAside { .. } => None,
-    };
-    let moved = to
+    let moved = next
+        .state()
         .filter(|to| *to != from)
         .into_iter()
         .flat_map(move |to| Change::moved(released.group, from, to, 1));

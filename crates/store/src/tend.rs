@@ -20,6 +20,21 @@ pub async fn partitions_ahead(system: &System, days: i32) -> Result<u32> {
     Ok(u32::try_from(made).unwrap_or(0))
 }
 
+/// Makes the partitions of events up to `ahead` days ahead, and drops those that
+/// are older than `keep` days. Returns how many came and went.
+pub async fn turn_events(system: &System, ahead: i32, keep: i32) -> Result<u32> {
+    let mut tx = system.begin_write().await?;
+    let turned = sqlx::query_scalar!(
+        r#"SELECT turn_event_partitions($1, $2) AS "turned!""#,
+        ahead,
+        keep,
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    tx.commit().await?;
+    Ok(u32::try_from(turned).unwrap_or(0))
+}
+
 /// Refreshes the planner's statistics of the partitioned tables.
 pub async fn analyse(system: &System) -> Result<()> {
     let mut tx = system.begin_write().await?;

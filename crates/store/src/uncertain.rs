@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use offpeak_domain::batch;
 use offpeak_domain::id::UpstreamId;
 use offpeak_domain::job::State;
 use time::OffsetDateTime;
@@ -10,7 +11,7 @@ use crate::access::Write as _;
 use crate::batch::{Key, key};
 use crate::bounded::Connection;
 use crate::lease::interval;
-use crate::{Result, System, delta};
+use crate::{Result, System, delta, event};
 
 /// A send that has no answer: not yet, or for good.
 #[derive(Clone, Debug)]
@@ -225,6 +226,7 @@ pub(crate) fn micros(ahead: Option<time::Duration>) -> Option<i64> {
 /// Proven never to have been stored: `uncertain` becomes `refuted`. False when
 /// it is not this send any more.
 pub async fn refute(system: &System, send: &Send) -> Result<bool> {
+    let mut tx = system.begin_write().await?;
     let done = sqlx::query!(
         "UPDATE batch SET state = 'refuted'
           WHERE tenant_id = $1 AND id = $2 AND state = 'uncertain' AND sent_at = $3",
@@ -232,9 +234,14 @@ pub async fn refute(system: &System, send: &Send) -> Result<bool> {
         send.key.batch.as_uuid(),
         send.sent_at,
     )
-    .write(system)
+    .execute(tx.conn())
     .await?;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() != 1 {
+        return Ok(false);
+    }
+    event::batch(tx.conn(), send.key, batch::State::Refuted).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// A message batch that is somebody else's: nothing to adopt.
@@ -340,5 +347,6 @@ pub(crate) async fn give_up_adoption(
     } else {
         State::Submitted
     };
-    delta::move_batch(conn, key.tenant, key.batch, from, State::Queued).await
+    delta::move_batch(conn, key.tenant, key.batch, from, State::Queued).await?;
+    event::batch(conn, key, batch::State::Uncertain).await
 }

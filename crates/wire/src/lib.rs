@@ -13,6 +13,7 @@ mod group;
 mod health;
 mod job;
 mod job_type;
+pub mod live;
 mod me;
 mod page;
 mod problem;

@@ -9,7 +9,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use offpeak_store::{lease, look, notify};
+use offpeak_store::notify::{self, Heard};
+use offpeak_store::{lease, look};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -19,6 +20,9 @@ use crate::Error;
 use crate::measure::{OfLoop, Tick};
 use crate::outcome::{Outcome, Wait};
 use crate::worker::{Loop, Worker};
+
+/// Hints that something was told are sent no more often than this.
+const APART: Duration = Duration::from_millis(25);
 
 /// Between two tries of a tick that failed, at most.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
@@ -73,6 +77,7 @@ pub(crate) async fn run(worker: &Worker, stop: CancellationToken) {
         Arc::clone(&bells),
         stop.clone(),
     ));
+    tasks.spawn(tell(worker.setting.system.clone(), stop.clone()));
     tasks.spawn(look_around(
         Arc::clone(&worker.setting),
         Arc::clone(&bells),
@@ -107,6 +112,7 @@ fn copies(worker: &Worker, which: Loop) -> usize {
         | Loop::Rescue
         | Loop::Sweep
         | Loop::Relay
+        | Loop::Fold
         | Loop::Tend => 1,
     }
 }
@@ -203,9 +209,12 @@ impl One {
         match self.which {
             Loop::Submit => options.send_within + Duration::from_mins(1),
             Loop::Ingest | Loop::Reconcile | Loop::Sweep => Duration::from_hours(6),
-            Loop::Form | Loop::Poll | Loop::Rescue | Loop::Relay | Loop::Tend => {
-                Duration::from_mins(2)
-            }
+            Loop::Form
+            | Loop::Poll
+            | Loop::Rescue
+            | Loop::Relay
+            | Loop::Fold
+            | Loop::Tend => Duration::from_mins(2),
         }
     }
 
@@ -246,11 +255,15 @@ impl One {
 async fn listen(system: offpeak_store::System, bells: Arc<Bells>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let heard = async {
-            let mut listener = notify::Listener::ready(&system).await?;
+            let mut listener = notify::Listener::of_worker(&system).await?;
+            // Also right after (re)connecting: hints may have been missed.
+            let mut heard = Heard::Anything;
             loop {
-                // Also right after (re)connecting: hints may have been missed.
-                bells.of(Loop::Form).news.notify_one();
-                listener.heard().await?;
+                bells.of(Loop::Relay).news.notify_one();
+                if heard != Heard::Told {
+                    bells.of(Loop::Form).news.notify_one();
+                }
+                heard = listener.heard().await?;
             }
         };
         let lost: Result<(), offpeak_store::Error> = tokio::select! {
@@ -262,6 +275,23 @@ async fn listen(system: offpeak_store::System, bells: Arc<Bells>, stop: Cancella
         }
         tokio::select! {
             () = sleep(Duration::from_secs(1)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Passes on to whoever numbers events, in whichever process, that some were told.
+async fn tell(system: offpeak_store::System, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = system.told() => {}
+            () = stop.cancelled() => return,
+        }
+        if let Err(error) = notify::told(&system).await {
+            tracing::debug!(%error, "a hint was lost");
+        }
+        tokio::select! {
+            () = sleep(APART) => {}
             () = stop.cancelled() => return,
         }
     }
@@ -302,6 +332,7 @@ fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
         ingest,
         rescue,
         relay,
+        fold,
         reconcile,
     } = work;
     [
@@ -311,6 +342,7 @@ fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
         (Loop::Ingest, ingest),
         (Loop::Rescue, rescue),
         (Loop::Relay, relay),
+        (Loop::Fold, fold),
         (Loop::Reconcile, reconcile),
     ]
     .into_iter()
@@ -358,6 +390,7 @@ mod tests {
             (Work { ingest: true, ..none }, Loop::Ingest),
             (Work { rescue: true, ..none }, Loop::Rescue),
             (Work { relay: true, ..none }, Loop::Relay),
+            (Work { fold: true, ..none }, Loop::Fold),
             (Work { reconcile: true, ..none }, Loop::Reconcile),
         ];
         for (work, which) in table {

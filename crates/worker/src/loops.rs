@@ -1,5 +1,6 @@
 //! One file per loop, in the order in which a job meets them.
 
+pub(crate) mod fold;
 pub(crate) mod form;
 pub(crate) mod ingest;
 pub(crate) mod poll;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::driver;
+use crate::loops::fold::Fold;
 use crate::loops::form::Form;
 use crate::loops::ingest::Ingest;
 use crate::loops::poll::Poll;
@@ -47,15 +48,17 @@ pub enum Loop {
     Rescue,
     /// Finds late twins of sends that were given up.
     Sweep,
-    /// Folds counts.
+    /// Numbers events.
     Relay,
+    /// Folds counts.
+    Fold,
     /// Keeps the database in shape.
     Tend,
 }
 
 impl Loop {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Form,
         Self::Submit,
         Self::Poll,
@@ -64,6 +67,7 @@ impl Loop {
         Self::Rescue,
         Self::Sweep,
         Self::Relay,
+        Self::Fold,
         Self::Tend,
     ];
 
@@ -78,6 +82,7 @@ impl Loop {
             Self::Rescue => "rescue",
             Self::Sweep => "sweep",
             Self::Relay => "relay",
+            Self::Fold => "fold",
             Self::Tend => "tend",
         }
     }
@@ -158,6 +163,7 @@ impl Worker {
             Loop::Rescue => Rescue(setting).tick().await,
             Loop::Sweep => Sweep(setting).tick().await,
             Loop::Relay => Relay(setting).tick().await,
+            Loop::Fold => Fold(setting).tick().await,
             Loop::Tend => Tend(setting).tick().await,
         }
     }

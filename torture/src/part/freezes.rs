@@ -28,7 +28,7 @@ pub const POINTS: &[&str] = &[
     "ingest.taken",
     "ingest.chunk",
     "ingest.read",
-    "relay.led",
+    "fold.led",
     "tend.led",
 ];
 

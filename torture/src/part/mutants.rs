@@ -51,7 +51,7 @@ const SCENES: &[(&str, Scene)] = &[
         Scene::Death("submit.intent", behavior::PLAIN),
     ),
     ("no_deadline_check", Scene::Freeze("submit.first_bytes")),
-    ("no_epoch_check", Scene::Freeze("relay.led")),
+    ("no_epoch_check", Scene::Freeze("fold.led")),
     ("ack_before_commit", Scene::NoCommit),
     ("no_idempotency", Scene::Death("api.job", behavior::PLAIN)),
     (

@@ -55,7 +55,7 @@ pub async fn submit(
     // when the server is ready for the next, which is after the commit.
     let row = sqlx::query!(
         r#"SELECT outcome AS "outcome!", job, at
-             FROM submit_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"#,
+             FROM submit_told($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"#,
         tenant.as_uuid(),
         key.as_uuid(),
         job.id.as_uuid(),
@@ -84,7 +84,7 @@ pub async fn submit(
         ("busy", _, _) => return Err(Error::KeyBusy),
         _ => {
             return Err(Error::Unknown {
-                column: "submit_one.outcome",
+                column: "submit_told.outcome",
                 value: row.outcome,
             });
         }

@@ -18,6 +18,8 @@ use crate::worker::Setting;
 
 /// Days for which partitions stand ready.
 const AHEAD: i32 = 7;
+/// Days for which events stay.
+const EVENTS: i32 = 7;
 /// Rows removed in one transaction.
 const CHUNK: i64 = 1000;
 /// Between two rounds with nothing left to remove.
@@ -71,9 +73,10 @@ impl Tend {
     async fn keep(&self, seen: Seen, now: OffsetDateTime) -> Result<Outcome> {
         let (system, options) = (&self.0.system, &self.0.options);
         self.watch(&seen, now).await?;
-        let made = tend::partitions_ahead(system, AHEAD).await?;
+        let made = tend::partitions_ahead(system, AHEAD).await?
+            + tend::turn_events(system, AHEAD, EVENTS).await?;
         if made > 0 {
-            tracing::info!(made, "partitions made");
+            tracing::info!(made, "partitions made, or dropped");
         }
         let folder = options.data_folder.as_deref();
         let level = room::measure(system, options.storage, folder).await?;
