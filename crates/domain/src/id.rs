@@ -109,6 +109,10 @@ ids! {
     UpstreamId = "ups_";
     /// What may share a batch: upstream, tenant, model, headers and prefix.
     BucketId = "bkt_";
+    /// A browser that somebody signed in with an API key (not its secret).
+    SessionId = "ses_";
+    /// What opens one user's or one group's jobs to read (not its secret).
+    TicketId = "tkt_";
     /// Something that the operator has to know.
     IncidentId = "inc_";
 }

@@ -1,7 +1,7 @@
 //! The rules of offpeak, as pure functions.
 //!
 //! What it is: ids, states, the planning of batches, what a result line means
-//! for its job, retry delays, money and prices, job types and API keys. Each
+//! for its job, retry delays, money and prices, job types and secrets. Each
 //! decision is a function from facts to a decision *and its reason*, so that
 //! it can be read, tried and tested without a server or a database.
 //!
@@ -30,6 +30,7 @@ pub mod incident;
 pub mod job;
 pub mod job_type;
 pub mod money;
+pub mod origin;
 pub mod params;
 pub mod plan;
 pub mod price;
@@ -39,6 +40,7 @@ pub mod refusal;
 pub mod results;
 pub mod retry;
 pub mod room;
+pub mod secret;
 pub mod settle;
 
 pub use field::FieldError;

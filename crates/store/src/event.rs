@@ -107,7 +107,10 @@ pub(crate) async fn jobs(
         tenant.as_uuid(),
         batch.map(BatchId::as_uuid),
         &runs,
-        &told.iter().map(|one| one.state.as_str()).collect::<Vec<_>>() as &[&str],
+        &told
+            .iter()
+            .map(|one| one.state.as_str())
+            .collect::<Vec<_>>() as &[&str],
         &told.iter().map(|one| one.label).collect::<Vec<_>>() as &[Option<&str>],
         &told.iter().map(|one| one.job.as_uuid()).collect::<Vec<_>>(),
         &told

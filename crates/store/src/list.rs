@@ -40,7 +40,7 @@ pub struct Filter {
 }
 
 /// One page, newest first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Page {
     /// Jobs that fit; fewer than asked for, even none, when the bound was reached.
     pub jobs: Vec<Job>,

@@ -1,6 +1,6 @@
 //! Upkeep: partitions ahead, statistics of partitioned parents, uploads that
-//! nobody finished, idempotency keys that expired, leases of processes that are
-//! gone.
+//! nobody finished, idempotency keys that expired, sessions and tickets that are
+//! over, leases of processes that are gone.
 
 use std::time::Duration;
 
@@ -153,4 +153,32 @@ pub async fn purge_keys(
     .write(system)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Forgets up to `limit` sessions and as many tickets, a day after their time was
+/// over: until then who shows one hears that it is. Returns how many.
+pub async fn purge_tickets(system: &System, limit: i64) -> Result<u64> {
+    let tickets = sqlx::query!(
+        "DELETE FROM ticket
+          WHERE (tenant_id, id) IN (
+                SELECT tenant_id, id FROM ticket
+                 WHERE expires_at < clock_timestamp() - interval '1 day'
+                 ORDER BY expires_at
+                 LIMIT $1)",
+        limit,
+    )
+    .write(system)
+    .await?;
+    let sessions = sqlx::query!(
+        "DELETE FROM session
+          WHERE (tenant_id, id) IN (
+                SELECT tenant_id, id FROM session
+                 WHERE expires_at < clock_timestamp() - interval '1 day'
+                 ORDER BY expires_at
+                 LIMIT $1)",
+        limit,
+    )
+    .write(system)
+    .await?;
+    Ok(tickets.rows_affected() + sessions.rows_affected())
 }

@@ -209,12 +209,9 @@ impl One {
         match self.which {
             Loop::Submit => options.send_within + Duration::from_mins(1),
             Loop::Ingest | Loop::Reconcile | Loop::Sweep => Duration::from_hours(6),
-            Loop::Form
-            | Loop::Poll
-            | Loop::Rescue
-            | Loop::Relay
-            | Loop::Fold
-            | Loop::Tend => Duration::from_mins(2),
+            Loop::Form | Loop::Poll | Loop::Rescue | Loop::Relay | Loop::Fold | Loop::Tend => {
+                Duration::from_mins(2)
+            }
         }
     }
 

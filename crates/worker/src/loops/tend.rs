@@ -94,13 +94,15 @@ impl Tend {
         let staged = tend::purge_unopened(system, now, patience, CHUNK).await?;
         let keys = tend::purge_keys(system, now, options.key_age, CHUNK).await?;
         let leases = tend::purge_leases(system, CHUNK).await?;
-        let wait = if staged + keys + leases > 0 {
+        let tickets = tend::purge_tickets(system, CHUNK).await?;
+        let gone = staged + keys + leases + tickets;
+        let wait = if gone > 0 {
             Wait::Now
         } else {
             Wait::For(ROUND)
         };
         Ok(Outcome {
-            done: u64::from(made) + staged + keys + leases,
+            done: u64::from(made) + gone,
             wait,
             seen,
             ..Outcome::default()
