@@ -1,34 +1,40 @@
 //! Who is calling. Only this gives a handler a way to the store.
+//!
+//! [`Caller`] may do all that is a tenant's: a program with an API key, or a page
+//! of ours in the browser of somebody who signed in with one. [`Reader`] may be
+//! that, or the browser of a tenant's own user, with a ticket for some jobs; a
+//! handler that takes it asks the [`Scope`] before it shows anything.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
-use offpeak_domain::api_key::ApiKey;
-use offpeak_domain::id::{KeyId, TenantId};
-use offpeak_store::job::NewJob;
-use offpeak_store::job::one::{self, Claim, Submitted};
-use offpeak_store::job_type::Newest;
+use offpeak_domain::id::{KeyId, SessionId, TenantId};
+use offpeak_domain::secret::SessionSecret;
+use offpeak_store::credential::Credential;
 use offpeak_store::{TenantTx, Tenants};
+use time::OffsetDateTime;
 
 use crate::State;
 use crate::error::{Code, Error, Result};
 
-/// Keys that are remembered, at most.
-const MAX_KNOWN: usize = 10_000;
-/// A key is looked up again after this, so that its use is noted.
-const REMEMBERED: Duration = Duration::from_secs(30);
+pub(crate) mod cookie;
+mod presented;
+mod presumed;
+mod reader;
 
-/// A tenant's program that presented a valid API key.
+use presented::{Presented, presented};
+pub(crate) use presumed::{Known, Presumed};
+pub(crate) use reader::{Reader, Scope};
+
+/// Who may do all that is a tenant's.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     tenants: Tenants,
     tenant: TenantId,
     key: KeyId,
     hint: Arc<str>,
+    session: Option<(SessionId, OffsetDateTime)>,
 }
 
 impl Caller {
@@ -36,82 +42,32 @@ impl Caller {
         self.tenant
     }
 
-    /// The key's prefix and last four characters.
+    /// The API key, or the one that the session was begun with.
+    pub(crate) fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// That key's prefix and last four characters.
     pub(crate) fn key_hint(&self) -> &str {
         &self.hint
+    }
+
+    /// The session and when it ends by itself; none for an API key.
+    pub(crate) fn session(&self) -> Option<(SessionId, OffsetDateTime)> {
+        self.session
+    }
+
+    /// By what the caller came in.
+    pub(crate) fn credential(&self) -> Credential {
+        match self.session {
+            Some((id, _)) => Credential::Session(id),
+            None => Credential::Key(self.key),
+        }
     }
 
     /// A transaction that sees the rows of this tenant and no others.
     pub(crate) async fn begin(&self) -> Result<TenantTx> {
         Ok(self.tenants.begin(self.tenant).await?)
-    }
-}
-
-/// A caller whose key may only be remembered: spares a submit the look-up.
-///
-/// Nothing may be answered before the key is confirmed. [`Presumed::submit`]
-/// does so where it stores the job; whoever refuses a request must call
-/// [`Presumed::confirm`] first.
-#[derive(Debug)]
-pub(crate) struct Presumed {
-    caller: Caller,
-    digest: [u8; 32],
-    known: Arc<Known>,
-    looked_up: bool,
-}
-
-impl Presumed {
-    /// Who it is, if the key still holds.
-    pub(crate) fn caller(&self) -> &Caller {
-        &self.caller
-    }
-
-    /// Stores one job, if the key still holds.
-    pub(crate) async fn submit(
-        &self,
-        job: NewJob,
-        claim: Option<Claim<'_>>,
-        assumed: Option<Newest>,
-    ) -> Result<Submitted> {
-        let Caller {
-            tenants,
-            tenant,
-            key,
-            ..
-        } = &self.caller;
-        Ok(one::submit(tenants, (*tenant, *key), job, claim, assumed).await?)
-    }
-
-    /// An error unless the key still holds.
-    pub(crate) async fn confirm(&self) -> Result<()> {
-        if !self.looked_up {
-            look_up(&self.caller.tenants, &self.known, &self.digest).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Who presented which key a moment ago. Never enough to answer a request.
-#[derive(Debug, Default)]
-pub(crate) struct Known(Mutex<HashMap<[u8; 32], (Caller, Instant)>>);
-
-impl Known {
-    fn get(&self, digest: &[u8; 32]) -> Option<Caller> {
-        let known = self.lock();
-        let (caller, since) = known.get(digest)?;
-        (since.elapsed() < REMEMBERED).then(|| caller.clone())
-    }
-
-    fn put(&self, digest: [u8; 32], caller: Caller) {
-        let mut known = self.lock();
-        if known.len() >= MAX_KNOWN {
-            known.clear();
-        }
-        known.insert(digest, (caller, Instant::now()));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Caller, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,30 +80,9 @@ pub(crate) fn unknown_key() -> Error {
     refuse("the API key is not known, or was revoked")
 }
 
-/// The digest of the key in a request's head.
-fn presented(parts: &Parts) -> Result<[u8; 32]> {
-    let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (given.next(), given.next()) else {
-        return Err(refuse(
-            "send the API key once, as `Authorization: Bearer ofp_live_…`",
-        ));
-    };
-    let key = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .ok_or_else(|| refuse("the header `authorization` is not `Bearer ofp_live_…`"))
-        // The checksum spares the database a look-up for what cannot be a key.
-        .and_then(|(_, key)| {
-            ApiKey::parse(key.trim()).map_err(|error| refuse(error.to_string()))
-        })?;
-    Ok(key.digest())
-}
-
-async fn look_up(tenants: &Tenants, known: &Known, digest: &[u8; 32]) -> Result<Caller> {
+async fn by_key(tenants: &Tenants, known: &Known, digest: &[u8; 32]) -> Result<Caller> {
     let Some(found) = tenants.authenticate(digest).await? else {
-        known.lock().remove(digest);
+        known.forget(digest);
         return Err(unknown_key());
     };
     let caller = Caller {
@@ -155,35 +90,43 @@ async fn look_up(tenants: &Tenants, known: &Known, digest: &[u8; 32]) -> Result<
         tenant: found.tenant,
         key: found.key,
         hint: found.hint.into(),
+        session: None,
     };
     known.put(*digest, caller.clone());
     Ok(caller)
+}
+
+/// Sessions are not remembered: what was ended is over at once.
+async fn by_session(tenants: &Tenants, session: &SessionSecret) -> Result<Caller> {
+    let found = tenants.session(&session.digest()).await?.ok_or_else(|| {
+        refuse("the session is over, or its API key was revoked: sign in with `POST /v1/session`")
+    })?;
+    Ok(Caller {
+        tenants: tenants.clone(),
+        tenant: found.tenant,
+        key: found.key,
+        hint: found.hint.into(),
+        session: Some((found.session, found.expires_at)),
+    })
 }
 
 impl FromRequestParts<State> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self> {
-        look_up(&state.tenants, &state.known, &presented(parts)?).await
-    }
-}
-
-impl FromRequestParts<State> for Presumed {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self> {
-        let digest = presented(parts)?;
-        let remembered = state.known.get(&digest);
-        let looked_up = remembered.is_none();
-        let caller = match remembered {
-            Some(caller) => caller,
-            None => look_up(&state.tenants, &state.known, &digest).await?,
-        };
-        Ok(Self {
-            caller,
-            digest,
-            known: state.known.clone(),
-            looked_up,
-        })
+        match presented(parts)? {
+            Presented::Key(key) => by_key(&state.tenants, &state.known, &key.digest()).await,
+            Presented::Session(session) => {
+                cookie::expect_own_page(parts)?;
+                by_session(&state.tenants, &session).await
+            }
+            // Whether it still holds makes no difference here.
+            Presented::Ticket(_) => Err(Error::new(
+                Code::TicketScope,
+                "a ticket opens one user's or one group's jobs to read: GET /v1/jobs, \
+                 /v1/jobs/{id}, /v1/jobs/{id}/result, /v1/live and /v1/events, nothing else; an \
+                 API key is needed here",
+            )),
+        }
     }
 }

@@ -23,6 +23,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::State;
+use crate::cors::share;
 use crate::error::{Code, Error};
 use crate::linger::linger;
 use crate::state::rng;
@@ -83,6 +84,7 @@ pub(crate) fn around(routes: Router<State>, state: State) -> Router<State> {
     routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(linger))
+        .layer(from_fn(share))
         .layer(from_fn_with_state(state, observe))
         .layer(from_fn(identify))
 }
@@ -136,7 +138,7 @@ async fn observe(Extract(state): Extract<State>, request: Request, next: Next) -
         .to_owned();
     let method = request.method().as_str();
     // A method is free text; only those that a route may know become labels.
-    let method = if ["GET", "HEAD", "POST"].contains(&method) {
+    let method = if ["GET", "HEAD", "POST", "PUT", "DELETE"].contains(&method) {
         method
     } else {
         "other"

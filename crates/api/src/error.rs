@@ -52,7 +52,9 @@ codes! {
     InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor does not belong to this list";
     InvalidHeader = "invalid_header", BAD_REQUEST, "A header is wrong";
     BodyBroken = "body_broken", BAD_REQUEST, "The body ended before it was complete";
-    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid API key is needed";
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid API key, session or ticket is needed";
+    OriginNotAllowed = "origin_not_allowed", FORBIDDEN, "The request comes from a page that may not send it";
+    TicketScope = "ticket_scope", FORBIDDEN, "A ticket does not open this";
     NotFound = "not_found", NOT_FOUND, "There is no such thing";
     NoRoute = "no_route", NOT_FOUND, "There is no such path";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not know this method";

@@ -3,13 +3,14 @@
 use std::fmt;
 
 use offpeak_wire::FieldError;
+use serde::Serializer as _;
 use serde::de::{DeserializeSeed, Unexpected};
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
-use crate::body::pointer;
+use crate::body::{Members, pointer};
 use crate::error::fault;
 
 /// Why JSON text, valid as such, cannot be read, and where.
@@ -169,6 +170,18 @@ pub(crate) fn compact(raw: &str) -> String {
     out
 }
 
+/// An object without one of its members, the others as they came and in their
+/// order; none when it is no object.
+pub(crate) fn without(object: &RawValue, name: &str) -> Option<Box<RawValue>> {
+    let Members(members) = serde_json::from_str(object.get()).ok()?;
+    let mut text = Vec::with_capacity(object.get().len());
+    let kept = members.iter().filter(|(given, _)| given != name);
+    serde_json::Serializer::new(&mut text)
+        .collect_map(kept.map(|(given, value)| (given, value)))
+        .ok()?;
+    raw(String::from_utf8(text).ok()?)
+}
+
 /// Stored JSON text for an answer; none when it is not JSON after all.
 pub(crate) fn raw(text: String) -> Option<Box<RawValue>> {
     RawValue::from_string(text).ok()
@@ -176,7 +189,7 @@ pub(crate) fn raw(text: String) -> Option<Box<RawValue>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{compact, read};
+    use super::{compact, raw, read};
     use serde_json::{Value, json};
 
     #[test]
@@ -207,6 +220,21 @@ mod tests {
         assert_eq!(at(r#"{"n":[1e999]}"#), "/input/n/0 invalid_number");
         let deep = "[".repeat(128) + &"]".repeat(128);
         assert_eq!(at(&deep), "/input too_deep");
+    }
+
+    #[test]
+    fn one_member_goes_and_the_rest_stays_as_it_came() {
+        let without = |text: &str| {
+            let object = raw(text.to_owned()).unwrap();
+            super::without(&object, "usage").map(|rest| rest.get().to_owned())
+        };
+        assert_eq!(
+            without(r#"{"z":1.0e2,"us\u0061ge":{"a":1},"a":[{"usage":"\ud800"}],"é\"":null}"#)
+                .unwrap(),
+            r#"{"z":1.0e2,"a":[{"usage":"\ud800"}],"é\"":null}"#
+        );
+        assert_eq!(without("{}").unwrap(), "{}");
+        assert_eq!(without("[1]"), None);
     }
 
     #[test]

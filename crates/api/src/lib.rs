@@ -1,8 +1,8 @@
 //! HTTP in: authentication, endpoints, `OpenAPI`. One endpoint, one file.
 //!
 //! A handler extracts, parses, runs one transaction and shows the outcome. The
-//! extractor [`Caller`](caller::Caller) is the only way to the store, so a
-//! handler that forgets who is calling has no data either. Whatever goes wrong
+//! extractors of [`caller`] are the only way to the store, so a handler that
+//! forgets who is calling has no data either. Whatever goes wrong
 //! leaves as a problem with a stable code and the request's id.
 //!
 //! What it never does: call Anthropic, keep a transaction open while a client
@@ -14,6 +14,7 @@
 mod batches;
 mod body;
 mod caller;
+mod cors;
 mod cursor;
 mod edge;
 mod error;
@@ -25,14 +26,18 @@ mod job_types;
 mod jobs;
 mod json;
 mod linger;
+mod live_cursor;
 mod me;
 mod metrics;
 mod openapi;
+mod origins;
 mod query;
 mod room;
 mod segment;
+mod session;
 mod state;
 mod text;
+mod tickets;
 mod usage;
 
 use std::sync::{Arc, Mutex};
@@ -53,6 +58,9 @@ pub fn router(state: State) -> Router {
         .merge(job_types::routes())
         .merge(batches::routes())
         .merge(usage::routes())
+        .merge(tickets::routes())
+        .merge(origins::routes())
+        .merge(session::routes())
         .merge(me::routes());
     let routes = Router::new()
         .nest("/v1", v1)

@@ -1,7 +1,7 @@
 use axum::Router;
 use axum::extract::State as Extract;
 use axum::routing::get;
-use offpeak_store::tenant;
+use offpeak_store::{TenantTx, tenant};
 use offpeak_wire::{Me, Problem, Upstream};
 
 use crate::State;
@@ -28,15 +28,20 @@ pub(crate) async fn handle(
 ) -> Result<axum::Json<Me>> {
     query.end()?;
     let mut tx = caller.begin().await?;
-    let name = tenant::own_name(&mut tx).await?;
+    let me = of(&state, &caller, &mut tx).await?;
     tx.commit().await?;
-    Ok(axum::Json(Me {
+    Ok(axum::Json(me))
+}
+
+/// Who a caller is.
+pub(crate) async fn of(state: &State, caller: &Caller, tx: &mut TenantTx) -> Result<Me> {
+    Ok(Me {
         tenant: caller.tenant().to_string(),
-        name,
+        name: tenant::own_name(tx).await?,
         key: caller.key_hint().to_owned(),
         upstream: Upstream {
             name: state.upstream.name.clone(),
             standin: state.upstream.standin,
         },
-    }))
+    })
 }

@@ -4,11 +4,13 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 use utoipa::openapi::schema::ArrayItems;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
-use crate::{State, batches, groups, health, job_types, jobs, me, metrics, usage};
+use crate::{
+    State, batches, groups, health, job_types, jobs, me, metrics, origins, session, tickets, usage,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,7 +28,10 @@ use crate::{State, batches, groups, health, job_types, jobs, me, metrics, usage}
         groups::cancel::handle, groups::retry::handle,
         job_types::list::handle, job_types::create::handle, job_types::get::handle,
         batches::list::handle, batches::get::handle,
-        usage::handle, me::handle, health::healthz, health::readyz, metrics::handle,
+        usage::handle, me::handle,
+        session::begin::handle, session::get::handle, session::end::handle,
+        tickets::create::handle, origins::list::handle, origins::replace::handle,
+        health::healthz, health::readyz, metrics::handle,
     ),
     tags(
         (name = "jobs", description = "One request of yours each"),
@@ -34,27 +39,34 @@ use crate::{State, batches, groups, health, job_types, jobs, me, metrics, usage}
         (name = "job types", description = "Versioned prompt templates"),
         (name = "batches", description = "What goes to Anthropic together"),
         (name = "usage", description = "Tokens and money"),
+        (name = "live", description = "For the browsers of your own users"),
         (name = "me", description = "Who is calling"),
         (name = "operation", description = "For the operator; without a key"),
     ),
-    security(("api_key" = [])),
-    modifiers(&ApiKey, &Pages),
+    security(("api_key" = []), ("session" = [])),
+    modifiers(&Credentials, &Pages),
 )]
 struct Document;
 
-struct ApiKey;
+struct Credentials;
 
-impl Modify for ApiKey {
+impl Modify for Credentials {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("ofp_live_…")
-            .description(Some("An API key of a tenant"))
-            .build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("api_key", SecurityScheme::Http(scheme));
+        let bearer = |format: &str, says: &str| {
+            let scheme = HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .bearer_format(format)
+                .description(Some(says))
+                .build();
+            SecurityScheme::Http(scheme)
+        };
+        let says = "Set by `POST /v1/session`; counts on requests of this server's own pages";
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description("offpeak_session", says));
+        let all = document.components.get_or_insert_default();
+        all.add_security_scheme("api_key", bearer("ofp_live_…", "An API key of a tenant"));
+        all.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+        let says = "Opens one user's or one group's jobs to read: `POST /v1/live/tickets`";
+        all.add_security_scheme("ticket", bearer("ofp_ticket_…", says));
     }
 }
 

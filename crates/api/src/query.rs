@@ -141,6 +141,11 @@ impl Query {
         .unwrap_or(DEFAULT_LIMIT)
     }
 
+    /// A parameter that was read where it was found out who asks.
+    pub(crate) fn read_before(&mut self, name: &'static str) {
+        self.text(name);
+    }
+
     /// A fault that the caller found.
     pub(crate) fn refuse(&mut self, fault: FieldError) {
         self.faults.push(fault);

@@ -19,6 +19,8 @@ mod page;
 mod problem;
 mod request;
 mod result;
+mod session;
+mod ticket;
 mod usage;
 
 pub use batch::{Batch, BatchState, CloseReason, ItemCounts};
@@ -32,4 +34,6 @@ pub use page::Page;
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
 pub use request::{JobRequest, Priority};
 pub use result::JobResult;
+pub use session::Session;
+pub use ticket::{Origins, Ticket, TicketRequest};
 pub use usage::{UsageReport, UsageRow, UsageTotal};

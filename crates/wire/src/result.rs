@@ -69,13 +69,17 @@ pub struct JobResult {
     /// When it ended.
     #[serde(with = "rfc3339")]
     pub ended_at: OffsetDateTime,
-    /// Tokens of the attempt that ended it.
-    pub usage: TokenUsage,
+    /// Tokens of the attempt that ended it. As all that follows, absent where it
+    /// was read with a ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<TokenUsage>,
     /// What that attempt cost, in dollars, exact. Attempts before it are not in
     /// it: a job that was retried may have cost more. The sums of groups and of
     /// `GET /v1/usage` count every attempt.
-    pub cost: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<String>,
     /// What the usage of that attempt would have cost synchronously, in dollars,
     /// exact.
-    pub cost_sync: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_sync: Option<String>,
 }

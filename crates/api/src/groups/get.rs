@@ -1,9 +1,11 @@
-use offpeak_store::group;
+use axum::http::{HeaderName, HeaderValue};
+use offpeak_store::{group, stream};
 use offpeak_wire::{Group, Problem};
 
 use super::{parse_id, view};
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::live_cursor::LiveCursor;
 use crate::query::Query;
 use crate::segment::Segment;
 
@@ -12,7 +14,8 @@ use crate::segment::Segment;
     get, path = "/v1/groups/{id}", tag = "groups", operation_id = "get_group",
     params(("id" = String, Path, description = "`grp_…`")),
     responses(
-        (status = 200, description = "The group", body = Group),
+        (status = 200, description = "The group", body = Group,
+            headers(("offpeak-cursor" = String, description = "The answer holds at least every event up to there"))),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
@@ -21,11 +24,12 @@ pub(crate) async fn handle(
     caller: Caller,
     Segment(id): Segment,
     query: Query,
-) -> Result<axum::Json<Group>> {
+) -> Result<([(HeaderName, HeaderValue); 1], axum::Json<Group>)> {
     query.end()?;
     let id = parse_id(&id)?;
     let mut tx = caller.begin().await?;
+    let cursor = LiveCursor::from(stream::head(&mut tx).await?);
     let found = group::progress(&mut tx, id).await?;
     tx.commit().await?;
-    Ok(axum::Json(view(found)))
+    Ok((cursor.header(), axum::Json(view(found))))
 }

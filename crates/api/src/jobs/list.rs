@@ -1,19 +1,23 @@
 use axum::extract::State as Extract;
+use axum::http::{HeaderName, HeaderValue};
 use offpeak_domain::id::{GroupId, JobId};
 use offpeak_domain::job::State;
 use offpeak_store::list::{self, Filter};
+use offpeak_store::stream;
 use offpeak_wire::{Job, Page, Problem};
 
 use super::view;
-use crate::caller::Caller;
+use crate::caller::{Reader, Scope};
 use crate::cursor;
 use crate::error::Result;
+use crate::live_cursor::LiveCursor;
 use crate::query::Query;
 
 /// Jobs, newest first
 ///
 /// Every filter that is given must hold. A page of a rare filter may hold fewer
-/// jobs than asked for and still have a cursor.
+/// jobs than asked for and still have a cursor. With a ticket the list holds what
+/// the ticket opens, without costs, usage, metadata and batches.
 #[utoipa::path(
     get, path = "/v1/jobs", tag = "jobs", operation_id = "list_jobs",
     params(
@@ -24,18 +28,21 @@ use crate::query::Query;
         ("model" = Option<String>, Query, description = "The model asked for"),
         ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 unless said"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("ticket" = Option<String>, Query, description = "`ofp_ticket_…`, where no header can be set"),
     ),
     responses(
-        (status = 200, description = "A page", body = Page<Job>),
+        (status = 200, description = "A page", body = Page<Job>,
+            headers(("offpeak-cursor" = String, description = "The answer holds at least every event up to there"))),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
+    security(("api_key" = []), ("session" = []), ("ticket" = [])),
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<crate::State>,
-    caller: Caller,
+    reader: Reader,
     mut query: Query,
-) -> Result<axum::Json<Page<Job>>> {
+) -> Result<Shown> {
     let words = State::ALL
         .iter()
         .map(|state| state.as_str())
@@ -53,7 +60,9 @@ pub(crate) async fn handle(
     };
     let limit = query.limit();
     let given = query.text("cursor");
+    query.read_before("ticket");
     query.end()?;
+    let possible = narrow(&mut filter, reader.scope());
     filter.states.sort_unstable();
     filter.states.dedup();
     if let Some(given) = given {
@@ -62,19 +71,38 @@ pub(crate) async fn handle(
         })?));
     }
 
-    let mut tx = caller.begin().await?;
-    let page = list::page(&mut tx, &filter, limit).await?;
+    let mut tx = reader.begin().await?;
+    let reached = LiveCursor::from(stream::head(&mut tx).await?);
+    let page = if possible {
+        list::page(&mut tx, &filter, limit).await?
+    } else {
+        list::Page::default()
+    };
     let now = tx.now();
     tx.commit().await?;
     let next_cursor = page
         .next
         .map(|last| filter_cursor(&filter, |parts| cursor::write(parts, last.as_uuid())));
+    let guest = reader.is_guest();
     let data = page
         .jobs
         .into_iter()
         .map(|job| view::job(job, now, state.flush_after()))
+        .map(|job| if guest { view::for_guests(job) } else { job })
         .collect();
-    Ok(axum::Json(Page { data, next_cursor }))
+    Ok((reached.header(), axum::Json(Page { data, next_cursor })))
+}
+
+type Shown = ([(HeaderName, HeaderValue); 1], axum::Json<Page<Job>>);
+
+/// Narrows a filter to what the reader may see. False when it asks for something
+/// else, and so for nothing.
+fn narrow(filter: &mut Filter, scope: &Scope) -> bool {
+    match scope {
+        Scope::Tenant => true,
+        Scope::User(label) => filter.user.get_or_insert_with(|| label.clone()) == label,
+        Scope::Group(id) => filter.group.get_or_insert(*id) == id,
+    }
 }
 
 /// The parts of a filter that a cursor is bound to.
@@ -93,4 +121,28 @@ fn filter_cursor<T>(filter: &Filter, with: impl FnOnce(&[&str]) -> T) -> T {
         filter.user.as_deref().unwrap_or_default(),
         filter.model.as_deref().unwrap_or_default(),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Filter, Scope, narrow};
+    use offpeak_domain::id::GroupId;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_ticket_narrows_every_filter() {
+        let group = |n| GroupId::from_uuid(Uuid::from_u128(n));
+        let user = Scope::User("a".into());
+        let mut filter = Filter::default();
+        assert!(narrow(&mut filter, &user));
+        assert_eq!(filter.user.as_deref(), Some("a"));
+        assert!(narrow(&mut filter, &user), "the same again");
+        filter.user = Some("b".into());
+        assert!(!narrow(&mut filter, &user));
+        let mut filter = Filter::default();
+        assert!(narrow(&mut filter, &Scope::Group(group(1))));
+        assert_eq!(filter.group, Some(group(1)));
+        assert!(!narrow(&mut filter, &Scope::Group(group(2))));
+        assert!(narrow(&mut filter, &Scope::Tenant));
+    }
 }

@@ -1,17 +1,16 @@
 use std::borrow::Cow;
 
 use offpeak_domain::job::{Outcome, State};
-use offpeak_store::job;
 use offpeak_store::result::{self, Ended};
 use offpeak_wire::{JobResult, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::get::parse_id;
+use super::get::{parse_id, readable};
 use super::view;
-use crate::caller::Caller;
+use crate::caller::Reader;
 use crate::error::{Code, Error, Result};
-use crate::json::{compact, raw};
+use crate::json::{compact, raw, without};
 use crate::query::Query;
 use crate::segment::Segment;
 
@@ -23,27 +22,33 @@ const MAX_ERROR: usize = 8_192;
 /// A failed job has a result too: its label, and the answer where there is one.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/result", tag = "jobs", operation_id = "get_job_result",
-    params(("id" = String, Path, description = "`job_…`")),
+    params(
+        ("id" = String, Path, description = "`job_…`"),
+        ("ticket" = Option<String>, Query, description = "`ofp_ticket_…`, where no header can be set"),
+    ),
     responses(
         (status = 200, description = "The result", body = JobResult),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The job has not ended", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
+    security(("api_key" = []), ("session" = []), ("ticket" = [])),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    reader: Reader,
     Segment(id): Segment,
-    query: Query,
+    mut query: Query,
 ) -> Result<axum::Json<JobResult>> {
+    query.read_before("ticket");
     query.end()?;
     let id = parse_id(&id)?;
-    let mut tx = caller.begin().await?;
+    let mut tx = reader.begin().await?;
     // The job first: a staged one is not there, and has no result either.
-    let state = job::get(&mut tx, id).await?.state;
+    let state = readable(&mut tx, &reader, id).await?.state;
     let ended = result::get(&mut tx, id).await?;
     tx.commit().await?;
     match ended {
+        Some(ended) if reader.is_guest() => Ok(axum::Json(for_guests(shown(ended, true)))),
         Some(ended) => Ok(axum::Json(shown(ended, true))),
         None => Err(not_ended(state)),
     }
@@ -78,7 +83,7 @@ pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
         metadata: ended.metadata.and_then(raw),
         model: ended.model,
         standin: answer.standin || ended.upstream_batch.is_some_and(|id| is_standin(&id)),
-        usage: view::usage(&ended.end),
+        usage: Some(view::usage(&ended.end)),
         label: ended.end.label,
         reason: ended.end.message,
         text: answer.text,
@@ -89,8 +94,24 @@ pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
         attempt: ended.attempt,
         batch: ended.batch.map(|batch| batch.to_string()),
         ended_at: ended.end.ended_at,
-        cost: ended.end.cost.to_usd_string(),
-        cost_sync: ended.end.cost_sync.to_usd_string(),
+        cost: Some(ended.end.cost.to_usd_string()),
+        cost_sync: Some(ended.end.cost_sync.to_usd_string()),
+    }
+}
+
+/// The same as a tenant's user sees it: without what is the tenant's own. The
+/// message goes on as it came, without its usage; `error` bears none.
+fn for_guests(result: JobResult) -> JobResult {
+    JobResult {
+        metadata: None,
+        batch: None,
+        message: result
+            .message
+            .and_then(|message| without(&message, "usage")),
+        usage: None,
+        cost: None,
+        cost_sync: None,
+        ..result
     }
 }
 

@@ -69,6 +69,18 @@ pub(crate) fn job(job: Job, now: OffsetDateTime, flush_after: StdDuration) -> wi
     }
 }
 
+/// The same as a tenant's user sees it: without what is the tenant's own.
+pub(crate) fn for_guests(job: wire::Job) -> wire::Job {
+    wire::Job {
+        metadata: None,
+        batch: None,
+        usage: None,
+        cost: None,
+        cost_sync: None,
+        ..job
+    }
+}
+
 pub(crate) fn usage(end: &offpeak_store::job::End) -> wire::TokenUsage {
     wire::TokenUsage {
         input_tokens: end.input_tokens,

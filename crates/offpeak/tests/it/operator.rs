@@ -314,7 +314,7 @@ async fn revoke(operator: &Operator<'_>, url: &str) -> Result<()> {
     insta::assert_snapshot!(operator.client(url, &["--json", "groups"]).await?.0, @r#"
     exit 3
     --- stderr
-    {"type":"/problems/unauthenticated","title":"A valid API key is needed","status":401,"detail":"the API key is not known, or was revoked","code":"unauthenticated","request_id":"req_ID"}
+    {"type":"/problems/unauthenticated","title":"A valid API key, session or ticket is needed","status":401,"detail":"the API key is not known, or was revoked","code":"unauthenticated","request_id":"req_ID"}
     "#);
     insta::assert_snapshot!(operator.client(url, &["groups"]).await?.0, @r"
     exit 3

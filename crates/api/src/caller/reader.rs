@@ -1,0 +1,211 @@
+//! Who may read jobs: all of a tenant's, or those that a ticket opens.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use offpeak_domain::id::{GroupId, TenantId};
+use offpeak_domain::secret::TicketSecret;
+use offpeak_store::credential::Credential;
+use offpeak_store::ticket::Opens;
+use offpeak_store::{TenantTx, Tenants};
+use time::OffsetDateTime;
+
+use super::presented::{self, Presented, presented};
+use super::{Caller, refuse};
+use crate::State;
+use crate::cors::{Granted, origin_of};
+use crate::error::{Code, Error, Result, fault};
+use crate::query::Query;
+
+/// What a subprotocol begins with that is a ticket: the one header that a page
+/// may set on a WebSocket.
+const PROTOCOL: &str = "offpeak.ticket.";
+
+/// Which jobs may be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All of the tenant's.
+    Tenant,
+    /// Those with this label of the app.
+    User(String),
+    /// Those of this group.
+    Group(GroupId),
+}
+
+impl Scope {
+    /// Whether a job with this label and group may be read.
+    pub(crate) fn holds(&self, user: Option<&str>, group: Option<GroupId>) -> bool {
+        match self {
+            Self::Tenant => true,
+            Self::User(label) => user == Some(label),
+            Self::Group(id) => group == Some(*id),
+        }
+    }
+}
+
+/// Who may read the jobs of a scope.
+///
+/// A ticket comes in the header `authorization`, as `?ticket=`, or as a
+/// subprotocol of a WebSocket. A request that names its origin is refused unless
+/// the tenant listed it; [`crate::cors`] then lets the page see the answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    tenants: Tenants,
+    tenant: TenantId,
+    scope: Scope,
+    credential: Credential,
+    expires_at: Option<OffsetDateTime>,
+}
+
+impl Reader {
+    #[expect(dead_code, reason = "the live connections ask for it")]
+    pub(crate) fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// By what the reader came in: for
+    /// [`alive`](offpeak_store::credential::alive), where something stays open.
+    #[expect(dead_code, reason = "the live connections ask for it")]
+    pub(crate) fn credential(&self) -> Credential {
+        self.credential
+    }
+
+    /// When that ends by itself; none for an API key.
+    #[expect(dead_code, reason = "the live connections ask for it")]
+    pub(crate) fn expires_at(&self) -> Option<OffsetDateTime> {
+        self.expires_at
+    }
+
+    /// Whether it is a tenant's user, who is not shown what is the tenant's own:
+    /// costs, usage, metadata and batches.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.scope != Scope::Tenant
+    }
+
+    /// A transaction that sees the rows of this tenant and no others; what of them
+    /// may be shown is told by [`Reader::scope`].
+    pub(crate) async fn begin(&self) -> Result<TenantTx> {
+        Ok(self.tenants.begin(self.tenant).await?)
+    }
+
+    async fn by_ticket(parts: &Parts, state: &State, ticket: &TicketSecret) -> Result<Self> {
+        let origin = origin_of(&parts.headers);
+        let asked = origin.and_then(|origin| origin.to_str().ok());
+        let found = state.tenants.ticket(&ticket.digest(), asked).await?;
+        // A page that was listed hears that its ticket is over; others hear nothing.
+        if let Some(origin) = origin.filter(|_| found.as_ref().is_some_and(|it| it.listed)) {
+            Granted::note(parts, origin);
+        }
+        let found = found.filter(|found| found.holds).ok_or_else(|| {
+            refuse(
+                "the ticket is over, or the API key that made it was revoked: ask your own server \
+                 for a new one, which it gets from `POST /v1/live/tickets`",
+            )
+        })?;
+        if parts.headers.contains_key(header::ORIGIN) && !found.listed {
+            return Err(Error::new(
+                Code::OriginNotAllowed,
+                "tickets may not be used from this origin: list it with `PUT /v1/live/origins`",
+            ));
+        }
+        Ok(Self {
+            tenants: state.tenants.clone(),
+            tenant: found.tenant,
+            scope: match found.opens {
+                Opens::User(label) => Scope::User(label),
+                Opens::Group(id) => Scope::Group(id),
+            },
+            credential: Credential::Ticket(found.ticket),
+            expires_at: Some(found.expires_at),
+        })
+    }
+}
+
+impl From<Caller> for Reader {
+    fn from(caller: Caller) -> Self {
+        Self {
+            credential: caller.credential(),
+            expires_at: caller.session.map(|(_, expires_at)| expires_at),
+            tenants: caller.tenants,
+            tenant: caller.tenant,
+            scope: Scope::Tenant,
+        }
+    }
+}
+
+impl FromRequestParts<State> for Reader {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self> {
+        // A query that cannot be read is refused where it is read whole, after it
+        // is known who asks.
+        let in_query = Query::from_request_parts(parts, state)
+            .await
+            .ok()
+            .and_then(|mut query| query.text("ticket"));
+        let beside = in_query.or_else(|| in_protocols(&parts.headers));
+        if let Some(text) = beside {
+            if parts.headers.contains_key(header::AUTHORIZATION) {
+                let message = "stands beside the header `authorization`; send one of them";
+                return Err(Error::new(Code::InvalidQuery, format!("ticket {message}"))
+                    .with(vec![fault("ticket", "conflicting_fields", message)]));
+            }
+            return Self::by_ticket(parts, state, &presented::ticket(&text)?).await;
+        }
+        match presented(parts)? {
+            Presented::Ticket(ticket) => Self::by_ticket(parts, state, &ticket).await,
+            Presented::Key(_) | Presented::Session(_) => {
+                Ok(Caller::from_request_parts(parts, state).await?.into())
+            }
+        }
+    }
+}
+
+/// The ticket among the subprotocols that a WebSocket offers.
+fn in_protocols(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(','))
+        .find_map(|protocol| protocol.trim().strip_prefix(PROTOCOL))
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scope, in_protocols};
+    use axum::http::{HeaderMap, HeaderValue};
+    use offpeak_domain::id::GroupId;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_scope_holds_its_own() {
+        let group = |n| GroupId::from_uuid(Uuid::from_u128(n));
+        assert!(Scope::Tenant.holds(None, None));
+        let user = Scope::User("a".into());
+        assert!(user.holds(Some("a"), Some(group(1))));
+        assert!(!user.holds(Some("A"), None) && !user.holds(None, None));
+        let of_group = Scope::Group(group(1));
+        assert!(of_group.holds(None, Some(group(1))));
+        assert!(!of_group.holds(Some("a"), Some(group(2))) && !of_group.holds(None, None));
+    }
+
+    #[test]
+    fn a_ticket_may_be_a_subprotocol() {
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("sec-websocket-protocol", HeaderValue::from_static(value));
+            in_protocols(&headers)
+        };
+        assert_eq!(
+            with("offpeak.live.v1, offpeak.ticket.ofp_ticket_x").as_deref(),
+            Some("ofp_ticket_x")
+        );
+        assert_eq!(with("offpeak.live.v1"), None);
+    }
+}
