@@ -96,6 +96,7 @@ pub async fn play() -> Result<bool> {
         },
         worker,
         limits: offpeak_domain::room::Queue::default(),
+        live: offpeak_api::LiveOptions::default(),
     })
     .await?;
     crate::print(format_args!("http://{address}"));

@@ -16,21 +16,25 @@ pub(crate) fn routes() -> Router<State> {
         .route("/batches/{id}", get(get::handle))
 }
 
+pub(crate) fn state(state: batch::State) -> BatchState {
+    match state {
+        batch::State::Planned => BatchState::Planned,
+        batch::State::Sending => BatchState::Sending,
+        batch::State::Uncertain => BatchState::Uncertain,
+        batch::State::InProgress => BatchState::InProgress,
+        batch::State::Canceling => BatchState::Canceling,
+        batch::State::Ended => BatchState::Ended,
+        batch::State::Ingested => BatchState::Ingested,
+        batch::State::Refuted => BatchState::Refuted,
+        batch::State::Rejected => BatchState::Rejected,
+    }
+}
+
 /// A stored batch as clients see it.
 fn view(batch: offpeak_store::batches::Batch) -> Batch {
     Batch {
         id: batch.id.to_string(),
-        state: match batch.state {
-            batch::State::Planned => BatchState::Planned,
-            batch::State::Sending => BatchState::Sending,
-            batch::State::Uncertain => BatchState::Uncertain,
-            batch::State::InProgress => BatchState::InProgress,
-            batch::State::Canceling => BatchState::Canceling,
-            batch::State::Ended => BatchState::Ended,
-            batch::State::Ingested => BatchState::Ingested,
-            batch::State::Refuted => BatchState::Refuted,
-            batch::State::Rejected => BatchState::Rejected,
-        },
+        state: state(batch.state),
         upstream_batch: batch.upstream_batch,
         model: batch.model,
         items: batch.items,

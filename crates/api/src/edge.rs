@@ -26,12 +26,14 @@ use crate::State;
 use crate::cors::share;
 use crate::error::{Code, Error};
 use crate::linger::linger;
+use crate::live::Waited;
 use crate::state::rng;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Time from a request's head to its answer's head, at most; a slow client's
-/// 32 MB have to come in within it.
+/// 32 MB have to come in within it, and the longest wait for a result. What stays
+/// open, `/v1/live` and `/v1/events`, has its head at once.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// What takes as long as its input is long, in transactions that are short.
 const UNBOUNDED: [&str; 3] = [
@@ -154,7 +156,7 @@ async fn observe(Extract(state): Extract<State>, request: Request, next: Next) -
     // A database that is silent without closing its connections would hold the
     // client for ever. Its transaction is rolled back, or was committed: then
     // the same idempotency key finds what it made.
-    let response = if UNBOUNDED.contains(&route.as_str()) {
+    let mut response = if UNBOUNDED.contains(&route.as_str()) {
         answer.await
     } else {
         timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
@@ -166,7 +168,10 @@ async fn observe(Extract(state): Extract<State>, request: Request, next: Next) -
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(status, millis, "answered");
     });
-    state.requests.seconds.observe(took.as_secs_f64());
+    // What a client asked to wait for says nothing of this side.
+    let waited = response.extensions_mut().remove::<Waited>();
+    let own = took.saturating_sub(waited.map_or(Duration::ZERO, |Waited(waited)| waited));
+    state.requests.seconds.observe(own.as_secs_f64());
     state
         .requests
         .served

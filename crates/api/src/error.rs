@@ -74,6 +74,8 @@ codes! {
         "The idempotency key was used with another body";
     TooManyQueuedJobs = "too_many_queued_jobs", TOO_MANY_REQUESTS, "Too many of your jobs wait";
     TooManyQueuedBytes = "too_many_queued_bytes", TOO_MANY_REQUESTS, "Your waiting jobs are too large together";
+    NotWebSocket = "not_a_websocket", UPGRADE_REQUIRED, "The path is for WebSockets";
+    TooManyConnections = "too_many_connections", TOO_MANY_REQUESTS, "Too many live connections are open";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something is wrong on this side";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service cannot answer at the moment";
     StorageFull = "storage_full", SERVICE_UNAVAILABLE, "The database has no room left";
@@ -258,11 +260,14 @@ impl IntoResponse for Error {
             Code::Unavailable | Code::KeyInUse => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
-            Code::TooManyQueuedJobs | Code::TooManyQueuedBytes => {
+            Code::TooManyQueuedJobs | Code::TooManyQueuedBytes | Code::TooManyConnections => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
             }
             Code::StorageFull => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+            }
+            Code::NotWebSocket => {
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             }
             Code::Unauthenticated => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -32,10 +32,10 @@ fn parse_id(text: &str) -> Result<GroupId> {
     text.parse().map_err(|_| Error::not_found("group"))
 }
 
-/// A stored group as clients see it.
-fn view(group: Progress) -> Group {
+/// Jobs by state as clients see them.
+pub(crate) fn counts(states: &[(JobState, u64)]) -> Counts {
     let mut counts = Counts::default();
-    for (state, n) in group.states {
+    for &(state, n) in states {
         *match state {
             JobState::Queued => &mut counts.queued,
             JobState::Submitted => &mut counts.submitted,
@@ -45,6 +45,12 @@ fn view(group: Progress) -> Group {
             JobState::Canceled => &mut counts.canceled,
         } = n;
     }
+    counts
+}
+
+/// A stored group as clients see it.
+fn view(group: Progress) -> Group {
+    let counts = counts(&group.states);
     Group {
         id: group.id.to_string(),
         name: group.name,

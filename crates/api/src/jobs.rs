@@ -24,6 +24,7 @@ mod upload;
 mod view;
 
 pub(crate) use draft::unknown_model;
+pub(crate) use view::state;
 
 pub(crate) fn routes() -> Router<State> {
     Router::new()

@@ -26,6 +26,7 @@ mod job_types;
 mod jobs;
 mod json;
 mod linger;
+mod live;
 mod live_cursor;
 mod me;
 mod metrics;
@@ -47,6 +48,7 @@ use offpeak_store::Tenants;
 use prometheus_client::registry::Registry;
 
 pub use hint::Hint;
+pub use live::{Hub, Options as LiveOptions};
 pub use openapi::openapi;
 pub use state::{State, Upstream};
 
@@ -58,6 +60,7 @@ pub fn router(state: State) -> Router {
         .merge(job_types::routes())
         .merge(batches::routes())
         .merge(usage::routes())
+        .merge(live::routes())
         .merge(tickets::routes())
         .merge(origins::routes())
         .merge(session::routes())

@@ -9,7 +9,8 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::{
-    State, batches, groups, health, job_types, jobs, me, metrics, origins, session, tickets, usage,
+    State, batches, groups, health, job_types, jobs, live, me, metrics, origins, session, tickets,
+    usage,
 };
 
 #[derive(OpenApi)]
@@ -30,7 +31,7 @@ use crate::{
         batches::list::handle, batches::get::handle,
         usage::handle, me::handle,
         session::begin::handle, session::get::handle, session::end::handle,
-        tickets::create::handle, origins::list::handle, origins::replace::handle,
+        live::socket::handle, live::sse::handle, tickets::create::handle, origins::list::handle, origins::replace::handle,
         health::healthz, health::readyz, metrics::handle,
     ),
     tags(
@@ -39,7 +40,7 @@ use crate::{
         (name = "job types", description = "Versioned prompt templates"),
         (name = "batches", description = "What goes to Anthropic together"),
         (name = "usage", description = "Tokens and money"),
-        (name = "live", description = "For the browsers of your own users"),
+        (name = "live", description = "What happens, at once; also for the browsers of your own users"),
         (name = "me", description = "Who is calling"),
         (name = "operation", description = "For the operator; without a key"),
     ),

@@ -7,11 +7,13 @@ use offpeak_domain::room::Queue;
 use offpeak_store::Tenants;
 use prometheus_client::registry::Registry;
 use rand::rngs::StdRng;
+use tokio_util::sync::CancellationToken;
 
 use crate::Hint;
 use crate::caller::Known;
 use crate::edge::Requests;
 use crate::job_types::Catalog;
+use crate::live::{self, Hub};
 use crate::room::Room;
 
 /// What every request may need. Cheap to clone.
@@ -26,6 +28,7 @@ pub struct State {
     pub(crate) known: Arc<Known>,
     pub(crate) requests: Requests,
     pub(crate) room: Arc<Room>,
+    pub(crate) hub: Hub,
 }
 
 /// What health and metrics need: also there in a process without the API.
@@ -69,6 +72,8 @@ impl State {
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
+        let never = CancellationToken::new();
+        let hub = Hub::new(tenants.clone(), live::Options::default(), never);
         Self {
             tenants: tenants.clone(),
             prices,
@@ -79,7 +84,22 @@ impl State {
             known: Arc::default(),
             requests,
             room: Arc::default(),
+            hub,
         }
+    }
+
+    /// The same with live connections that end when a process stops: until then
+    /// they would keep it.
+    #[must_use]
+    pub fn with_live(self, hub: Hub) -> Self {
+        hub.register(
+            &mut self
+                .observed
+                .registry
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        Self { hub, ..self }
     }
 
     /// The same with limits of what a tenant may have waiting.

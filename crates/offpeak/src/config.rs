@@ -48,6 +48,8 @@ pub struct Config {
     pub reliability: Reliability,
     /// `[limits]`
     pub limits: Limits,
+    /// `[live]`
+    pub live: Live,
     /// `[dev]`
     pub dev: Dev,
     /// `[postgres]`
@@ -153,6 +155,26 @@ impl Limits {
         offpeak_domain::room::Queue {
             max_jobs: self.max_queued_jobs,
             max_bytes: self.max_queued_bytes,
+        }
+    }
+}
+
+/// `[live]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Live {
+    /// Connections of a process, at most.
+    pub max_connections: usize,
+    /// Of one tenant in it, at most.
+    pub max_connections_per_tenant: usize,
+}
+
+impl Live {
+    /// How live connections behave.
+    pub fn options(&self) -> offpeak_api::LiveOptions {
+        offpeak_api::LiveOptions {
+            max_connections: self.max_connections,
+            max_connections_per_tenant: self.max_connections_per_tenant,
+            ..offpeak_api::LiveOptions::default()
         }
     }
 }

@@ -137,6 +137,7 @@ impl Dev {
             upstream,
             worker,
             limits: config.limits.queue(),
+            live: config.live.options(),
         };
         let engine = Engine::start(parts).await?;
         let target = Target {

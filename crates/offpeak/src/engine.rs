@@ -26,6 +26,9 @@ use crate::entropy;
 /// How long requests that are under way may go on after the stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
+/// How long live connections may take to say goodbye.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Where jobs are sent.
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -58,6 +61,8 @@ pub struct Parts {
     pub worker: offpeak_worker::Options,
     /// What a tenant may have waiting.
     pub limits: Queue,
+    /// How live connections behave.
+    pub live: offpeak_api::LiveOptions,
 }
 
 /// A process that answers and works until it is stopped.
@@ -68,6 +73,7 @@ pub struct Engine {
     api: JoinHandle<anyhow::Result<()>>,
     worker: JoinHandle<()>,
     hints: JoinHandle<()>,
+    live: offpeak_api::Hub,
     stop_api: CancellationToken,
     stop_worker: CancellationToken,
 }
@@ -82,6 +88,7 @@ impl Engine {
             upstream: chosen,
             worker: options,
             limits,
+            live,
         } = parts;
         let tenants = Tenants::new(&store);
         let system = System::new(&store);
@@ -133,6 +140,7 @@ impl Engine {
         let hint = offpeak_api::Hint::default();
         let hints = tokio::spawn(hint.clone().forward(tenants.clone(), stop_worker.clone()));
         let stop = stop_api.clone();
+        let live = offpeak_api::Hub::new(tenants.clone(), live, stop_api.clone());
         let api = if let Some(listener) = listener {
             let router = if role.has_api() {
                 let state = offpeak_api::State::new(
@@ -147,7 +155,7 @@ impl Engine {
                         flush_after,
                     },
                 );
-                offpeak_api::router(state.with_limits(limits))
+                offpeak_api::router(state.with_limits(limits).with_live(live.clone()))
             } else {
                 offpeak_api::observe_router(tenants.clone(), registry)
             };
@@ -169,6 +177,7 @@ impl Engine {
             api,
             worker,
             hints,
+            live,
             stop_api,
             stop_worker,
         })
@@ -200,10 +209,18 @@ impl Engine {
             mut api,
             worker,
             hints,
+            live,
             stop_api,
             stop_worker,
         } = self;
         stop_api.cancel();
+        // A WebSocket is no request any more: nobody else waits for its last words.
+        if tokio::time::timeout(LAST_WORDS, live.ended())
+            .await
+            .is_err()
+        {
+            tracing::warn!("live connections were still open after {LAST_WORDS:?}");
+        }
         if !api.is_finished() && tokio::time::timeout(LAST_REQUESTS, &mut api).await.is_err() {
             tracing::warn!("requests were still under way after {LAST_REQUESTS:?}");
             api.abort();

@@ -62,6 +62,7 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
         upstream,
         worker,
         limits: config.limits.queue(),
+        live: config.live.options(),
     })
     .await?;
     match address {

@@ -347,7 +347,7 @@ pub async fn get(tx: &mut TenantTx, id: JobId) -> Result<Job> {
 
 /// These jobs as they stand now, newest first; those that are not there, or
 /// only being staged, are left out.
-pub(crate) async fn by_ids(tx: &mut TenantTx, ids: &[JobId]) -> Result<Vec<Job>> {
+pub async fn by_ids(tx: &mut TenantTx, ids: &[JobId]) -> Result<Vec<Job>> {
     let ids: Vec<_> = ids.iter().map(|id| id.as_uuid()).collect();
     let rows = sqlx::query_as!(
         Row,

@@ -1,5 +1,7 @@
 //! A tenant's numbered events, as the API reads them.
 
+pub mod counts;
+
 use offpeak_domain::id::{BatchId, GroupId, JobId};
 use offpeak_domain::job::State;
 use offpeak_domain::money::Pico;
@@ -8,9 +10,6 @@ use uuid::Uuid;
 
 use crate::event::UserKey;
 use crate::{Result, TenantTx};
-
-/// Jobs that one call of [`after`] gives back, about.
-const JOBS: i64 = 4_000;
 
 /// How far a tenant's stream reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,8 +111,8 @@ pub async fn head(tx: &mut TenantTx) -> Result<Head> {
 }
 
 /// The tenant's events after a number, in order: at least one if there is one, and
-/// not many more than four thousand jobs' worth.
-pub async fn after(tx: &mut TenantTx, seq: u64) -> Result<Vec<Event>> {
+/// at most one more than have so many jobs.
+pub async fn after(tx: &mut TenantTx, seq: u64, jobs: u32) -> Result<Vec<Event>> {
     let rows = sqlx::query!(
         r#"SELECT seq AS "seq!", at AS "at!", kind AS "kind!", state, label, batch_id,
                   ids, groups AS "groups: Vec<Option<Uuid>>", users AS "users: Vec<Option<Uuid>>",
@@ -130,7 +129,7 @@ pub async fn after(tx: &mut TenantTx, seq: u64) -> Result<Vec<Event>> {
             LIMIT 1000"#,
         tx.tenant().as_uuid(),
         i64::try_from(seq).unwrap_or(i64::MAX),
-        JOBS,
+        i64::from(jobs),
     )
     .fetch_all(tx.conn())
     .await?;

@@ -58,7 +58,6 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    #[expect(dead_code, reason = "the live connections ask for it")]
     pub(crate) fn tenant(&self) -> TenantId {
         self.tenant
     }
@@ -69,7 +68,6 @@ impl Reader {
 
     /// By what the reader came in: for
     /// [`alive`](offpeak_store::credential::alive), where something stays open.
-    #[expect(dead_code, reason = "the live connections ask for it")]
     pub(crate) fn credential(&self) -> Credential {
         self.credential
     }

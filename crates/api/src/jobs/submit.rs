@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +17,7 @@ use super::{FIELDS, idempotency_key, view};
 use crate::body::{Json, parse};
 use crate::caller::{Caller, Presumed, unknown_key};
 use crate::error::{Code, Error, Result, fault};
+use crate::live::{Wait, Waited, Waiting};
 use crate::query::Query;
 use crate::state::rng;
 use crate::text::{self, MAX_KEY};
@@ -27,11 +30,15 @@ use crate::{State, error};
 /// makes one job; another body under the same key is refused.
 #[utoipa::path(
     post, path = "/v1/jobs", tag = "jobs", operation_id = "submit_job",
-    params(("idempotency-key" = Option<String>, Header, description = "At most 255 characters")),
+    params(
+        ("idempotency-key" = Option<String>, Header, description = "At most 255 characters"),
+        ("prefer" = Option<String>, Header, description = "`wait=N`: answer when the job has ended, or after N seconds, at most 100"),
+    ),
     request_body = JobRequest,
     responses(
         (status = 202, description = "Accepted", body = Job),
-        (status = 200, description = "Accepted before under the same idempotency key", body = Job),
+        (status = 200, description = "Accepted before under the same idempotency key; or ended, when the client waits", body = Job,
+            headers(("preference-applied" = String, description = "`wait=N` when the job has ended"))),
         (status = 409, description = "The key is in use at this moment", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Breaks a rule; `errors` says where", body = Problem, content_type = "application/problem+json"),
@@ -70,6 +77,7 @@ async fn submit(
     query?.end()?;
     let Json(body) = body?;
     let header_key = idempotency_key(headers)?;
+    let wait = Wait::read(headers)?;
     let request: JobRequest = parse(&body, FIELDS).map_err(Error::input)?;
     let key = one_key(header_key, request.idempotency_key.clone())?;
     let hash: Option<[u8; 32]> = key.is_some().then(|| Sha256::digest(&body).into());
@@ -78,8 +86,13 @@ async fn submit(
         .zip(hash.as_ref())
         .map(|(key, body_hash)| Claim { key, body_hash })
         .filter(|_| !mutant!("no_idempotency"));
+    // It follows from before the submit, or it could miss the end.
+    let waiting = wait.and_then(|wait| {
+        let waiting = Waiting::begin(&state.hub, caller.caller(), wait)?;
+        Some((wait, waiting))
+    });
     let mut trusting = true;
-    let (shown, status) = loop {
+    let (id, shown, status) = loop {
         let (draft, assumed) = drafted(state, caller.caller(), &request, trusting).await?;
         // The store gives it its time: the database's.
         let undated: JobId = Minter::new(OffsetDateTime::UNIX_EPOCH, rng()).mint();
@@ -91,7 +104,7 @@ async fn submit(
         {
             Ok(place) => place,
             Err(full) => match replayed(state, caller, claim).await? {
-                Some(shown) => break (shown, StatusCode::OK),
+                Some((id, shown)) => break (id, shown, StatusCode::OK),
                 None => return Err(full),
             },
         };
@@ -102,20 +115,46 @@ async fn submit(
                 state.hint.ready();
                 // Nobody can have moved it on before now, so it need not be read back.
                 break (
+                    job.id,
                     view::job(*job, now, state.flush_after()),
                     StatusCode::ACCEPTED,
                 );
             }
             Submitted::Before(id) => {
                 let mut tx = caller.caller().begin().await?;
-                break (before(state, &mut tx, id).await?, StatusCode::OK);
+                break (id, before(state, &mut tx, id).await?, StatusCode::OK);
             }
             Submitted::Outdated => trusting = false,
             Submitted::Revoked => return Err(unknown_key()),
         }
     };
+    let Some((wait, waiting)) = waiting else {
+        return Ok(answer(status, shown));
+    };
+    let began = Instant::now();
+    let (ended, shown) = if shown.ended_at.is_some() {
+        (true, shown)
+    } else {
+        match waiting.ended(caller.caller(), id).await {
+            Some((job, now)) => {
+                let replayed = shown.replayed;
+                let shown = view::job(job, now, state.flush_after());
+                (true, Job { replayed, ..shown })
+            }
+            None => (false, shown),
+        }
+    };
+    let mut response = answer(if ended { StatusCode::OK } else { status }, shown);
+    response.extensions_mut().insert(Waited(began.elapsed()));
+    if let (true, Ok(applied)) = (ended, wait.applied().parse()) {
+        response.headers_mut().insert("preference-applied", applied);
+    }
+    Ok(response)
+}
+
+fn answer(status: StatusCode, shown: Job) -> Response {
     let location = format!("/v1/jobs/{}", shown.id);
-    Ok((status, [(header::LOCATION, location)], axum::Json(shown)).into_response())
+    (status, [(header::LOCATION, location)], axum::Json(shown)).into_response()
 }
 
 /// What the key stands for, when the queue takes nothing new: that is answered
@@ -124,12 +163,12 @@ async fn replayed(
     state: &State,
     caller: &Presumed,
     claim: Option<Claim<'_>>,
-) -> Result<Option<Job>> {
+) -> Result<Option<(JobId, Job)>> {
     let Some(claim) = claim else { return Ok(None) };
     caller.confirm().await?;
     let mut tx = caller.caller().begin().await?;
     match idempotency::job_of(&mut tx, claim.key, claim.body_hash).await? {
-        Some(id) => Ok(Some(before(state, &mut tx, id).await?)),
+        Some(id) => Ok(Some((id, before(state, &mut tx, id).await?))),
         None => Ok(None),
     }
 }

@@ -1,0 +1,453 @@
+//! What one connection is sent, frame by frame, whatever carries it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use offpeak_domain::id::JobId;
+use offpeak_store::stream::counts::Counts;
+use offpeak_wire::live::{Bye, Frame, Mode, Resync, Say};
+use tokio::task::JoinHandle;
+use tokio::time::timeout_at;
+
+use super::hub::Follower;
+use super::measured::{Missed, Sent};
+use super::page::{Page, Stamp, Text};
+use super::read::{self, Done, Older};
+use super::tape::{Head, Taken};
+use super::topics::{self, Topics};
+use super::view::{MAX_WATCHED, View};
+use crate::groups;
+use crate::live_cursor::LiveCursor;
+
+/// Between two frames of counts.
+const COUNTED: Duration = Duration::from_secs(1);
+/// After a reading that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A frame to send.
+    Frame(Text),
+    /// A frame that says that nothing else came.
+    Beat(Text),
+    /// The connection is to be closed.
+    End(Bye),
+}
+
+/// See the module. It holds one reading of the database, or what waits for the
+/// client's screen, and no more.
+#[derive(Debug)]
+pub(super) struct Follow {
+    follower: Follower,
+    head: Head,
+    /// The last event that was looked at.
+    at: u64,
+    /// What is sent before anything else.
+    first: VecDeque<Text>,
+    /// Read of the database, because the tape does not go back so far.
+    older: VecDeque<Arc<Page>>,
+    /// A number above what the tape knows which the database confirmed.
+    ahead: u64,
+    work: Option<JoinHandle<offpeak_store::Result<Done>>>,
+    paused: Option<Instant>,
+    /// Since when nothing was sent.
+    quiet: Instant,
+    mode: Sends,
+}
+
+#[derive(Debug)]
+enum Sends {
+    Events(Box<Topics>),
+    View(Box<Screen>),
+}
+
+/// A client's screen, and the sums on it.
+#[derive(Debug)]
+struct Screen {
+    view: View,
+    /// Of the newest event in it.
+    stamp: Option<Stamp>,
+    /// When sums were last read, and as of which event.
+    counted: Option<(Instant, u64)>,
+    shown: Option<Frame>,
+}
+
+impl Follow {
+    /// Begins with `hello`, after `cursor` or now. Waits until the tenant's
+    /// stream is known, or gives the reason why it will not be.
+    pub(super) async fn begin(
+        mut follower: Follower,
+        mode: Mode,
+        topics: Topics,
+        cursor: Option<&str>,
+    ) -> Result<Self, Bye> {
+        let head = follower.begun().await?;
+        let given = cursor.map(str::parse::<LiveCursor>);
+        let (at, missed) = match &given {
+            None => (head.seq, None),
+            Some(Ok(cursor)) if *cursor.epoch == *head.epoch => {
+                if cursor.seq < head.seq && cursor.seq + 1 < head.oldest {
+                    (head.seq, Some(Resync::TooOld))
+                } else {
+                    (cursor.seq, None)
+                }
+            }
+            Some(_) => (head.seq, Some(Resync::Epoch)),
+        };
+        let mode = match mode {
+            Mode::Events => Sends::Events(Box::new(topics)),
+            Mode::View => Sends::View(Box::new(Screen {
+                view: View::new(topics, at),
+                stamp: None,
+                counted: None,
+                shown: None,
+            })),
+        };
+        let mut follow = Self {
+            follower,
+            head,
+            at,
+            first: VecDeque::new(),
+            older: VecDeque::new(),
+            ahead: 0,
+            work: None,
+            paused: None,
+            quiet: Instant::now(),
+            mode,
+        };
+        let hello = Frame::Hello {
+            cursor: follow.cursor_at(at),
+            oldest: follow.cursor_at(follow.head.oldest.saturating_sub(1)),
+            heartbeat_s: u32::try_from(follow.options().heartbeat.as_secs()).unwrap_or(u32::MAX),
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let hello = follow.text(&hello);
+        follow.first.push_back(hello);
+        if let Some(why) = missed {
+            follow.resync(why);
+        }
+        Ok(follow)
+    }
+
+    /// From where the next connection goes on.
+    pub(super) fn cursor(&self) -> String {
+        match &self.mode {
+            Sends::Events(_) => self.cursor_at(self.at),
+            Sends::View(screen) => self.cursor_at(screen.view.sent()),
+        }
+    }
+
+    fn cursor_at(&self, seq: u64) -> String {
+        self.place(seq).to_string()
+    }
+
+    fn place(&self, seq: u64) -> LiveCursor {
+        let epoch = self.head.epoch.to_string();
+        LiveCursor { epoch, seq }
+    }
+
+    pub(super) fn options(&self) -> &super::hub::Options {
+        self.follower.hub().options()
+    }
+
+    /// What the client says after its `hello`.
+    pub(super) fn say(&mut self, said: Say) -> Result<(), Bye> {
+        match (said, &mut self.mode) {
+            (Say::Watch { jobs }, Sends::View(screen)) if jobs.len() <= MAX_WATCHED => {
+                let ids: Result<Vec<JobId>, _> = jobs.iter().map(|id| id.parse()).collect();
+                screen.view.watch(ids.map_err(|_| Bye::BadMessage)?);
+                Ok(())
+            }
+            (Say::Ack { cursor }, mode) => {
+                let cursor: LiveCursor = cursor.parse().map_err(|_| Bye::BadMessage)?;
+                // One of before a failover says nothing of what was sent since.
+                if let Sends::View(screen) = mode
+                    && *cursor.epoch == *self.head.epoch
+                {
+                    screen.view.ack(cursor.seq);
+                }
+                Ok(())
+            }
+            (Say::Hello { .. } | Say::Watch { .. }, _) => Err(Bye::BadMessage),
+        }
+    }
+
+    /// Waits for what comes next. May be dropped before that: nothing is lost.
+    pub(super) async fn next(&mut self) -> Step {
+        loop {
+            self.follower.look();
+            if let Some(why) = self.follower.over() {
+                return Step::End(why);
+            }
+            let now = Instant::now();
+            if let Some(text) = self.first.pop_front().or_else(|| self.ready(now)) {
+                self.quiet = now;
+                return Step::Frame(text);
+            }
+            if now >= self.quiet + self.options().heartbeat {
+                self.quiet = now;
+                let cursor = self.cursor();
+                return Step::Beat(self.text(&Frame::Beat { cursor }));
+            }
+            let until = self.until(now).into();
+            if let Some(work) = &mut self.work {
+                tokio::select! {
+                    done = work => {
+                        self.work = None;
+                        self.done(done);
+                    }
+                    _ = timeout_at(until, self.follower.changed()) => {}
+                }
+            } else {
+                let _ = timeout_at(until, self.follower.changed()).await;
+            }
+        }
+    }
+
+    /// When something is to be done although nothing comes.
+    fn until(&self, now: Instant) -> Instant {
+        let beat = self.quiet + self.options().heartbeat;
+        let screen = match &self.mode {
+            Sends::View(screen) => {
+                let counts = screen.counts_due(self.at).filter(|_| self.work.is_none());
+                [screen.view.due(now), counts.map(|at| at.max(now))]
+            }
+            Sends::Events(_) => [None, None],
+        };
+        screen
+            .into_iter()
+            .chain([self.paused])
+            .flatten()
+            .fold(beat, Instant::min)
+    }
+
+    /// A frame that can be sent at once.
+    fn ready(&mut self, now: Instant) -> Option<Text> {
+        if self.paused.is_some_and(|until| until <= now) {
+            self.paused = None;
+        }
+        if let Some(text) = self.take() {
+            return Some(text);
+        }
+        let Sends::View(screen) = &mut self.mode else {
+            return None;
+        };
+        if let Some(rows) = screen.view.flush(now) {
+            if let Some(stamp) = screen.stamp.take() {
+                let hub = self.follower.hub();
+                hub.measured().seconds.observe(stamp.age());
+            }
+            let frame = Frame::Rows {
+                cursor: self.cursor_at(rows.seq),
+                jobs: rows.jobs,
+                batches: rows.batches,
+            };
+            return Some(self.text(&frame));
+        }
+        if self.work.is_none() && self.paused.is_none() {
+            let (shared, tape) = (self.follower.hub().shared(), self.follower.tape());
+            if let Some(ids) = screen.view.asked() {
+                self.work = Some(read::rows(shared, tape, screen.view.topics(), ids));
+            } else if screen.counts_due(self.at).is_some_and(|due| due <= now)
+                && !screen.view.is_blocked(now)
+            {
+                let groups = screen.view.topics().groups.clone();
+                self.work = Some(read::counts(shared, tape, groups));
+            }
+        }
+        None
+    }
+
+    /// Takes what goes on from the last event that was looked at.
+    fn take(&mut self) -> Option<Text> {
+        loop {
+            let page = match self.older.pop_front() {
+                Some(page) => page,
+                None => match self.on_tape()? {
+                    Ok(page) => page,
+                    Err(text) => return Some(text),
+                },
+            };
+            let since = std::mem::replace(&mut self.at, page.last);
+            match &mut self.mode {
+                Sends::Events(topics) => {
+                    if let Some(text) = page.text(topics, since) {
+                        let measured = self.follower.hub().measured();
+                        measured.seconds.observe(page.stamp().age());
+                        count(measured, "events");
+                        return Some(text);
+                    }
+                }
+                Sends::View(screen) => {
+                    screen.stamp = Some(page.stamp());
+                    if !screen.view.fold(&page.events, page.last) {
+                        screen.stamp = None;
+                        self.resync(Resync::Overflow);
+                        return self.first.pop_front();
+                    }
+                }
+            }
+        }
+    }
+
+    /// The page of the tape that goes on, or the frame that says why there is
+    /// none; nothing while there is nothing new.
+    fn on_tape(&mut self) -> Option<Result<Arc<Page>, Text>> {
+        if self.work.is_some() || self.paused.is_some() {
+            return None;
+        }
+        let head = self.follower.head()?;
+        if head.epoch != self.head.epoch {
+            return self.lost(head, Resync::Epoch).map(Err);
+        }
+        self.head = head;
+        match self.follower.after(&self.head, self.at) {
+            Taken::Page(page) => Some(Ok(page)),
+            Taken::Nothing => None,
+            Taken::Elsewhere if self.ahead == self.at && self.at > self.head.seq => None,
+            Taken::Elsewhere => {
+                let cursor = self.place(self.at);
+                let (shared, tape) = (self.follower.hub().shared(), self.follower.tape());
+                self.work = Some(read::older(shared, tape, cursor));
+                None
+            }
+        }
+    }
+
+    /// Takes in what was read.
+    fn done(&mut self, done: Result<offpeak_store::Result<Done>, tokio::task::JoinError>) {
+        let failed = match done {
+            Ok(Ok(Done::Older(Older::Pages(pages)))) => {
+                if pages.is_empty() {
+                    self.ahead = self.at;
+                }
+                self.older = pages.into();
+                return;
+            }
+            Ok(Ok(Done::Older(Older::Lost(head, why)))) => {
+                if let Some(text) = self.lost(head, why) {
+                    self.first.push_back(text);
+                }
+                return;
+            }
+            Ok(Ok(Done::Rows(rows))) => {
+                if let Sends::View(screen) = &mut self.mode {
+                    screen.view.found(rows);
+                }
+                return;
+            }
+            Ok(Ok(Done::Counts(seq, counts))) => {
+                if let Sends::View(screen) = &mut self.mode
+                    && let Some(frame) = screen.count(seq, &counts)
+                {
+                    let text = self.text(&frame);
+                    self.first.push_back(text);
+                }
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::debug!(error = failed, "a live connection could not read on");
+        if let Sends::View(screen) = &mut self.mode {
+            screen.view.ask_again();
+        }
+        self.paused = Some(Instant::now() + PAUSE);
+    }
+
+    /// Goes on from `head`, without what is between.
+    fn lost(&mut self, head: Head, why: Resync) -> Option<Text> {
+        self.at = head.seq;
+        self.head = head;
+        if let Sends::View(screen) = &mut self.mode {
+            screen.view.begin_at(self.at);
+        }
+        self.resync(why);
+        self.first.pop_front()
+    }
+
+    fn resync(&mut self, why: Resync) {
+        if let Sends::View(screen) = &mut self.mode {
+            (screen.counted, screen.shown) = (None, None);
+        }
+        let word = match why {
+            Resync::TooOld => "too_old",
+            Resync::Epoch => "epoch",
+            Resync::Overflow => "overflow",
+        };
+        let measured = self.follower.hub().measured();
+        measured.resyncs.get_or_create(&Missed { why: word }).inc();
+        let cursor = self.cursor_at(self.at);
+        let text = self.text(&Frame::Resync { cursor, why });
+        self.first.push_back(text);
+    }
+
+    fn text(&self, frame: &Frame) -> Text {
+        let name = match frame {
+            Frame::Hello { .. } => "hello",
+            Frame::Events { .. } => "events",
+            Frame::Rows { .. } => "rows",
+            Frame::Counts { .. } => "counts",
+            Frame::Beat { .. } => "beat",
+            Frame::Resync { .. } => "resync",
+            Frame::Bye { .. } => "bye",
+        };
+        count(self.follower.hub().measured(), name);
+        Text::of(frame)
+    }
+
+    /// The client did not read.
+    pub(super) fn count_slow(&self) {
+        self.follower.hub().measured().too_slow.inc();
+    }
+
+    /// The last frame.
+    pub(super) fn bye(&self, why: Bye, retry_ms: Option<u64>) -> Text {
+        self.text(&Frame::Bye {
+            why,
+            cursor: Some(self.cursor()),
+            retry_ms,
+        })
+    }
+}
+
+fn count(measured: &super::measured::Measured, frame: &'static str) {
+    measured.frames.get_or_create(&Sent { frame }).inc();
+}
+
+impl Screen {
+    /// When sums may be read, if there are any on it that may have changed.
+    fn counts_due(&self, at: u64) -> Option<Instant> {
+        let topics = self.view.topics();
+        if !(topics.counts_jobs() || topics.usage || !topics.groups.is_empty()) {
+            return None;
+        }
+        match self.counted {
+            None => Some(Instant::now()),
+            Some((_, seq)) if seq >= at => None,
+            Some((here, _)) => Some(here + COUNTED),
+        }
+    }
+
+    /// A frame of sums, if they are not as they were shown.
+    fn count(&mut self, seq: u64, counts: &Counts) -> Option<Frame> {
+        self.counted = Some((Instant::now(), seq));
+        let topics = self.view.topics();
+        let of_group = |group: &offpeak_domain::id::GroupId| {
+            let states = counts.groups.get(group).map_or(&[][..], Vec::as_slice);
+            (group.to_string(), groups::counts(states))
+        };
+        let frame = Frame::Counts {
+            jobs: topics.counts_jobs().then(|| groups::counts(&counts.jobs)),
+            groups: topics.groups.iter().map(of_group).collect(),
+            usage: topics.usage.then(|| topics::usage(counts.usage)),
+        };
+        if self.shown.as_ref() == Some(&frame) {
+            return None;
+        }
+        self.shown = Some(frame.clone());
+        Some(frame)
+    }
+}

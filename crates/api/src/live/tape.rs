@@ -1,0 +1,357 @@
+//! One tenant's stream in this process: the last pages of it, and a task that
+//! reads on for as long as somebody follows. A hint makes it look at once;
+//! without any it looks every few seconds, and acts on what it finds alone.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use offpeak_domain::id::{GroupId, TenantId};
+use offpeak_store::credential::{self, Credential};
+use offpeak_store::stream;
+use offpeak_store::stream::counts::{self, Counts};
+use offpeak_wire::live::Bye;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::hub::Shared;
+use super::page::{Page, Read};
+
+/// Jobs of one reading, about.
+const JOBS: u32 = 4_000;
+/// How far back a tape begins, in events: who reconnects after a restart of this
+/// process mostly missed a few, and all of them the same.
+const BACK: u64 = 32;
+/// Memory of a tenant's pages, about.
+const MAX_BYTES: usize = 1_000_000;
+/// Memory of all tenants' pages, about; above it each keeps little.
+const MAX_BYTES_OF_ALL: usize = 200_000_000;
+/// That little.
+const FEW_BYTES: usize = 50_000;
+/// After so long without an answer of the database connections are of no use.
+const LOST: Duration = Duration::from_secs(15);
+/// For how long counts that were read are good for others.
+const COUNTED: Duration = Duration::from_millis(500);
+/// Sets of groups whose counts are kept, at most.
+const MAX_COUNTED: usize = 64;
+
+/// How far the stream was read.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) epoch: Arc<str>,
+    pub(super) seq: u64,
+    pub(super) oldest: u64,
+}
+
+/// What wakes those who follow.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mark {
+    /// None before the first look.
+    pub(super) head: Option<Head>,
+    /// How often credentials turned out to be over.
+    judged: u64,
+    /// Why everybody has to leave.
+    pub(super) end: Option<Bye>,
+}
+
+/// What stands on the tape after a number.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// The page that goes on from there.
+    Page(Arc<Page>),
+    /// Nothing yet.
+    Nothing,
+    /// It is not here: the database has it, or knows better.
+    Elsewhere,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Tape {
+    tenant: TenantId,
+    mark: watch::Sender<Mark>,
+    ring: Mutex<Ring>,
+    bell: Notify,
+    stop: CancellationToken,
+    held: Mutex<HashMap<Credential, Held>>,
+    counted: tokio::sync::Mutex<HashMap<Box<[GroupId]>, Counted>>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    pages: VecDeque<Arc<Page>>,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    connections: usize,
+    over: bool,
+}
+
+#[derive(Debug)]
+struct Counted {
+    here: Instant,
+    seq: u64,
+    counts: Arc<Counts>,
+}
+
+impl Tape {
+    pub(super) fn new(tenant: TenantId, stop: CancellationToken) -> Self {
+        Self {
+            tenant,
+            mark: watch::Sender::default(),
+            ring: Mutex::default(),
+            bell: Notify::new(),
+            stop,
+            held: Mutex::default(),
+            counted: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    pub(super) fn marks(&self) -> watch::Receiver<Mark> {
+        self.mark.subscribe()
+    }
+
+    /// Makes it look at once.
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Nobody follows any more.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Makes everybody leave.
+    pub(super) fn end(&self, why: Bye) {
+        self.mark.send_modify(|mark| {
+            mark.end.get_or_insert(why);
+        });
+        self.ring();
+    }
+
+    /// Reads on until nobody follows or everybody has to leave.
+    pub(super) async fn run(&self, shared: &Shared) {
+        let (mut fresh, mut asked) = (Instant::now(), Instant::now());
+        while !self.stop.is_cancelled() && self.mark.borrow().end.is_none() {
+            let asks = asked.elapsed() >= shared.options.ask_every;
+            match self.look(shared, asks).await {
+                Ok(()) => {
+                    fresh = Instant::now();
+                    asked = if asks { fresh } else { asked };
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a look at a tenant's events failed");
+                    if fresh.elapsed() > LOST {
+                        self.end(Bye::Restarting);
+                    }
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                _ = timeout(shared.options.look_every, self.bell.notified()) => {}
+            }
+        }
+        let mut ring = lock(&self.ring);
+        ring.clear(&shared.bytes);
+    }
+
+    async fn look(&self, shared: &Shared, asks: bool) -> offpeak_store::Result<()> {
+        let Ok(_turn) = shared.turns.acquire().await else {
+            return Ok(());
+        };
+        let mut tx = shared.tenants.begin(self.tenant).await?;
+        let read = Read {
+            at: tx.now(),
+            here: Instant::now(),
+        };
+        let head = stream::head(&mut tx).await?;
+        let known = self.mark.borrow().head.clone();
+        // Of another database, or of one whose last transactions are lost, nothing
+        // that stands here is true.
+        let known = known.filter(|known| *known.epoch == head.epoch && known.seq <= head.seq);
+        let epoch: Arc<str> = match &known {
+            Some(known) => Arc::clone(&known.epoch),
+            None => head.epoch.as_str().into(),
+        };
+        let goes_on = known.is_some();
+        let mut at = known.map_or_else(
+            || {
+                lock(&self.ring).clear(&shared.bytes);
+                let oldest = head.oldest.saturating_sub(1);
+                head.seq.saturating_sub(BACK).max(oldest).min(head.seq)
+            },
+            |known| known.seq,
+        );
+        while at < head.seq {
+            let events = stream::after(&mut tx, at, JOBS).await?;
+            let (Some(first), Some(last)) = (events.first(), events.last()) else {
+                break;
+            };
+            let (gap, last) = (first.seq != at + 1, last.seq);
+            let pages = Page::cut(&epoch, read, events);
+            lock(&self.ring).extend(pages, gap, &shared.bytes);
+            at = last;
+            if goes_on {
+                self.publish(&epoch, at, head.oldest);
+            }
+        }
+        self.publish(&epoch, at.max(head.seq), head.oldest);
+        if asks {
+            self.ask(&mut tx).await?;
+        }
+        Ok(())
+    }
+
+    fn publish(&self, epoch: &Arc<str>, seq: u64, oldest: u64) {
+        self.mark.send_if_modified(|mark| {
+            let same = |head: &Head| head.epoch == *epoch && head.seq == seq;
+            let moved = !mark.head.as_ref().is_some_and(same);
+            mark.head = Some(Head {
+                epoch: Arc::clone(epoch),
+                seq,
+                oldest,
+            });
+            moved
+        });
+    }
+
+    /// Whether those by whom connections came in still would.
+    async fn ask(&self, tx: &mut offpeak_store::TenantTx) -> offpeak_store::Result<()> {
+        let asked: Vec<Credential> = lock(&self.held)
+            .iter()
+            .filter(|(_, held)| !held.over)
+            .map(|(credential, _)| *credential)
+            .collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let alive = credential::alive(tx, &asked).await?;
+        let over: HashSet<Credential> = asked
+            .into_iter()
+            .filter(|credential| !alive.contains(credential))
+            .collect();
+        if over.is_empty() {
+            return Ok(());
+        }
+        for (credential, held) in lock(&self.held).iter_mut() {
+            held.over |= over.contains(credential);
+        }
+        self.mark.send_modify(|mark| mark.judged += 1);
+        Ok(())
+    }
+
+    /// A connection came in by this.
+    pub(super) fn hold(&self, credential: Credential) {
+        lock(&self.held).entry(credential).or_default().connections += 1;
+    }
+
+    /// It left.
+    pub(super) fn release(&self, credential: Credential) {
+        let mut held = lock(&self.held);
+        if let Some(one) = held.get_mut(&credential) {
+            one.connections = one.connections.saturating_sub(1);
+            if one.connections == 0 {
+                held.remove(&credential);
+            }
+        }
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_over(&self, credential: Credential) -> bool {
+        lock(&self.held)
+            .get(&credential)
+            .is_some_and(|held| held.over)
+    }
+
+    /// What stands after `seq`, for somebody who has seen `head`.
+    pub(super) fn after(&self, head: &Head, seq: u64) -> Taken {
+        if seq >= head.seq {
+            return if seq == head.seq {
+                Taken::Nothing
+            } else {
+                Taken::Elsewhere
+            };
+        }
+        let ring = lock(&self.ring);
+        let place = ring.pages.partition_point(|page| page.last <= seq);
+        match ring.pages.get(place) {
+            Some(page) if page.goes_on(&head.epoch, seq) => Taken::Page(Arc::clone(page)),
+            _ => Taken::Elsewhere,
+        }
+    }
+
+    /// Sums of the tenant and of these groups, as of at least the event whose
+    /// number comes with them. Whoever asks for the same at about the same time
+    /// gets the same.
+    pub(super) async fn counts(
+        &self,
+        shared: &Shared,
+        groups: &[GroupId],
+    ) -> offpeak_store::Result<(u64, Arc<Counts>)> {
+        let mut all = self.counted.lock().await;
+        if let Some(known) = all.get(groups)
+            && known.here.elapsed() < COUNTED
+        {
+            return Ok((known.seq, Arc::clone(&known.counts)));
+        }
+        let Ok(_turn) = shared.turns.acquire().await else {
+            return Ok((0, Arc::default()));
+        };
+        let here = Instant::now();
+        let mut tx = shared.tenants.begin(self.tenant).await?;
+        let seq = stream::head(&mut tx).await?.seq;
+        let counts = Arc::new(counts::of(&mut tx, groups).await?);
+        if all.len() >= MAX_COUNTED {
+            all.clear();
+        }
+        let known = Counted {
+            here,
+            seq,
+            counts: Arc::clone(&counts),
+        };
+        all.insert(groups.into(), known);
+        Ok((seq, counts))
+    }
+}
+
+impl Ring {
+    /// Adds pages; before a gap nothing is kept.
+    fn extend(&mut self, pages: Vec<Arc<Page>>, gap: bool, all: &AtomicUsize) {
+        if gap {
+            self.clear(all);
+        }
+        for page in pages {
+            self.bytes += page.bytes;
+            all.fetch_add(page.bytes, Ordering::Relaxed);
+            self.pages.push_back(page);
+        }
+        let most = if all.load(Ordering::Relaxed) > MAX_BYTES_OF_ALL {
+            FEW_BYTES
+        } else {
+            MAX_BYTES
+        };
+        while self.bytes > most && self.pages.len() > 1 {
+            if let Some(page) = self.pages.pop_front() {
+                self.bytes -= page.bytes;
+                all.fetch_sub(page.bytes, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn clear(&mut self, all: &AtomicUsize) {
+        all.fetch_sub(self.bytes, Ordering::Relaxed);
+        *self = Self::default();
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
