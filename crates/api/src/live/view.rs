@@ -162,9 +162,10 @@ impl View {
         self.asked.retain(|id| ids.contains(id));
         for id in ids {
             // Between the client's reading and this, it may have changed unseen.
-            if self.watched.insert(id, 0).is_none() {
+            self.watched.entry(id).or_insert_with(|| {
                 self.asked.push(id);
-            }
+                0
+            });
         }
     }
 

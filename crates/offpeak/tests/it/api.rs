@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use offpeak_api::{Hint, State, Upstream};
+use offpeak_api::{Hint, Hub, LiveOptions, State, Upstream};
 use offpeak_domain::api_key::ApiKey;
 use offpeak_domain::id::{Minter, TenantId};
 use offpeak_domain::room::Queue;
@@ -105,6 +105,15 @@ impl Api {
 
     /// One with limits of what a tenant may have waiting.
     pub(crate) async fn with_limits(limits: Queue) -> Result<Self> {
+        Self::with(limits, LiveOptions::default()).await
+    }
+
+    /// One whose live connections behave like this.
+    pub(crate) async fn with_live(live: LiveOptions) -> Result<Self> {
+        Self::with(Queue::default(), live).await
+    }
+
+    async fn with(limits: Queue, live: LiveOptions) -> Result<Self> {
         let world = World::new().await?;
         let mut rng = StdRng::seed_from_u64(11);
         let mut tx = world.system.begin().await?;
@@ -112,7 +121,7 @@ impl Api {
         tx.commit().await?;
         let key = key_for(&world, world.tenant, &mut rng).await?;
 
-        let (url, serving) = serve(&world, limits).await?;
+        let (url, serving) = serve(&world, limits, live).await?;
         // The world's own client has installed the TLS provider that this one asks for.
         let http = Client::builder().no_proxy().build()?;
         Ok(Self {
@@ -127,8 +136,24 @@ impl Api {
 
     /// The same after a restart, with other limits.
     pub(crate) async fn again(&mut self, limits: Queue) -> Result<()> {
-        (self.url, self.serving) = serve(&self.world, limits).await?;
+        (self.url, self.serving) = serve(&self.world, limits, LiveOptions::default()).await?;
         Ok(())
+    }
+
+    /// The same after a restart, with live connections that behave like this.
+    pub(crate) async fn live_again(&mut self, live: LiveOptions) -> Result<()> {
+        (self.url, self.serving) = serve(&self.world, Queue::default(), live).await?;
+        Ok(())
+    }
+
+    /// For requests of another form.
+    pub(crate) fn http(&self) -> &Client {
+        &self.http
+    }
+
+    /// Stops the server, as the process does.
+    pub(crate) fn stop(&mut self) {
+        self.serving = CancellationToken::new().drop_guard();
     }
 
     /// Another tenant with a key.
@@ -187,7 +212,7 @@ impl Api {
 }
 
 /// Serves the world on loopback until the guard is dropped.
-async fn serve(world: &World, limits: Queue) -> Result<(String, DropGuard)> {
+async fn serve(world: &World, limits: Queue, live: LiveOptions) -> Result<(String, DropGuard)> {
     let hint = Hint::default();
     let state = State::new(
         world.tenants.clone(),
@@ -205,8 +230,10 @@ async fn serve(world: &World, limits: Queue) -> Result<(String, DropGuard)> {
     let url = format!("http://{}", listener.local_addr()?);
     let stop = CancellationToken::new();
     tokio::spawn(hint.forward(world.tenants.clone(), stop.clone()));
-    let serving = axum::serve(listener, offpeak_api::router(state.with_limits(limits)))
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let hub = Hub::new(world.tenants.clone(), live, stop.clone());
+    let router = offpeak_api::router(state.with_limits(limits).with_live(hub));
+    let serving =
+        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::spawn(async move { serving.await });
     Ok((url, stop.drop_guard()))
 }
