@@ -76,8 +76,37 @@ pub async fn judge(world: &World, promises: &Promises, hidden: Hidden) -> Result
     let mut verdict = Verdict::default();
     promised(world, promises, &mut verdict).await?;
     paid(world, hidden, &mut verdict).await?;
+    told(world, &mut verdict).await?;
     invariants(world, &mut verdict).await?;
     Ok(verdict)
+}
+
+/// Whoever follows the events knows every change: each job's begin with its coming
+/// into the queue, and no two that follow each other say the same. That the last
+/// one is where it stands is one of the invariants.
+async fn told(world: &World, verdict: &mut Verdict) -> Result<()> {
+    let wrong: Vec<String> = sqlx::query_scalar(
+        "WITH told AS (
+             SELECT e.tenant_id, id, e.state,
+                    lag(e.state) OVER (PARTITION BY e.tenant_id, id ORDER BY e.seq) AS before
+               FROM offpeak.event e, unnest(e.ids) AS id
+              WHERE e.kind = 'job')
+         SELECT j.id || ' is told of as ' || coalesce(t.before || ', ', '')
+                || coalesce(t.state, 'nothing')
+           FROM offpeak.job j
+           LEFT JOIN offpeak.job_group g ON g.tenant_id = j.tenant_id AND g.id = j.group_id
+           LEFT JOIN told t ON t.tenant_id = j.tenant_id AND t.id = j.id
+          WHERE (j.group_id IS NULL OR g.opened_at IS NOT NULL)
+            AND CASE WHEN t.before IS NULL THEN t.state IS DISTINCT FROM 'queued'
+                     ELSE t.state = t.before END
+          ORDER BY 1",
+    )
+    .fetch_all(&world.root)
+    .await?;
+    for line in wrong {
+        verdict.wrong(line);
+    }
+    Ok(())
 }
 
 /// Every promised job is there once, with a result; what completed has an answer.

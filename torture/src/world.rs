@@ -226,7 +226,7 @@ impl World {
     pub async fn at_rest(&self, longest: Duration) -> Result<()> {
         const OPEN: &str = "
             SELECT (SELECT count(*) FROM offpeak.ready) + (SELECT count(*) FROM offpeak.inflight)
-                 + (SELECT count(*) FROM offpeak.delta)
+                 + (SELECT count(*) FROM offpeak.delta) + (SELECT count(*) FROM offpeak.event_in)
                  + (SELECT count(*) FROM offpeak.twin WHERE read_at IS NULL)
                  + (SELECT count(*) FROM offpeak.batch
                      WHERE state NOT IN ('ingested', 'refuted', 'rejected')

@@ -11,6 +11,7 @@ use offpeak_domain::job;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::bounded::Connection;
 use crate::lease::interval;
 use crate::{Error, Result, System, delta, event, mutant, point, uncertain};
 
@@ -290,13 +291,7 @@ pub struct Stored<'a> {
 /// batch that had only recognised it; a mere recognition takes nothing.
 pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()> {
     let mut tx = system.begin().await?;
-    // Of two that write down the same id, the second sees what the first did.
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0)) AS locked",
-        stored.upstream_batch_id
-    )
-    .fetch_one(tx.conn())
-    .await?;
+    alone_with(tx.conn(), stored.upstream_batch_id).await?;
     let holder = sqlx::query!(
         "SELECT h.tenant_id, h.id, h.verified
            FROM batch h
@@ -356,6 +351,18 @@ pub async fn stored(system: &System, key: Key, stored: &Stored<'_>) -> Result<()
     event::batch(tx.conn(), key, State::InProgress).await?;
     point!("submit.stored_open");
     tx.commit().await
+}
+
+/// Of two that write down the same message batch, the second sees what the first
+/// did.
+pub(crate) async fn alone_with(conn: &mut Connection, upstream_batch_id: &str) -> Result<()> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0)) AS locked",
+        upstream_batch_id
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(())
 }
 
 /// Nothing was stored: back to `planned`, to be sent again at `not_before`.

@@ -109,13 +109,7 @@ pub async fn adopt(
         batch: lost.batch,
     };
     let mut tx = system.begin().await?;
-    // As for any batch that gets its id: of two, the second sees the first.
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0)) AS locked",
-        lost.upstream_batch_id
-    )
-    .fetch_one(tx.conn())
-    .await?;
+    batch::alone_with(tx.conn(), lost.upstream_batch_id).await?;
     let known = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM batch
                            WHERE id = $1 OR (upstream_id = $2 AND upstream_batch_id = $3))

@@ -35,6 +35,8 @@ enum Scene {
     LateCancel,
     /// A commit that cannot come to its end.
     NoCommit,
+    /// A commit that comes to its end long after others that began later.
+    LateCommit,
     /// A backup that is restored.
     Restore,
 }
@@ -61,6 +63,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("short_is_whole", Scene::Work(behavior::SHORT)),
     ("late_line_free", Scene::LateCancel),
     ("counts_from_memory", Scene::Work(behavior::PLAIN)),
+    ("naive_event_cursor", Scene::LateCommit),
     ("no_reconcile", Scene::Restore),
 ];
 
@@ -104,7 +107,7 @@ pub async fn run(ground: &Arc<Ground>, at_once: usize) -> Result<Vec<Caught>> {
 /// The scenes that are nobody else's part, without any bug: they have to be clean.
 pub async fn clean(ground: &Arc<Ground>) -> Result<Verdict> {
     let mut verdict = Verdict::default();
-    for scene in [Scene::LateCancel, Scene::NoCommit] {
+    for scene in [Scene::LateCancel, Scene::NoCommit, Scene::LateCommit] {
         let came = play(ground, scene, "").await;
         verdict.add(came.with_context(|| format!("{scene:?} without a bug"))?);
     }
@@ -135,6 +138,7 @@ async fn play(ground: &Arc<Ground>, scene: Scene, mutant: &str) -> Result<Verdic
         Scene::Freeze(point) => freezes::freeze(ground, point, &put_in).await,
         Scene::LateCancel => late_cancel(ground, &put_in).await,
         Scene::NoCommit => no_commit(ground, &put_in).await,
+        Scene::LateCommit => late_commit(ground, &put_in).await,
         Scene::Restore => failover::restore(ground, &put_in, "", PATIENCE).await,
     }
 }
@@ -211,6 +215,42 @@ async fn no_commit(ground: &Arc<Ground>, orders: &[(&str, &str)]) -> Result<Verd
     world.at_rest(PATIENCE).await?;
     let verdict = judge(&world, &promises, Hidden::Never).await;
     after.stop().await?;
+    verdict
+}
+
+/// A group has told of its jobs and is not committed while others are, and are
+/// numbered: it counts nevertheless.
+async fn late_commit(ground: &Arc<Ground>, orders: &[(&str, &str)]) -> Result<Verdict> {
+    let world = scenario::world(ground, &behavior::PLAIN).await?;
+    let (door, promises) = (Door::default(), Promises::default());
+    let program = world.start(Role::All, orders).await?;
+    door.set(vec![program.url.clone()]);
+    sqlx::raw_sql(STUCK).execute(&world.root).await?;
+    let mut holder = world.root.acquire().await?;
+    sqlx::query("SELECT pg_advisory_lock(4711)")
+        .execute(&mut *holder)
+        .await?;
+    let client = Client::new(&world, &door, &promises);
+    let others = async {
+        stuck(&world).await;
+        client.submit("s-0").await?;
+        until("the others to be numbered", PATIENCE, || async {
+            Ok(world.number("SELECT count(*) FROM offpeak.event").await? > 0)
+        })
+        .await?;
+        sqlx::query("SELECT pg_advisory_unlock(4711)")
+            .execute(&mut *holder)
+            .await?;
+        anyhow::Ok(())
+    };
+    tokio::try_join!(client.submit_group("late", 3), others)?;
+    sqlx::raw_sql("DROP TRIGGER stuck ON offpeak.job_group")
+        .execute(&mut *holder)
+        .await?;
+    drop(holder);
+    world.at_rest(PATIENCE).await?;
+    let verdict = judge(&world, &promises, Hidden::Never).await;
+    program.stop().await?;
     verdict
 }
 

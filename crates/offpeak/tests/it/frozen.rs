@@ -144,7 +144,7 @@ pub(crate) async fn prepare(world: &mut World, which: Loop) -> Result<()> {
     world.submit(&["One fine day.", "Two cats."]).await?;
     world.pass(Duration::from_secs(10));
     let before: &[Loop] = match which {
-        Loop::Form | Loop::Reconcile | Loop::Relay | Loop::Tend => &[],
+        Loop::Form | Loop::Reconcile | Loop::Relay | Loop::Fold | Loop::Tend => &[],
         Loop::Submit => &[Loop::Form],
         Loop::Poll => &[Loop::Form, Loop::Submit],
         Loop::Rescue => {
@@ -254,8 +254,13 @@ async fn a_sweeper_that_wakes_late_writes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_folder_that_wakes_late_writes_nothing() -> Result<()> {
+async fn a_relay_that_wakes_late_writes_nothing() -> Result<()> {
     at_every_call(Loop::Relay).await
+}
+
+#[tokio::test]
+async fn a_folder_that_wakes_late_writes_nothing() -> Result<()> {
+    at_every_call(Loop::Fold).await
 }
 
 #[tokio::test]

@@ -153,6 +153,7 @@ async fn history() -> Result<Api> {
     api.world.worker.tick(Loop::Form).await?;
     bulk(&api, "waiting", &["One more.", "Two more."]).await?;
     api.world.worker.tick(Loop::Relay).await?;
+    api.world.worker.tick(Loop::Fold).await?;
     bulk(&api, "unfolded", &["Three more."]).await?;
     Ok(api)
 }

@@ -207,7 +207,7 @@ async fn a_dead_listener_is_noticed_and_hears_again() -> Result<()> {
     let world = World::new().await?;
     let (proxy, options) = link(&world)?;
     let system = System::new(&options);
-    let mut listener = notify::Listener::ready(&system).await?;
+    let mut listener = notify::Listener::of_worker(&system).await?;
     notify::ready(&world.tenants).await?;
     timeout(BOUND, listener.heard()).await??;
     // Alive and without hints: it is asked, and nobody is woken.

@@ -17,6 +17,7 @@ mod cli_faults;
 mod cli_submit;
 mod doubt;
 mod downloads;
+mod events;
 mod faults;
 mod frozen;
 mod incidents;

@@ -67,7 +67,8 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
             "partitions",
             "there are partitions for today and the three days to come",
             "SELECT 'partition ' || child
-               FROM unnest(ARRAY['job', 'payload', 'result', 'output', 'attempt']) AS parent
+               FROM unnest(ARRAY['job', 'payload', 'result', 'output', 'attempt', 'event'])
+                    AS parent
               CROSS JOIN generate_series(0, 3) AS ahead
               CROSS JOIN LATERAL (
                     SELECT parent || '_' || to_char(

@@ -16,6 +16,13 @@ pub(super) const TWIN: &str = "
       FROM offpeak.upstream";
 
 pub(super) const MEDDLING: &[(&str, &str)] = &[
+    ("events_dense", "DELETE FROM offpeak.event WHERE seq = 2"),
+    ("events_dense", "UPDATE offpeak.stream SET seq = seq + 1"),
+    ("events_dense", "DELETE FROM offpeak.stream"),
+    ("events_agree", "UPDATE offpeak.event SET state = 'failed' WHERE kind = 'job'"),
+    ("events_agree", "UPDATE offpeak.event SET state = 'sending' WHERE kind = 'batch'"),
+    ("events_agree", "INSERT INTO offpeak.event_in (tenant_id, kind, state, ids)
+                      SELECT tenant_id, 'job', 'failed', ARRAY[id] FROM offpeak.job LIMIT 1"),
     ("params_kept", "DELETE FROM offpeak.payload WHERE id = (SELECT id FROM offpeak.job LIMIT 1)"),
     ("params_kept", "UPDATE offpeak.payload SET params = params || ' '::bytea
                       WHERE id = (SELECT id FROM offpeak.job LIMIT 1)"),
