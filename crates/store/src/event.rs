@@ -257,6 +257,11 @@ pub async fn number(system: &System, limit: i64) -> Result<Numbered> {
                DELETE FROM event_in
                 WHERE ctid = ANY (ARRAY(SELECT ctid FROM event_in ORDER BY place LIMIT $1))
                RETURNING *),
+           -- In one order for all that follows: two that told at the same moment
+           -- stand at the same place.
+           turns AS MATERIALIZED (
+               SELECT *, row_number() OVER (PARTITION BY tenant_id ORDER BY place) AS turn
+                 FROM gone),
            -- Single jobs that one after the other came into the same state become
            -- one event. Only neighbours: so each job's own events keep their order.
            marked AS (
@@ -265,26 +270,26 @@ pub async fn number(system: &System, limit: i64) -> Result<Numbered> {
                       AND coalesce(lag((kind, state, label, batch_id, cardinality(ids))) OVER told
                                    IS NOT DISTINCT FROM (kind, state, label, batch_id, 1), false)
                           AS goes_on
-                 FROM gone
-               WINDOW told AS (PARTITION BY tenant_id ORDER BY place)),
+                 FROM turns
+               WINDOW told AS (PARTITION BY tenant_id ORDER BY turn)),
            runs AS (
                SELECT *, count(*) FILTER (WHERE NOT goes_on) OVER told AS run
                  FROM marked
-               WINDOW told AS (PARTITION BY tenant_id ORDER BY place)),
+               WINDOW told AS (PARTITION BY tenant_id ORDER BY turn)),
            pieces AS (
-               SELECT *, (row_number() OVER (PARTITION BY tenant_id, run ORDER BY place) - 1) / $2
+               SELECT *, (row_number() OVER (PARTITION BY tenant_id, run ORDER BY turn) - 1) / $2
                          AS piece
                  FROM runs),
            joined AS (
                SELECT tenant_id, run, piece, max(at) AS at,
                       min(kind) AS kind, min(state) AS state, min(label) AS label,
                       (array_agg(batch_id))[1] AS batch_id,
-                      array_agg(ids[1] ORDER BY place) AS ids,
-                      CASE WHEN count(groups) > 0 THEN array_agg(groups[1] ORDER BY place) END
+                      array_agg(ids[1] ORDER BY turn) AS ids,
+                      CASE WHEN count(groups) > 0 THEN array_agg(groups[1] ORDER BY turn) END
                           AS groups,
-                      CASE WHEN count(users) > 0 THEN array_agg(users[1] ORDER BY place) END
+                      CASE WHEN count(users) > 0 THEN array_agg(users[1] ORDER BY turn) END
                           AS users,
-                      CASE WHEN count(costs) > 0 THEN array_agg(costs[1] ORDER BY place) END
+                      CASE WHEN count(costs) > 0 THEN array_agg(costs[1] ORDER BY turn) END
                           AS costs
                  FROM pieces
                 WHERE kind = 'job' AND cardinality(ids) = 1

@@ -27,6 +27,7 @@ const NONE: Work = Work {
     ingest: false,
     rescue: false,
     relay: false,
+    fold: false,
     reconcile: false,
 };
 
@@ -84,8 +85,12 @@ const TABLE: &[Row] = &[
     Row { what: "an empty bucket", insert: tally!("bucket", "0"), rings: NONE },
     Row { what: "a group's counts", insert: tally!("group", "7"), rings: NONE },
     Row { what: "jobs not folded yet", insert: delta!("bucket"),
-          rings: Work { form: true, relay: true, ..NONE } },
+          rings: Work { form: true, fold: true, ..NONE } },
     Row { what: "a count not folded yet", insert: delta!("tenant"),
+          rings: Work { fold: true, ..NONE } },
+    Row { what: "told and not numbered", insert:
+          "INSERT INTO offpeak.event_in (tenant_id, kind, state, ids)
+           SELECT id, 'job', 'queued', ARRAY[id] FROM offpeak.tenant",
           rings: Work { relay: true, ..NONE } },
     Row { what: "another database", insert:
           "INSERT INTO offpeak.comparison (upstream_id, incarnation, started_at, alive_at)
@@ -127,6 +132,7 @@ async fn a_look_rings_for_exactly_the_loops_that_have_work() -> Result<()> {
         for table in [
             "DELETE FROM offpeak.tally",
             "DELETE FROM offpeak.delta",
+            "DELETE FROM offpeak.event_in",
             "DELETE FROM offpeak.share",
             "DELETE FROM offpeak.batch",
             "DELETE FROM offpeak.comparison",
