@@ -57,19 +57,16 @@ impl Origin {
         {
             return Err(Malformed::Case);
         }
-        let after_host = match rest.strip_prefix('[') {
-            Some(address) => {
-                let (address, after) = address.split_once(']').ok_or(Malformed::Host)?;
-                address.parse::<Ipv6Addr>().map_err(|_| Malformed::Host)?;
-                after
+        let after_host = if let Some(address) = rest.strip_prefix('[') {
+            let (address, after) = address.split_once(']').ok_or(Malformed::Host)?;
+            address.parse::<Ipv6Addr>().map_err(|_| Malformed::Host)?;
+            after
+        } else {
+            let (host, after) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
+            if !is_name(host) {
+                return Err(Malformed::Host);
             }
-            None => {
-                let end = rest.find(':').unwrap_or(rest.len());
-                if !is_name(&rest[..end]) {
-                    return Err(Malformed::Host);
-                }
-                &rest[end..]
-            }
+            after
         };
         if !after_host.is_empty() {
             let port = after_host.strip_prefix(':').ok_or(Malformed::Host)?;

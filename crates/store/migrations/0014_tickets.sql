@@ -40,7 +40,7 @@ CREATE INDEX ticket_age ON ticket (expires_at);
 -- Pages from which a tenant's tickets may be used.
 CREATE TABLE origin (
     tenant_id uuid NOT NULL,
-    origin    text NOT NULL CHECK (origin ~ '^https?://[^/ ]{1,300}$'),
+    origin    text NOT NULL CHECK (origin ~ '^https?://[^/ ]+$' AND length(origin) <= 300),
     PRIMARY KEY (tenant_id, origin)
 );
 

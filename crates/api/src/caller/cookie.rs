@@ -168,7 +168,7 @@ mod tests {
     fn a_cookie_is_secure_where_the_way_is() {
         let mut asked = HeaderMap::new();
         let text = |asked: &HeaderMap| {
-            let header = set(&session(), Duration::from_secs(60), asked);
+            let header = set(&session(), Duration::from_mins(1), asked);
             assert!(header.is_sensitive());
             header.to_str().unwrap().to_owned()
         };

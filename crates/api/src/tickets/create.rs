@@ -100,26 +100,31 @@ fn read(request: &TicketRequest) -> std::result::Result<(Opens, Duration), Vec<F
         let message = format!("must be from {} to {} seconds", TTL.start(), TTL.end());
         faults.push(fault("/ttl", "invalid_value", message));
     }
-    let opens = match (&request.user, &request.group) {
-        (Some(user), None) => text::label("/user", user, MAX_LABEL)
-            .map(|()| Opens::User(user.clone()))
-            .map_err(|fault| faults.push(fault)),
-        (None, Some(group)) => group
-            .parse()
-            .map(Opens::Group)
-            .map_err(|_| faults.push(no_group())),
+    match opens(request) {
+        Ok(opens) if faults.is_empty() => Ok((opens, Duration::from_secs(ttl.into()))),
+        Ok(_) => Err(faults),
+        Err(fault) => {
+            faults.push(fault);
+            Err(faults)
+        }
+    }
+}
+
+fn opens(request: &TicketRequest) -> std::result::Result<Opens, FieldError> {
+    match (&request.user, &request.group) {
+        (Some(user), None) => {
+            text::label("/user", user, MAX_LABEL)?;
+            Ok(Opens::User(user.clone()))
+        }
+        (None, Some(group)) => group.parse().map(Opens::Group).map_err(|_| no_group()),
         (Some(_), Some(_)) => {
             let message = "stands beside `user`; a ticket is for one of them";
-            Err(faults.push(fault("/group", "conflicting_fields", message)))
+            Err(fault("/group", "conflicting_fields", message))
         }
         (None, None) => {
             let message = "is missing, and so is `group`; a ticket is for one of them";
-            Err(faults.push(fault("/user", "missing_field", message)))
+            Err(fault("/user", "missing_field", message))
         }
-    };
-    match opens {
-        Ok(opens) if faults.is_empty() => Ok((opens, Duration::from_secs(ttl.into()))),
-        _ => Err(faults),
     }
 }
 

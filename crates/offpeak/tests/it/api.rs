@@ -165,6 +165,11 @@ impl Api {
         Ok((id, key_for(&self.world, id, &mut self.rng).await?))
     }
 
+    /// Another key of the world's own tenant.
+    pub(crate) async fn another_key(&mut self) -> Result<String> {
+        key_for(&self.world, self.world.tenant, &mut self.rng).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Result<Answer> {
         self.send(Method::GET, path, &self.key, &[], "").await
     }

@@ -16,12 +16,19 @@ use crate::api::{Answer, Api, raw_job};
 
 /// An operation of the OpenAPI document.
 #[derive(Debug)]
-struct Operation {
-    method: Method,
-    path: String,
+pub(crate) struct Operation {
+    pub(crate) method: Method,
+    pub(crate) path: String,
 }
 
-fn operations() -> Vec<Operation> {
+impl Operation {
+    /// Its path, with ids that nothing has.
+    pub(crate) fn anywhere(&self) -> String {
+        self.path.replace("{id}", "x").replace("{name}", "x")
+    }
+}
+
+pub(crate) fn operations() -> Vec<Operation> {
     let document: Value = serde_json::to_value(offpeak_api::openapi()).expect("a document");
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
@@ -44,7 +51,7 @@ async fn every_documented_operation_is_there_and_asks_for_a_key() -> Result<()> 
     let mut mistyped = api.key.clone();
     mistyped.replace_range(12..13, if &api.key[12..13] == "a" { "b" } else { "a" });
     for operation in operations() {
-        let path = operation.path.replace("{id}", "x").replace("{name}", "x");
+        let path = operation.anywhere();
         let with = |key: &'static str| (operation.method.clone(), path.clone(), key);
         let answer = api
             .send(operation.method.clone(), &path, &api.key, &[], "")

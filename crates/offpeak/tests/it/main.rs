@@ -3,10 +3,14 @@
 
 mod api;
 mod api_bulk;
+mod api_credentials;
 mod api_end;
 mod api_observe;
+mod api_origins;
 mod api_room;
+mod api_sessions;
 mod api_submit;
+mod api_tickets;
 mod api_types;
 mod api_walls;
 mod bad_input;

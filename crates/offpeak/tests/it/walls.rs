@@ -1,8 +1,12 @@
 //! The walls between tenants, as the database keeps them, and the form of its
 //! tables, which is what lets them be distributed by tenant one day.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use offpeak_domain::id::{Minter, TenantId};
+use offpeak_store::ticket::{self, Opens};
+use offpeak_store::{origin, session};
 use offpeak_testkit::world::World;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -68,6 +72,7 @@ async fn a_tenant_sees_no_row_of_another_and_writes_none_for_it() -> Result<()> 
     world.submit(&["A letter to nobody else."]).await?;
     world.run_out().await?;
     world.submit(&["Another one, still waiting."]).await?;
+    admit(&world).await?;
 
     let mut tx = world.system.begin().await?;
     let stranger: TenantId = Minter::new(tx.now(), StdRng::seed_from_u64(3)).mint();
@@ -96,11 +101,48 @@ async fn a_tenant_sees_no_row_of_another_and_writes_none_for_it() -> Result<()> 
         );
     }
     assert!(seen_by_owner > 5, "there was something to see");
+    for table in ["session", "ticket", "origin"] {
+        assert!(tables.iter().any(|known| known == table), "{table}");
+        assert_eq!(world.seen_by(world.tenant, table).await?, 1, "{table}");
+    }
 
     let forged = world.forge_ready(stranger, world.tenant).await;
     let refusal = forged
         .expect_err("a row of another tenant was written")
         .to_string();
     assert!(refusal.contains("row-level security"), "{refusal}");
+    Ok(())
+}
+
+/// One session, one ticket and one origin of the world's tenant.
+async fn admit(world: &World) -> Result<()> {
+    let mut tx = world.tenants.begin(world.tenant).await?;
+    let mut minter = Minter::new(tx.now(), StdRng::seed_from_u64(4));
+    let (key, hour) = (minter.mint(), Duration::from_hours(1));
+    let opens = Opens::User("u_42".into());
+    session::create(&mut tx, minter.mint(), key, &[1; 32], hour).await?;
+    ticket::create(&mut tx, minter.mint(), key, &[2; 32], &opens, hour).await?;
+    origin::replace(&mut tx, &["https://app.example.com"]).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Who presents a digest sees the row that it opens, and no other.
+#[tokio::test]
+async fn a_presented_digest_opens_one_row() -> Result<()> {
+    let world = World::new().await?;
+    admit(&world).await?;
+    // There is no key behind them, so nothing holds; a ticket is found all the same.
+    assert!(world.tenants.session(&[1; 32]).await?.is_none());
+    let origin = Some("https://app.example.com");
+    let found = world.tenants.ticket(&[2; 32], origin).await?;
+    let found = found.ok_or_else(|| anyhow::anyhow!("no ticket"))?;
+    assert_eq!(
+        (found.tenant, found.holds, found.listed),
+        (world.tenant, false, true)
+    );
+    for (digest, origin) in [([1; 32], origin), ([3; 32], origin), ([3; 32], None)] {
+        assert!(world.tenants.ticket(&digest, origin).await?.is_none());
+        assert!(world.tenants.session(&digest).await?.is_none());
+    }
     Ok(())
 }
