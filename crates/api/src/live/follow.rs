@@ -211,8 +211,10 @@ impl Follow {
         let beat = self.quiet + self.options().heartbeat;
         let screen = match &self.mode {
             Sends::View(screen) => {
-                let counts = screen.counts_due(self.at).filter(|_| self.work.is_none());
-                [screen.view.due(now), counts.map(|at| at.max(now))]
+                // Whoever is too far behind says so when that is over.
+                let idle = self.work.is_none() && !screen.view.is_blocked(now);
+                let counts = screen.counts_due(self.at, now).filter(|_| idle);
+                [screen.view.due(now), counts]
             }
             Sends::Events(_) => [None, None],
         };
@@ -250,7 +252,9 @@ impl Follow {
             let (shared, tape) = (self.follower.hub().shared(), self.follower.tape());
             if let Some(ids) = screen.view.asked() {
                 self.work = Some(read::rows(shared, tape, screen.view.topics(), ids));
-            } else if screen.counts_due(self.at).is_some_and(|due| due <= now)
+            } else if screen
+                .counts_due(self.at, now)
+                .is_some_and(|due| due <= now)
                 && !screen.view.is_blocked(now)
             {
                 let groups = screen.view.topics().groups.clone();
@@ -419,15 +423,15 @@ fn count(measured: &super::measured::Measured, frame: &'static str) {
 
 impl Screen {
     /// When sums may be read, if there are any on it that may have changed.
-    fn counts_due(&self, at: u64) -> Option<Instant> {
+    fn counts_due(&self, at: u64, now: Instant) -> Option<Instant> {
         let topics = self.view.topics();
         if !(topics.counts_jobs() || topics.usage || !topics.groups.is_empty()) {
             return None;
         }
         match self.counted {
-            None => Some(Instant::now()),
+            None => Some(now),
             Some((_, seq)) if seq >= at => None,
-            Some((here, _)) => Some(here + COUNTED),
+            Some((here, _)) => Some((here + COUNTED).max(now)),
         }
     }
 

@@ -167,7 +167,7 @@ impl Connection {
                         },
                         Err(Unread::Gone) => return,
                         Err(Unread::TooLong) => {
-                            self.close(close::TOO_LONG, "too_long").await;
+                            self.refuse_length().await;
                             return;
                         }
                         Err(Unread::Bad) => break Bye::BadMessage,
@@ -195,7 +195,11 @@ impl Connection {
                 Ok(None) => {}
                 Ok(said) => return Ok(said),
                 Err(Unread::Gone) => return Ok(None),
-                Err(Unread::Bad | Unread::TooLong) => return Err(Bye::BadMessage),
+                Err(Unread::TooLong) => {
+                    self.refuse_length().await;
+                    return Ok(None);
+                }
+                Err(Unread::Bad) => return Err(Bye::BadMessage),
             }
         }
     }
@@ -222,6 +226,14 @@ impl Connection {
         if matches!(said, Ok(Ok(()))) {
             self.close(code, word).await;
         }
+    }
+
+    /// The rest of a message that is too long is not read, so that the connection
+    /// will be reset: not before the client had time to hear why.
+    async fn refuse_length(&mut self) {
+        self.close(close::TOO_LONG, "too_long").await;
+        let stop = self.hub.stop().clone();
+        let _ = timeout(LAST_WORDS, stop.cancelled()).await;
     }
 
     async fn close(&mut self, code: u16, word: &'static str) {

@@ -24,7 +24,7 @@ async fn all(world: &World, tenant: TenantId) -> Result<Vec<Event>> {
     loop {
         let mut tx = world.tenants.begin(tenant).await?;
         let last = events.last().map_or(0, |event| event.seq);
-        let page = stream::after(&mut tx, last).await?;
+        let page = stream::after(&mut tx, last, 4_000).await?;
         if page.is_empty() {
             return Ok(events);
         }

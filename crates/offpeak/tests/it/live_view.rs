@@ -73,7 +73,7 @@ async fn watched_rows_batches_and_counts_end_right() -> Result<()> {
     let group = api
         .post("/v1/jobs/bulk", format!("{}\n", raw_job("in a group")))
         .await?
-        .at("/group/id");
+        .at("/group");
     let watched = api.post("/v1/jobs", raw_job("watched")).await?.at("/id");
     let other = api
         .post("/v1/jobs", raw_job("not watched"))
@@ -131,7 +131,7 @@ async fn watched_rows_batches_and_counts_end_right() -> Result<()> {
 async fn too_much_for_one_screen_is_said() -> Result<()> {
     let api = Api::new().await?;
     let body = format!("{}\n", raw_job("x")).repeat(5_000);
-    let group = api.post("/v1/jobs/bulk", body).await?.at("/group/id");
+    let group = api.post("/v1/jobs/bulk", body).await?.at("/group");
     let cursor = api
         .get("/v1/jobs")
         .await?
@@ -139,8 +139,9 @@ async fn too_much_for_one_screen_is_said() -> Result<()> {
         .to_owned();
     let topics = [format!("group:{group}")];
     let hello = json!({"t": "hello", "mode": "view", "topics": topics, "cursor": cursor});
-    let (mut live, _) = Live::open(&api, hello).await?;
+    // All of it at once: what comes bit by bit may be sent meanwhile.
     relay(&api).await?;
+    let (mut live, _) = Live::open(&api, hello).await?;
     loop {
         match live.frame().await? {
             Frame::Resync { why, .. } => break assert_eq!(why, Resync::Overflow),
