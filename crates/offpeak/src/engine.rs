@@ -160,7 +160,9 @@ impl Engine {
                 offpeak_api::observe_router(tenants.clone(), registry)
             };
             tokio::spawn(async move {
-                axum::serve(listener, router)
+                // As it is, each connection would get a deep copy of every route, and
+                // keep it: three times what it needs otherwise.
+                axum::serve(listener, router.into_make_service())
                     .with_graceful_shutdown(stop.cancelled_owned())
                     .await
                     .context("the HTTP server")

@@ -238,7 +238,7 @@ async fn serve(world: &World, limits: Queue, live: LiveOptions) -> Result<(Strin
     let hub = Hub::new(world.tenants.clone(), live, stop.clone());
     let router = offpeak_api::router(state.with_limits(limits).with_live(hub));
     let serving =
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        axum::serve(listener, router.into_make_service()).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::spawn(async move { serving.await });
     Ok((url, stop.drop_guard()))
 }
