@@ -45,9 +45,8 @@ Both sides of a ratio were measured in one run, on one cluster (`bench-claim` ha
 a fresh one); a ratio says more than a rate, which belongs to the machine. PostgreSQL is a private
 one with all its safety on. What is uploaded, sent and read is cut from real texts, no two pieces the
 same within a round; `bench-claim`, `bench-list` and `bench-idle` measure rows, not texts. A job's life
-(`bench-life`) begins with uploads of a thousand lines. Events do not exist yet, so reading results
-(`bench-ingest`) means result, output, ledger, counts and the row in flight; COPY, beside it, writes
-the first three.
+(`bench-life`) begins with uploads of a thousand lines. Reading results (`bench-ingest`) means result,
+output, ledger, counts, events and the row in flight; COPY, beside it, writes the first three.
 ";
 
 /// From here on the page is somebody's own.
