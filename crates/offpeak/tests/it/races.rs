@@ -38,10 +38,18 @@ enum Then {
     End,
 }
 
-const SENDING: &str = "UPDATE offpeak.batch
-        SET state = 'sending', sender = gen_random_uuid(), sent_at = planned_at,
-            send_deadline = planned_at + interval '5 min'";
-const REFUTED: &str = "UPDATE offpeak.batch SET state = 'refuted' WHERE state = 'uncertain'";
+const SENDING: &str = "WITH changed AS (
+        UPDATE offpeak.batch
+           SET state = 'sending', sender = gen_random_uuid(), sent_at = planned_at,
+               send_deadline = planned_at + interval '5 min'
+        RETURNING tenant_id, state, id)
+    INSERT INTO offpeak.event_in (tenant_id, kind, state, ids)
+    SELECT tenant_id, 'batch', state, ARRAY[id] FROM changed";
+const REFUTED: &str = "WITH changed AS (
+        UPDATE offpeak.batch SET state = 'refuted' WHERE state = 'uncertain'
+        RETURNING tenant_id, state, id)
+    INSERT INTO offpeak.event_in (tenant_id, kind, state, ids)
+    SELECT tenant_id, 'batch', state, ARRAY[id] FROM changed";
 
 fn invalid() -> Faults {
     Faults {
