@@ -427,7 +427,7 @@ fn told(from: State, effect: &Effect) -> Option<Told> {
         job: released.job,
         state,
         label: match next {
-            Next::End { failure, .. } => failure.map(|failure| failure.label()),
+            Next::End { failure, .. } => failure.map(Failure::label),
             Next::Again { .. } | Next::SetAside { .. } => None,
         },
         group: released.group,
