@@ -51,6 +51,8 @@ pub(super) struct Follow {
     /// A number above what the tape knows which the database confirmed.
     ahead: u64,
     work: Option<JoinHandle<offpeak_store::Result<Done>>>,
+    /// After which event the database was asked.
+    asked: u64,
     paused: Option<Instant>,
     /// Since when nothing was sent.
     quiet: Instant,
@@ -113,6 +115,7 @@ impl Follow {
             older: VecDeque::new(),
             ahead: 0,
             work: None,
+            asked: 0,
             paused: None,
             quiet: Instant::now(),
             mode,
@@ -212,8 +215,8 @@ impl Follow {
         let screen = match &self.mode {
             Sends::View(screen) => {
                 // Whoever is too far behind says so when that is over.
-                let idle = self.work.is_none() && !screen.view.is_blocked(now);
-                let counts = screen.counts_due(self.at, now).filter(|_| idle);
+                let may = self.may_read() && !screen.view.is_blocked(now);
+                let counts = screen.counts_due(self.at, now).filter(|_| may);
                 [screen.view.due(now), counts]
             }
             Sends::Events(_) => [None, None],
@@ -225,6 +228,11 @@ impl Follow {
             .fold(beat, Instant::min)
     }
 
+    /// Whether the database may be asked something.
+    fn may_read(&self) -> bool {
+        self.work.is_none() && self.paused.is_none()
+    }
+
     /// A frame that can be sent at once.
     fn ready(&mut self, now: Instant) -> Option<Text> {
         if self.paused.is_some_and(|until| until <= now) {
@@ -233,6 +241,7 @@ impl Follow {
         if let Some(text) = self.take() {
             return Some(text);
         }
+        let may_read = self.may_read();
         let Sends::View(screen) = &mut self.mode else {
             return None;
         };
@@ -248,7 +257,7 @@ impl Follow {
             };
             return Some(self.text(&frame));
         }
-        if self.work.is_none() && self.paused.is_none() {
+        if may_read {
             let (shared, tape) = (self.follower.hub().shared(), self.follower.tape());
             if let Some(ids) = screen.view.asked() {
                 self.work = Some(read::rows(shared, tape, screen.view.topics(), ids));
@@ -299,9 +308,6 @@ impl Follow {
     /// The page of the tape that goes on, or the frame that says why there is
     /// none; nothing while there is nothing new.
     fn on_tape(&mut self) -> Option<Result<Arc<Page>, Text>> {
-        if self.work.is_some() || self.paused.is_some() {
-            return None;
-        }
         let head = self.follower.head()?;
         if head.epoch != self.head.epoch {
             return self.lost(head, Resync::Epoch).map(Err);
@@ -311,10 +317,12 @@ impl Follow {
             Taken::Page(page) => Some(Ok(page)),
             Taken::Nothing => None,
             Taken::Elsewhere if self.ahead == self.at && self.at > self.head.seq => None,
+            Taken::Elsewhere if !self.may_read() => None,
             Taken::Elsewhere => {
                 let cursor = self.place(self.at);
                 let (shared, tape) = (self.follower.hub().shared(), self.follower.tape());
                 self.work = Some(read::older(shared, tape, cursor));
+                self.asked = self.at;
                 None
             }
         }
@@ -323,6 +331,8 @@ impl Follow {
     /// Takes in what was read.
     fn done(&mut self, done: Result<offpeak_store::Result<Done>, tokio::task::JoinError>) {
         let failed = match done {
+            // Meanwhile the tape had them.
+            Ok(Ok(Done::Older(_))) if self.asked != self.at => return,
             Ok(Ok(Done::Older(Older::Pages(pages)))) => {
                 if pages.is_empty() {
                     self.ahead = self.at;
@@ -331,6 +341,14 @@ impl Follow {
                 return;
             }
             Ok(Ok(Done::Older(Older::Lost(head, why)))) => {
+                let same = |known: &Head| known.epoch == head.epoch;
+                if !self.follower.head().as_ref().is_some_and(same) {
+                    // The tape has not seen yet that the database is another one; it
+                    // tells everybody.
+                    self.follower.tape().ring();
+                    self.paused = Some(Instant::now() + PAUSE);
+                    return;
+                }
                 if let Some(text) = self.lost(head, why) {
                     self.first.push_back(text);
                 }

@@ -1,12 +1,13 @@
 //! `GET /v1/live`: the frames of [`super::follow`] over a WebSocket.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::State as Extract;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use bytes::Bytes;
 use offpeak_store::credential::Credential;
 use offpeak_wire::Problem;
 use offpeak_wire::live::{Bye, Frame, Say};
@@ -30,8 +31,8 @@ const MAX_MESSAGE: usize = 64 * 1024;
 const READ_BUFFER: usize = 4 * 1024;
 /// How long the last words may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Heartbeats that a client may leave unanswered.
-const SILENT_BEATS: u32 = 3;
+/// Pings that a client may leave unanswered.
+const UNANSWERED: u32 = 3;
 
 /// What happens, over a WebSocket
 ///
@@ -103,8 +104,13 @@ pub(crate) async fn handle(
     }))
 }
 
-/// Why nothing more can be sent: there is nobody, or not in time.
-struct Gone;
+/// Why nothing more can be sent.
+enum Unsent {
+    /// There is nobody.
+    Gone,
+    /// The client did not take it in time.
+    Slow,
+}
 
 struct Connection {
     socket: WebSocket,
@@ -139,27 +145,27 @@ impl Connection {
     }
 
     async fn follow(mut self, mut follow: Follow) {
-        let mut heard = Instant::now();
+        let mut unanswered = 0;
         let why = loop {
             tokio::select! {
                 step = follow.next() => {
                     let sent = match step {
                         Step::Frame(text) => self.send(Message::Text(text.json)).await,
-                        Step::Beat(_) if heard.elapsed() > self.silence() => Err(Gone),
+                        Step::Beat(_) if unanswered >= UNANSWERED => Err(Unsent::Slow),
                         Step::Beat(text) => {
-                            match self.send(Message::Text(text.json)).await {
-                                Ok(()) => self.send(Message::Ping(Default::default())).await,
-                                gone => gone,
-                            }
+                            unanswered += 1;
+                            self.beat(text).await
                         }
                         Step::End(why) => break why,
                     };
-                    if sent.is_err() {
-                        break Bye::TooSlow;
+                    match sent {
+                        Ok(()) => {}
+                        Err(Unsent::Slow) => break Bye::TooSlow,
+                        Err(Unsent::Gone) => return,
                     }
                 }
                 message = self.socket.recv() => {
-                    heard = Instant::now();
+                    unanswered = 0;
                     match read(message) {
                         Ok(None) => {}
                         Ok(Some(said)) => if let Err(why) = follow.say(said) {
@@ -183,8 +189,11 @@ impl Connection {
         self.leave(why, bye).await;
     }
 
-    fn silence(&self) -> Duration {
-        self.hub.options().heartbeat * SILENT_BEATS
+    /// Says that nothing came, and asks whether the client is there: one that is
+    /// gone without a word takes what is sent for a long time.
+    async fn beat(&mut self, text: Text) -> std::result::Result<(), Unsent> {
+        self.send(Message::Text(text.json)).await?;
+        self.send(Message::Ping(Bytes::new())).await
     }
 
     /// The client's next message; none when it left.
@@ -204,11 +213,12 @@ impl Connection {
         }
     }
 
-    async fn send(&mut self, message: Message) -> std::result::Result<(), Gone> {
+    async fn send(&mut self, message: Message) -> std::result::Result<(), Unsent> {
         let within = self.hub.options().send_within;
         match timeout(within, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Gone),
+            Ok(Err(_)) => Err(Unsent::Gone),
+            Err(_) => Err(Unsent::Slow),
         }
     }
 

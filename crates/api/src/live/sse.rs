@@ -101,8 +101,8 @@ pub(crate) async fn handle(
     };
     let body = stream::unfold(Some(Box::new(sending)), |sending| async move {
         let mut sending = sending?;
-        let (bytes, more) = sending.next().await;
-        Some((Ok::<Bytes, Infallible>(bytes), more.then_some(sending)))
+        let (bytes, goes_on) = sending.next().await;
+        Some((Ok::<Bytes, Infallible>(bytes), goes_on.then_some(sending)))
     });
     let headers = [
         (

@@ -237,8 +237,8 @@ async fn serve(world: &World, limits: Queue, live: LiveOptions) -> Result<(Strin
     tokio::spawn(hint.forward(world.tenants.clone(), stop.clone()));
     let hub = Hub::new(world.tenants.clone(), live, stop.clone());
     let router = offpeak_api::router(state.with_limits(limits).with_live(hub));
-    let serving =
-        axum::serve(listener, router.into_make_service()).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving = axum::serve(listener, router.into_make_service())
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::spawn(async move { serving.await });
     Ok((url, stop.drop_guard()))
 }

@@ -1,11 +1,7 @@
 //! Live connections as clients meet them: who may open one, what comes, and how
 //! one ends.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test ends where it cannot go on"
-)]
+#![expect(clippy::panic, reason = "a test ends where it cannot go on")]
 
 use std::time::Duration;
 
@@ -237,14 +233,14 @@ async fn a_lost_hint_costs_a_moment() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_and_users_hear_of_their_own() -> Result<()> {
     let mut api = Api::new().await?;
-    let line = |user: &str| {
+    let job_of = |user: &str| {
         let mut job: Value = serde_json::from_str(&raw_job("x")).expect("JSON");
         job["user"] = user.into();
         format!("{job}\n")
     };
-    let body: String = ["ada", "bob", "ada"].map(line).concat();
+    let body: String = ["ada", "bob", "ada"].map(job_of).concat();
     let group = api.post("/v1/jobs/bulk", body).await?.at("/group");
-    api.post("/v1/jobs/bulk", line("ada")).await?;
+    api.post("/v1/jobs/bulk", job_of("ada")).await?;
     relay(&api).await?;
     api.world.run_out().await?;
     relay(&api).await?;
@@ -327,6 +323,21 @@ async fn something_comes_while_nothing_happens() -> Result<()> {
             }
         );
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_gone_without_a_word_is_let_go() -> Result<()> {
+    let api = Api::with_live(hasty()).await?;
+    let (mut live, _) = Live::open(&api, json!({"t": "hello", "topics": ["jobs"]})).await?;
+    // It answers no ping, since it does not read.
+    let closed = "offpeak_live_too_slow_total 1";
+    timeout(SOON, async {
+        while !api.get("/metrics").await?.text.contains(closed) {}
+        anyhow::Ok(())
+    })
+    .await??;
+    assert_eq!(live.end().await?.1, 4408);
     Ok(())
 }
 

@@ -130,6 +130,34 @@ async fn what_cannot_be_resumed_is_said() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn another_database_is_noticed_while_connected() -> Result<()> {
+    let api = Api::new().await?;
+    api.post("/v1/jobs", raw_job("before")).await?;
+    relay(&api).await?;
+    let old = begin(&api).await?;
+    let mut live = Live::events(&api, &["jobs"], Some(&old)).await?;
+    live.until(|event| event.n == 1).await?;
+    // As after a failover: the function is what an epoch is made of.
+    api.world
+        .meddle(
+            "CREATE OR REPLACE FUNCTION offpeak.incarnation() RETURNS text
+                 LANGUAGE sql STABLE AS $$ SELECT 'another' $$",
+        )
+        .await?;
+    let new = begin(&api).await?;
+    assert_ne!(old, new);
+    let Frame::Resync { cursor, why } = resync(&mut live).await? else {
+        panic!("it goes on as if nothing had been");
+    };
+    assert_eq!(why, Resync::Epoch);
+    assert_eq!(cursor, format!("{}1", new.trim_end_matches('0')));
+    api.post("/v1/jobs", raw_job("after")).await?;
+    relay(&api).await?;
+    assert_eq!(live.until(|event| event.n == 2).await?.len(), 1);
+    Ok(())
+}
+
 /// The next frame that is none of counts.
 async fn resync(live: &mut Live) -> Result<Frame> {
     loop {

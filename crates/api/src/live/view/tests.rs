@@ -271,7 +271,7 @@ proptest! {
                     ids.sort_unstable();
                     ids.dedup();
                     head += 1;
-                    ids.iter().for_each(|n| { truth.insert(*n, STATES[state]); });
+                    truth.extend(ids.iter().map(|n| (*n, STATES[state])));
                     prop_assert!(view.fold(&[event(head, STATES[state], ids)], head));
                 }
                 Step::Watch(ids) => {
