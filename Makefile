@@ -7,9 +7,10 @@ BENCHES = bulk submit ingest claim life list idle
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help deps build run test lint check sqlx openapi clean-data bench rolling torture torture-short
+.PHONY: example-react example-fastapi
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what is missing, where that is allowed
 	@scripts/deps
@@ -19,6 +20,13 @@ build: deps ## build everything
 
 run: build ## the main job on real documents, then stay up (ARGS=--exit to end)
 	@$(TARGET)/debug/offpeak demo $(ARGS)
+
+example-react: ## a React page that shows one user's jobs live, until Ctrl-C
+example-fastapi: ## an endpoint that queues, a page that shows it live, until Ctrl-C
+example-react example-fastapi: example-%:
+	@scripts/deps example
+	@$(CARGO) build --workspace --locked
+	@scripts/example $*
 
 test: ## every test
 	@scripts/deps test

@@ -1,7 +1,8 @@
 """Queues summaries and shows them live. The key of offpeak stays in this process.
 
 `OFFPEAK_URL` and `OFFPEAK_KEY` say where offpeak is and what opens it,
-`OFFPEAK_PUBLIC_URL` how browsers reach it if not as we do, `ORIGIN` how they reach us.
+`OFFPEAK_PUBLIC_URL` how browsers reach it if not as we do, `ORIGIN` how they reach us,
+`TICKET_SECONDS` how long a ticket is good.
 """
 
 import logging
@@ -21,6 +22,7 @@ from pydantic import BaseModel
 URL = os.environ["OFFPEAK_URL"].rstrip("/")
 PUBLIC_URL = os.environ.get("OFFPEAK_PUBLIC_URL", URL).rstrip("/")
 ORIGIN = os.environ.get("ORIGIN", "http://127.0.0.1:8000")
+TICKET_SECONDS = int(os.environ.get("TICKET_SECONDS", "600"))
 PAGE = Path(__file__).parent / "page"
 # Its own files, and offpeak as the one other place to talk to.
 POLICY = (
@@ -137,7 +139,7 @@ async def queue_summary(
 async def ticket(user: SignedIn, queue: Queue, response: Response) -> Ticket:
     """What the page opens its events with."""
     response.headers["cache-control"] = "no-store"
-    made = await queue.call("POST", "/v1/live/tickets", {"user": user, "ttl": 600})
+    made = await queue.call("POST", "/v1/live/tickets", {"user": user, "ttl": TICKET_SECONDS})
     return Ticket(url=PUBLIC_URL, ticket=made["ticket"], user=user)
 
 

@@ -2,12 +2,13 @@
 // who is signed in, and hands out tickets that open that user's jobs for minutes.
 //
 // OFFPEAK_URL and OFFPEAK_KEY say where offpeak is and what opens it. OFFPEAK_PUBLIC_URL
-// is how browsers reach it, if not as we do; ORIGIN how they reach us; PORT where we listen.
+// is how browsers reach it, if not as we do; ORIGIN how they reach us; PORT where we listen;
+// TICKET_SECONDS how long a ticket is good.
 
 import { createServer } from "node:http";
 import { policy, serve } from "./static.mjs";
 
-const { OFFPEAK_URL, OFFPEAK_KEY, PORT = "3000" } = process.env;
+const { OFFPEAK_URL, OFFPEAK_KEY, PORT = "3000", TICKET_SECONDS = "600" } = process.env;
 if (!OFFPEAK_URL || !OFFPEAK_KEY) throw new Error("OFFPEAK_URL and OFFPEAK_KEY are not set");
 const PUBLIC_URL = (process.env.OFFPEAK_PUBLIC_URL ?? OFFPEAK_URL).replace(/\/$/, "");
 const ORIGIN = process.env.ORIGIN ?? `http://127.0.0.1:${PORT}`;
@@ -50,7 +51,7 @@ const routes = {
     return { user, users: USERS };
   },
   "GET /api/ticket": async (user) => {
-    const { ticket } = await offpeak("POST", "/v1/live/tickets", { user, ttl: 600 });
+    const { ticket } = await offpeak("POST", "/v1/live/tickets", { user, ttl: Number(TICKET_SECONDS) });
     return { url: PUBLIC_URL, ticket };
   },
   "GET /api/titles": async (user) => {
