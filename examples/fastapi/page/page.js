@@ -14,6 +14,7 @@ let ticket; // {url, ticket, user}
 let cursor; // where the next connection goes on
 let listed = false; // the list was read: what comes after `cursor` keeps it right
 let attempt = 0;
+let pause = 0; // what the server asked for
 let source;
 let silence;
 let retry;
@@ -93,7 +94,8 @@ function lost() {
   }
   // Full jitter, so that a thousand pages do not return at once.
   clearTimeout(retry);
-  retry = setTimeout(connect, Math.random() * Math.min(30_000, 500 * 2 ** attempt++));
+  retry = setTimeout(connect, pause + Math.random() * Math.min(30_000, 500 * 2 ** attempt++));
+  pause = 0;
 }
 
 async function connect() {
@@ -128,13 +130,16 @@ async function connect() {
     if (!listed) await list();
     if (source === mine) say("Live", true);
   });
-  on("rows", (frame) => frame.jobs.forEach(take));
+  on("rows", (frame) => frame.jobs?.forEach(take));
   on("resync", () => {
     for (const { item } of jobs.values()) item.remove();
     jobs.clear();
     return list();
   });
-  for (const kind of ["counts", "beat", "bye"]) on(kind);
+  on("bye", (frame) => {
+    pause = frame.retry_ms ?? 0;
+  });
+  for (const kind of ["counts", "beat"]) on(kind);
 }
 
 for (const event of ["online", "focus"]) addEventListener(event, () => retry && connect());

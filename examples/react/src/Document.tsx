@@ -51,7 +51,7 @@ export function Document({ job, read }: { job: Job; read: (id: string) => void }
         )}
       </h3>
       <p className="state">
-        {words[job.state]} <Time at={job.at} />
+        {words[job.state] ?? job.state} <Time at={job.at} />
       </p>
       <div className="result" id={panel} hidden={!open}>
         {open && <Answer job={job} again={() => read(job.id)} />}

@@ -16,7 +16,11 @@ export function liveJobs(user: string, getTicket: GetTicket) {
   const { current, set, subscribe } = store<Jobs>({ jobs: [], loaded: false, live: false, since: Date.now() }, () => {
     connect();
     const forget = onReturn(() => retry && connect());
-    return () => [forget(), hangUp()];
+    return () => {
+      forget();
+      hangUp();
+      set({ live: false, since: Date.now() });
+    };
   });
   let cursor: string | undefined; // where the next connection goes on
   let listed = false; // the list was read: what comes after `cursor` keeps it right
@@ -64,8 +68,8 @@ export function liveJobs(user: string, getTicket: GetTicket) {
         silence = setTimeout(lost, 45_000); // a beat comes every 20 s
         [refused, attempt, cursor] = [false, 0, frame.cursor ?? cursor];
         if (frame.t === "resync") set({ jobs: unsure(current().jobs) });
-        if (frame.t === "rows") set({ jobs: apply(current().jobs, frame.jobs) });
-        if (frame.t === "bye") pause = frame.retry_ms;
+        if (frame.t === "rows") set({ jobs: apply(current().jobs, frame.jobs ?? []) });
+        if (frame.t === "bye") pause = frame.retry_ms ?? 0;
         if (frame.t === "resync" || (frame.t === "hello" && !listed)) list();
         else if (frame.t === "hello") set({ live: true, problem: undefined });
       };
