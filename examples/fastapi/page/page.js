@@ -159,6 +159,9 @@ at("compose").addEventListener("submit", async (event) => {
     at("problem").textContent = error.message;
   }
 });
-at("text").addEventListener("input", ({ target }) => delete target.dataset.once);
+at("text").addEventListener("input", ({ target }) => {
+  delete target.dataset.once;
+  at("problem").textContent = "";
+});
 
 connect();

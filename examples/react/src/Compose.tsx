@@ -12,7 +12,10 @@ export function Compose() {
   const [problem, setProblem] = useState<string>();
   const [sending, start] = useTransition();
   const field = useId();
-  const write = (text: string) => setDraft({ text, once: crypto.randomUUID() });
+  const write = (text: string) => {
+    setDraft({ text, once: crypto.randomUUID() });
+    setProblem(undefined);
+  };
 
   const submit = () =>
     start(async () => {
