@@ -228,6 +228,7 @@ async function walk() {
   await each("Ctrl-C leaves nothing running", async (which) => {
     const { child, url } = at[which];
     child.kill("SIGINT");
+    child.kill("SIGINT");
     await child.ended;
     assert.equal(child.exitCode, 0);
     await assert.rejects(fetch(url));
