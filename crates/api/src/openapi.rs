@@ -34,6 +34,8 @@ use crate::{
         live::socket::handle, live::sse::handle, tickets::create::handle, origins::list::handle, origins::replace::handle,
         health::healthz, health::readyz, metrics::handle,
     ),
+    // No operation takes them: a WebSocket carries them.
+    components(schemas(offpeak_wire::live::Say, offpeak_wire::live::Mode)),
     tags(
         (name = "jobs", description = "One request of yours each"),
         (name = "groups", description = "Jobs that were submitted together"),
