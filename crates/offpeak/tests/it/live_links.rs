@@ -193,6 +193,7 @@ fn job(text: &str) -> String {
 
 /// Breaks the link, or the server, in some way, and mends it once that was noticed.
 async fn strike(api: &mut Api, proxy: &Proxy, client: &Client, rng: &mut StdRng) -> Result<()> {
+    proxy.heal();
     let before = client.connected();
     match rng.random_range(0..7) {
         0 => proxy.reset(),
@@ -206,7 +207,12 @@ async fn strike(api: &mut Api, proxy: &Proxy, client: &Client, rng: &mut StdRng)
             // It finds out by itself that nothing comes any more.
             proxy.heal();
         }
-        3 => proxy.truncate_after(rng.random_range(1..2_000)),
+        3 => {
+            // Each connection ends there until the next strike, maybe before it
+            // could say anything.
+            proxy.truncate_after(rng.random_range(1..2_000));
+            return Ok(());
+        }
         4 => {
             api.live_again(hasty()).await?;
             proxy.set_target(api.url.trim_start_matches("http://"));
