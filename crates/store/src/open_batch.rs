@@ -188,12 +188,18 @@ pub async fn ended(
 /// `held`; nobody else reads it for `term`, or until this process is seen to be
 /// gone, or to have been held up for longer than its lease. Each chunk that is
 /// settled renews the term, and so does [`keep`].
+///
+/// `reading` is what this process is reading at the moment. Whatever else is its
+/// own it takes again at once: a reading that came to nothing may not have been
+/// able to give the batch back.
 pub async fn take_ended(
     system: &System,
     process: Uuid,
     term: Duration,
     held: &[UpstreamId],
+    reading: &[Key],
 ) -> Result<Option<Ended>> {
+    let reading: Vec<Uuid> = reading.iter().map(|key| key.batch.as_uuid()).collect();
     let held: Vec<Uuid> = held.iter().map(|one| one.as_uuid()).collect();
     let mut tx = system.begin_write().await?;
     let row = sqlx::query!(
@@ -206,6 +212,7 @@ pub async fn take_ended(
                       AND NOT EXISTS (SELECT FROM storage WHERE level = 'critical')
                       AND upstream_id <> ALL ($3)
                       AND (ingest_until IS NULL OR ingest_until < clock_timestamp()
+                           OR (ingester = $1 AND id <> ALL ($5))
                            OR (ingester IS NOT NULL
                                AND NOT EXISTS (SELECT FROM lease l
                                                 WHERE l.holder = batch.ingester
@@ -227,6 +234,7 @@ pub async fn take_ended(
         interval(term),
         &held,
         system.term().map(Term::epoch),
+        &reading,
     )
     .fetch_optional(tx.conn())
     .await?;

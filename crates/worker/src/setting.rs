@@ -1,12 +1,13 @@
 //! What all loops share, and the leases under which they write.
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use offpeak_domain::breaker::Call;
 use offpeak_domain::id::UpstreamId;
 use offpeak_domain::price::Prices;
+use offpeak_store::batch::Key;
 use offpeak_store::lease::{self, Term};
 use offpeak_store::{Error as StoreError, System};
 use rand::rngs::StdRng;
@@ -34,7 +35,28 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// This process, as leases name it.
     pub(crate) process: Uuid,
+    /// The batches whose results this process is reading.
+    pub(crate) reading: tokio::sync::Mutex<Reading>,
     rng: Mutex<StdRng>,
+}
+
+/// Batches that are being read, each for as long as its token lives.
+#[derive(Debug, Default)]
+pub(crate) struct Reading(Vec<(Key, Weak<()>)>);
+
+impl Reading {
+    /// Those whose token lives.
+    pub(crate) fn keys(&mut self) -> Vec<Key> {
+        self.0.retain(|(_, token)| token.strong_count() > 0);
+        self.0.iter().map(|(key, _)| *key).collect()
+    }
+
+    /// From now on, until the token is dropped.
+    pub(crate) fn begin(&mut self, key: Key) -> Arc<()> {
+        let token = Arc::new(());
+        self.0.push((key, Arc::downgrade(&token)));
+        token
+    }
 }
 
 impl Shared {
@@ -52,6 +74,7 @@ impl Shared {
             options,
             clock,
             process,
+            reading: tokio::sync::Mutex::default(),
             rng: Mutex::new(StdRng::from_rng(rng)),
         }
     }

@@ -63,9 +63,16 @@ impl Ingest {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
         let term = self.0.options.ingest_term;
         let (system, held) = (&self.0.system, self.0.held_reads());
-        let taken = open_batch::take_ended(system, self.0.process, term, &held).await?;
-        let Some(ended) = taken else {
-            return Ok(Outcome::default());
+        let (ended, _reading) = {
+            // Of two loops of this process, the second knows what the first has taken.
+            let mut reading = self.0.reading.lock().await;
+            let (process, own) = (self.0.process, reading.keys());
+            let taken = open_batch::take_ended(system, process, term, &held, &own).await?;
+            let Some(ended) = taken else {
+                return Ok(Outcome::default());
+            };
+            let begun = reading.begin(ended.key);
+            (ended, begun)
         };
         point!("ingest.taken");
         // Boxed: once a batch, and every tick would be as large as this one.
