@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Role;
-use crate::entropy;
+use crate::{entropy, open_files};
 
 /// How long requests that are under way may go on after the stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
@@ -90,6 +90,12 @@ impl Engine {
             limits,
             live,
         } = parts;
+        if listener.is_some() && role.has_api() {
+            let allowed = open_files::raise().context("raising the limit of open files")?;
+            if let Err(short) = open_files::check(allowed, live.max_connections) {
+                tracing::warn!("{short}");
+            }
+        }
         let tenants = Tenants::new(&store);
         let system = System::new(&store);
         let prices = Prices::shipped().context("the built-in price table")?;

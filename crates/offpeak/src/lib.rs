@@ -16,6 +16,7 @@ pub mod entropy;
 pub mod exit;
 pub mod folder;
 pub mod log;
+pub mod open_files;
 pub mod output;
 pub mod postgres;
 pub mod reach;

@@ -17,7 +17,7 @@ use crate::client::Target;
 use crate::config::{Config, Environment};
 use crate::exit::{Ended, Exit};
 use crate::output::Output;
-use crate::{postgres, reach};
+use crate::{open_files, postgres, reach};
 
 /// Longest wait for something that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,6 +67,7 @@ pub(super) async fn run(
     let mut note = |check: Check| checks.push(check);
     note(plain("configuration", Ok("can be read".to_owned())));
     note(plain("address", address(&config.server.listen).await));
+    note(open_files(config));
     let options = store(config);
     if let (Err(error), true) = (&options, config.database.url.is_some()) {
         note(plain("database", Err(error.to_string())));
@@ -115,6 +116,21 @@ async fn address(listen: &str) -> Result<String, String> {
             "{listen:?} is no address to listen on: write OFFPEAK_SERVER_LISTEN (listen in \
              [server]) like 127.0.0.1:8080"
         )),
+    }
+}
+
+/// Whether as many live connections as are allowed find room, if the server is
+/// started as this is.
+fn open_files(config: &Config) -> Check {
+    let allowed = match open_files::raise() {
+        Ok(allowed) => open_files::check(allowed, config.live.max_connections),
+        Err(error) => Err(error.to_string()),
+    };
+    Check {
+        name: "open files",
+        ok: true,
+        warning: allowed.is_err(),
+        detail: allowed.unwrap_or_else(|short| short),
     }
 }
 

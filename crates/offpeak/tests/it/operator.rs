@@ -54,6 +54,7 @@ impl Operator<'_> {
             .env("ANTHROPIC_BASE_URL", &self.standin_url)
             .env("OFFPEAK_SERVER_LISTEN", "127.0.0.1:0")
             // Production's patience would be the test's.
+            .env("OFFPEAK_LIVE_MAX_CONNECTIONS", "10")
             .env("OFFPEAK_BATCH_IDLE_AFTER", "100ms")
             .env("OFFPEAK_BATCH_FIRST_POLL", "100ms")
             .env("OFFPEAK_BATCH_POLL_EVERY", "100ms")
@@ -237,6 +238,7 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     --- stdout
     ok    configuration          can be read
     ok    address                127.0.0.1:0
+    ok    open files             enough are allowed
     ok    database               answers
     ok    partitions             room for 8 days
     ok    storage                there is room
