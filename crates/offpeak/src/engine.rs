@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
 use offpeak_anthropic::Client;
 use offpeak_domain::price::Prices;
 use offpeak_domain::room::Queue;
@@ -165,6 +166,11 @@ impl Engine {
             } else {
                 offpeak_api::observe_router(tenants.clone(), registry)
             };
+            let listener = listener.tap_io(|connection| {
+                // A frame does not wait until the client has confirmed the one
+                // before. One that is gone already shows that by itself.
+                let _ = connection.set_nodelay(true);
+            });
             tokio::spawn(async move {
                 // As it is, each connection would get a deep copy of every route, and
                 // keep it: three times what it needs otherwise.
