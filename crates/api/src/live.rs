@@ -17,6 +17,7 @@ use rand::RngExt;
 use crate::State;
 use crate::state::rng;
 
+mod few;
 mod follow;
 mod hub;
 mod measured;

@@ -85,7 +85,11 @@ impl Follow {
         topics: Topics,
         cursor: Option<&str>,
     ) -> Result<Self, Bye> {
-        let head = follower.begun().await?;
+        let mut head = follower.begun().await?;
+        if let Some(concern) = topics.concern(mode == Mode::View) {
+            follower.attend(concern);
+            head = follower.head().unwrap_or(head);
+        }
         let given = cursor.map(str::parse::<LiveCursor>);
         let (at, missed) = match &given {
             None => (head.seq, None),
@@ -313,6 +317,13 @@ impl Follow {
             return self.lost(head, Resync::Epoch).map(Err);
         }
         self.head = head;
+        let at = self.follower.pass(&self.head, self.at);
+        if at > self.at {
+            self.at = at;
+            if let Sends::View(screen) = &mut self.mode {
+                screen.view.fold(&[], at);
+            }
+        }
         match self.follower.after(&self.head, self.at) {
             Taken::Page(page) => Some(Ok(page)),
             Taken::Nothing => None,
@@ -383,6 +394,7 @@ impl Follow {
     fn lost(&mut self, head: Head, why: Resync) -> Option<Text> {
         self.at = head.seq;
         self.head = head;
+        self.follower.lost();
         if let Sends::View(screen) = &mut self.mode {
             screen.view.begin_at(self.at);
         }

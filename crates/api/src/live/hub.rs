@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::few::{Attending, Concern};
 use super::measured::{Connected, Measured};
 use super::tape::{Head, Mark, Taken, Tape, lock};
 use crate::error::{Code, Error, Result};
@@ -191,6 +192,7 @@ impl Hub {
             seen: tape.marks(),
             tape,
             credential,
+            few: None,
         }
     }
 
@@ -286,6 +288,7 @@ pub(super) struct Follower {
     tape: Arc<Tape>,
     seen: watch::Receiver<Mark>,
     credential: Option<Credential>,
+    few: Option<Attending>,
 }
 
 impl Follower {
@@ -329,11 +332,39 @@ impl Follower {
         self.tape.after(head, seq)
     }
 
+    /// From now on only what concerns it wakes it.
+    pub(super) fn attend(&mut self, concern: Concern) {
+        self.few = Some(self.tape.attend(concern));
+    }
+
+    /// The number after which something may concern it, for somebody who has seen
+    /// `head` and looked at everything up to `seq`.
+    pub(super) fn pass(&mut self, head: &Head, seq: u64) -> u64 {
+        match &mut self.few {
+            Some(few) => few.pass(head.seq, seq),
+            None => seq,
+        }
+    }
+
+    /// What was looked at is of no use: it goes on elsewhere.
+    pub(super) fn lost(&mut self) {
+        if let Some(few) = self.few.take() {
+            // Marks of another epoch mean nothing.
+            self.tape.leave(&few);
+            self.attend(few.concern());
+        }
+    }
+
     /// Everything up to here has been looked at: returns when there is more.
     /// May be dropped before that.
     pub(super) async fn changed(&mut self) {
-        // The sender lives in the tape, which is held.
-        let _ = self.seen.changed().await;
+        match &self.few {
+            Some(few) => few.rung().await,
+            // The sender lives in the tape, which is held.
+            None => {
+                let _ = self.seen.changed().await;
+            }
+        }
     }
 
     /// From now on [`Follower::changed`] means later than this.
@@ -346,6 +377,9 @@ impl Drop for Follower {
     fn drop(&mut self) {
         if let Some(credential) = self.credential {
             self.tape.release(credential);
+        }
+        if let Some(few) = &self.few {
+            self.tape.leave(few);
         }
         let tenant = self.tape.tenant();
         let mut tapes = lock(&self.hub.0.tapes);

@@ -89,8 +89,8 @@ pub(crate) struct Page {
     pub(crate) events: Box<[Event]>,
     read: Read,
     /// Of all its jobs, sorted, each once; like `users`.
-    groups: Box<[GroupId]>,
-    users: Box<[UserKey]>,
+    pub(super) groups: Box<[GroupId]>,
+    pub(super) users: Box<[UserKey]>,
     /// Memory that it takes, about.
     pub(crate) bytes: usize,
     /// By the kind of subscription: `None` when there is nothing for it.
@@ -208,7 +208,7 @@ fn jobs(event: &Event) -> &[Job] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{FRAME_BYTES, Page, Read, Text};
     use crate::caller::Scope;
     use crate::live::topics::Topics;
@@ -239,7 +239,7 @@ mod tests {
         }
     }
 
-    fn cut(events: Vec<Event>) -> Vec<std::sync::Arc<Page>> {
+    pub(in crate::live) fn cut(events: Vec<Event>) -> Vec<std::sync::Arc<Page>> {
         let read = Read {
             at: OffsetDateTime::UNIX_EPOCH,
             here: Instant::now(),

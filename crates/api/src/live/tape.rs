@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::few::{Attending, Concern, Few};
 use super::hub::Shared;
 use super::page::{Page, Read};
 
@@ -73,6 +74,8 @@ pub(super) struct Tape {
     tenant: TenantId,
     mark: watch::Sender<Mark>,
     ring: Mutex<Ring>,
+    /// Held from the marks of a page to its publication.
+    few: Mutex<Few>,
     bell: Notify,
     stop: CancellationToken,
     held: Mutex<HashMap<Credential, Held>>,
@@ -104,6 +107,7 @@ impl Tape {
             tenant,
             mark: watch::Sender::default(),
             ring: Mutex::default(),
+            few: Mutex::default(),
             bell: Notify::new(),
             stop,
             held: Mutex::default(),
@@ -134,6 +138,7 @@ impl Tape {
         self.mark.send_modify(|mark| {
             mark.end.get_or_insert(why);
         });
+        self.wake_few();
         self.ring();
     }
 
@@ -197,20 +202,29 @@ impl Tape {
             };
             let (gap, last) = (first.seq != at + 1, last.seq);
             let pages = Page::cut(&epoch, read, events);
-            lock(&self.ring).extend(pages, gap, &shared.bytes);
+            lock(&self.ring).extend(&pages, gap, &shared.bytes);
             at = last;
             if goes_on {
-                self.publish(&epoch, at, head.oldest);
+                self.publish(&epoch, at, head.oldest, &pages);
             }
         }
-        self.publish(&epoch, at.max(head.seq), head.oldest);
+        self.publish(&epoch, at.max(head.seq), head.oldest, &[]);
+        if !goes_on {
+            self.wake_few();
+        }
         if asks {
             self.ask(&mut tx).await?;
         }
         Ok(())
     }
 
-    fn publish(&self, epoch: &Arc<str>, seq: u64, oldest: u64) {
+    /// Says how far the stream was read, and wakes those whom that concerns.
+    fn publish(&self, epoch: &Arc<str>, seq: u64, oldest: u64, pages: &[Arc<Page>]) {
+        let mut woken = Vec::new();
+        let few = lock(&self.few);
+        for page in pages {
+            few.mark(page, &mut woken);
+        }
         self.mark.send_if_modified(|mark| {
             let same = |head: &Head| head.epoch == *epoch && head.seq == seq;
             let moved = !mark.head.as_ref().is_some_and(same);
@@ -221,6 +235,26 @@ impl Tape {
             });
             moved
         });
+        drop(few);
+        for slot in woken {
+            slot.ring();
+        }
+    }
+
+    fn wake_few(&self) {
+        lock(&self.few).all().for_each(|slot| slot.ring());
+    }
+
+    /// Wakes somebody for what concerns it alone, from now on.
+    pub(super) fn attend(&self, concern: Concern) -> Attending {
+        let mut few = lock(&self.few);
+        let unmarked = self.mark.borrow().head.as_ref().map_or(0, |head| head.seq);
+        few.add(concern, unmarked)
+    }
+
+    /// It left.
+    pub(super) fn leave(&self, attending: &Attending) {
+        lock(&self.few).remove(attending);
     }
 
     /// Whether those by whom connections came in still would.
@@ -245,6 +279,7 @@ impl Tape {
             held.over |= over.contains(credential);
         }
         self.mark.send_modify(|mark| mark.judged += 1);
+        self.wake_few();
         Ok(())
     }
 
@@ -324,14 +359,14 @@ impl Tape {
 
 impl Ring {
     /// Adds pages; before a gap nothing is kept.
-    fn extend(&mut self, pages: Vec<Arc<Page>>, gap: bool, all: &AtomicUsize) {
+    fn extend(&mut self, pages: &[Arc<Page>], gap: bool, all: &AtomicUsize) {
         if gap {
             self.clear(all);
         }
         for page in pages {
             self.bytes += page.bytes;
             all.fetch_add(page.bytes, Ordering::Relaxed);
-            self.pages.push_back(page);
+            self.pages.push_back(Arc::clone(page));
         }
         let most = if all.load(Ordering::Relaxed) > MAX_BYTES_OF_ALL {
             FEW_BYTES

@@ -5,6 +5,7 @@ use offpeak_store::event::UserKey;
 use offpeak_store::stream::{Event, Job, Usage, What};
 use offpeak_wire::live::{LiveEvent, LiveUsage, LiveWhat};
 
+use super::few::Concern;
 use crate::caller::Scope;
 use crate::{batches, jobs};
 
@@ -120,6 +121,21 @@ impl Topics {
     pub(super) fn common(&self) -> Option<usize> {
         (self.within == Within::Tenant && (self.jobs || !self.has_rows())).then(|| {
             usize::from(self.jobs) | usize::from(self.batches) << 1 | usize::from(self.usage) << 2
+        })
+    }
+
+    /// The groups and users without which a page is of no use here, if there are
+    /// such; a client that may `watch` any job of the tenant has none.
+    pub(super) fn concern(&self, watches: bool) -> Option<Concern> {
+        let (groups, users): (&[GroupId], &[UserKey]) = match &self.within {
+            Within::User(own) => (&[], std::slice::from_ref(own)),
+            Within::Group(own) => (std::slice::from_ref(own), &[]),
+            Within::Tenant if watches || self.jobs || self.batches || self.usage => return None,
+            Within::Tenant => (&self.groups, &self.users),
+        };
+        Some(Concern {
+            groups: groups.into(),
+            users: users.into(),
         })
     }
 
@@ -341,6 +357,36 @@ mod tests {
         assert!(elsewhere(&["jobs"], &user("bob")));
         assert!(elsewhere(&["jobs"], &Scope::Group(group(1))));
         assert!(!elsewhere(&["jobs"], &user("ada")));
+    }
+
+    #[test]
+    fn who_hears_of_few_is_known() {
+        let concern = |words: &[&str], scope: &Scope, watches| {
+            let topics = Topics::parse(words.iter().copied(), scope).unwrap();
+            let concern = topics.concern(watches)?;
+            Some((concern.groups.len(), concern.users.len()))
+        };
+        let of_group = format!("group:{}", group(1));
+        let tenant = &Scope::Tenant;
+        assert_eq!(
+            concern(&["user:ada", "user:bob"], tenant, false),
+            Some((0, 2))
+        );
+        assert_eq!(
+            concern(&["user:ada", &of_group], tenant, false),
+            Some((1, 1))
+        );
+        assert_eq!(concern(&["user:ada"], tenant, true), None);
+        for word in ["jobs", "batches", "usage"] {
+            assert_eq!(concern(&["user:ada", word], tenant, false), None);
+        }
+        // A ticket opens no more, whatever is watched.
+        let ada = &Scope::User("ada".to_owned());
+        assert_eq!(concern(&["jobs"], ada, true), Some((0, 1)));
+        assert_eq!(
+            concern(&["jobs"], &Scope::Group(group(1)), true),
+            Some((1, 0))
+        );
     }
 
     #[test]
