@@ -70,6 +70,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Engine {
     tenants: Tenants,
+    live_tenants: Tenants,
     system: System,
     api: JoinHandle<anyhow::Result<()>>,
     worker: JoinHandle<()>,
@@ -147,7 +148,10 @@ impl Engine {
         let hint = offpeak_api::Hint::default();
         let hints = tokio::spawn(hint.clone().forward(tenants.clone(), stop_worker.clone()));
         let stop = stop_api.clone();
-        let live = offpeak_api::Hub::new(tenants.clone(), live, stop_api.clone());
+        let mut of_live = store.clone();
+        of_live.max_connections = offpeak_api::Hub::CONNECTIONS;
+        let live_tenants = Tenants::new(&of_live);
+        let live = offpeak_api::Hub::new(live_tenants.clone(), live, stop_api.clone());
         let api = if let Some(listener) = listener {
             let router = if role.has_api() {
                 let state = offpeak_api::State::new(
@@ -187,6 +191,7 @@ impl Engine {
         };
         Ok(Self {
             tenants,
+            live_tenants,
             system,
             api,
             worker,
@@ -219,6 +224,7 @@ impl Engine {
     pub async fn stop(self) {
         let Self {
             tenants,
+            live_tenants,
             system,
             mut api,
             worker,
@@ -247,6 +253,7 @@ impl Engine {
             }
         }
         tenants.close().await;
+        live_tenants.close().await;
         system.close().await;
     }
 }

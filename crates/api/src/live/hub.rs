@@ -26,8 +26,11 @@ use super::measured::{Connected, Measured};
 use super::tape::{Head, Mark, Taken, Tape, lock};
 use crate::error::{Code, Error, Result};
 
-/// Readings of the database at once: the API's other requests need connections too.
-const AT_ONCE: usize = 4;
+/// Tapes that read on at once.
+const TAPES: usize = 4;
+/// Connections that read what is on no tape at once: however many come back from
+/// long ago, those who are up to date do not wait for them.
+const OTHERS: usize = 2;
 /// Between two tries to hear hints.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -73,8 +76,10 @@ pub(super) struct Shared {
     pub(super) tenants: Tenants,
     pub(super) options: Options,
     pub(super) measured: Measured,
-    /// Whoever reads the database has one.
+    /// A tape that reads the database has one.
     pub(super) turns: Semaphore,
+    /// Whoever else does has one of these.
+    pub(super) other_turns: Semaphore,
     /// Memory of all pages that are kept.
     pub(super) bytes: AtomicUsize,
     stop: CancellationToken,
@@ -92,13 +97,18 @@ struct Places {
 }
 
 impl Hub {
-    /// One that makes everybody leave at `stop`.
+    /// Connections to the database that it uses at once, at most.
+    pub const CONNECTIONS: u32 = 6;
+
+    /// One that makes everybody leave at `stop`. Its `tenants` should be its own:
+    /// else every request that waits for a connection holds up all who follow.
     pub fn new(tenants: Tenants, options: Options, stop: CancellationToken) -> Self {
         Self(Arc::new(Shared {
             tenants,
             options,
             measured: Measured::default(),
-            turns: Semaphore::new(AT_ONCE),
+            turns: Semaphore::new(TAPES),
+            other_turns: Semaphore::new(OTHERS),
             bytes: AtomicUsize::new(0),
             stop,
             listening: AtomicBool::new(false),

@@ -52,7 +52,7 @@ pub(super) fn older(
 ) -> JoinHandle<Result<Done>> {
     let (shared, tape) = (Arc::clone(shared), Arc::clone(tape));
     tokio::spawn(async move {
-        let _turn = shared.turns.acquire().await;
+        let _turn = shared.other_turns.acquire().await;
         let mut tx = shared.tenants.begin(tape.tenant()).await?;
         let read = Read {
             at: tx.now(),
@@ -96,7 +96,7 @@ pub(super) fn rows(
 ) -> JoinHandle<Result<Done>> {
     let (shared, tape, topics) = (Arc::clone(shared), Arc::clone(tape), topics.clone());
     tokio::spawn(async move {
-        let _turn = shared.turns.acquire().await;
+        let _turn = shared.other_turns.acquire().await;
         let mut tx = shared.tenants.begin(tape.tenant()).await?;
         // The number first: what is read is at least as new.
         let rev = stream::head(&mut tx).await?.seq;

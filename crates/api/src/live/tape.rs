@@ -337,7 +337,7 @@ impl Tape {
         {
             return Ok((known.seq, Arc::clone(&known.counts)));
         }
-        let Ok(_turn) = shared.turns.acquire().await else {
+        let Ok(_turn) = shared.other_turns.acquire().await else {
             return Ok((0, Arc::default()));
         };
         let here = Instant::now();
