@@ -31,6 +31,11 @@ const MAX_BYTES: usize = 1_000_000;
 const MAX_BYTES_OF_ALL: usize = 200_000_000;
 /// That little.
 const FEW_BYTES: usize = 50_000;
+/// Between two looks, for each connection that hears of everything: together they
+/// are sent about a thousand frames a second.
+const FRAME: Duration = Duration::from_millis(1);
+/// Between two looks, however many they are.
+const APART: Duration = Duration::from_millis(100);
 /// After so long without an answer of the database connections are of no use.
 const LOST: Duration = Duration::from_secs(15);
 /// For how long counts that were read are good for others.
@@ -146,6 +151,7 @@ impl Tape {
     pub(super) async fn run(&self, shared: &Shared) {
         let (mut fresh, mut asked) = (Instant::now(), Instant::now());
         while !self.stop.is_cancelled() && self.mark.borrow().end.is_none() {
+            let looked = Instant::now();
             let asks = asked.elapsed() >= shared.options.ask_every;
             match self.look(shared, asks).await {
                 Ok(()) => {
@@ -163,9 +169,22 @@ impl Tape {
                 () = self.stop.cancelled() => {}
                 _ = timeout(shared.options.look_every, self.bell.notified()) => {}
             }
+            // What happens in quick succession comes together where many hear it.
+            let rest = self.apart().saturating_sub(looked.elapsed());
+            let _ = timeout(rest, self.stop.cancelled()).await;
         }
         let mut ring = lock(&self.ring);
         ring.clear(&shared.bytes);
+    }
+
+    /// The shortest between two looks: each is a frame for everybody whom no page
+    /// passes by. What follows a quiet time is looked at at once.
+    fn apart(&self) -> Duration {
+        let everybody = self.mark.receiver_count();
+        let hear_all = everybody.saturating_sub(lock(&self.few).count());
+        FRAME
+            .saturating_mul(u32::try_from(hear_all).unwrap_or(u32::MAX))
+            .min(APART)
     }
 
     async fn look(&self, shared: &Shared, asks: bool) -> offpeak_store::Result<()> {
