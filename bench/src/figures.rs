@@ -13,6 +13,11 @@ impl Samples {
         self.0.push(value);
     }
 
+    /// Adds all of others.
+    pub fn extend(&mut self, others: &Self) {
+        self.0.extend(&others.0);
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.len()

@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod discard;
 pub mod ending;
 pub mod figures;
+pub mod live;
 pub mod load;
 pub mod memory;
 pub mod server;

@@ -30,6 +30,9 @@ const GOALS: &[(&str, &str, f64, bool)] = &[
     ("idle", "queries_per_second", 2.0, false),
     ("idle", "mb", 60.0, false),
     ("idle", "list_calls_per_hour", 120.0, false),
+    ("live", "p99_ms", 250.0, false),
+    ("live", "enqueue_loss", 0.05, false),
+    ("live", "kb_per_socket", 40.0, false),
 ];
 
 const BEGINNING: &str = "\
@@ -44,7 +47,8 @@ ratio of two medians (`full_over_empty`); the spread goes from the smallest samp
 Both sides of a ratio were measured in one run, on one cluster (`bench-claim` has two: a full one and
 a fresh one); a ratio says more than a rate, which belongs to the machine. PostgreSQL is a private
 one with all its safety on. What is uploaded, sent and read is cut from real texts, no two pieces the
-same within a round; `bench-claim`, `bench-list` and `bench-idle` measure rows, not texts. A job's life
+same within a round; `bench-claim`, `bench-list`, `bench-idle` and `bench-live`
+measure rows, not texts. A job's life
 (`bench-life`) begins with uploads of a thousand lines. Reading results (`bench-ingest`) means result,
 output, ledger, counts, events and the row in flight; COPY, beside it, writes the first three.
 ";
@@ -215,6 +219,7 @@ mod tests {
             "life" => include_str!("life.rs"),
             "list" => include_str!("list.rs"),
             "idle" => include_str!("idle.rs"),
+            "live" => include_str!("live.rs"),
             _ => "",
         };
         for (bench, key, ..) in GOALS {

@@ -73,6 +73,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "offpeak-store",
             "offpeak-worker",
             "offpeak-api",
+            "offpeak-wire",
         ],
     ),
 ];
