@@ -182,11 +182,14 @@ async fn settings_are_judged_before_anything_runs() -> Result<()> {
     --- stderr
     error: no PostgreSQL at 127.0.0.1:1: connection refused; start it, or check DATABASE_URL
     ");
-    insta::assert_snapshot!(told(&["doctor"], &[dead, ("OFFPEAK_SERVER_LISTEN", "zz")]).await?, @r#"
+    // Few enough for whatever this machine allows.
+    let few = ("OFFPEAK_LIVE_MAX_CONNECTIONS", "1");
+    insta::assert_snapshot!(told(&["doctor"], &[dead, few, ("OFFPEAK_SERVER_LISTEN", "zz")]).await?, @r#"
     exit 1
     --- stdout
     ok    configuration          can be read
     FAIL  address                "zz" is no address to listen on: write OFFPEAK_SERVER_LISTEN (listen in [server]) like 127.0.0.1:8080
+    ok    open files             enough are allowed
     FAIL  database               no PostgreSQL at 127.0.0.1:1: connection refused; start it, or check DATABASE_URL
     ok    Anthropic              no key: `offpeak dev` will use the stand-in; `offpeak serve` needs ANTHROPIC_API_KEY
     "#);
