@@ -19,10 +19,7 @@ use crate::bounded::Connection;
 use crate::{Result, System, point};
 
 /// Jobs that one event names, at most.
-const JOBS: usize = 500;
-
-/// The same for the statements.
-const JOBS_SQL: i64 = 500;
+const JOBS: u16 = 500;
 
 /// A user's label as events hold it: the first 128 bits of its SHA-256, as the
 /// function `user_key` of the database gives them.
@@ -87,7 +84,7 @@ pub(crate) async fn jobs(
     let mut runs = Vec::with_capacity(told.len());
     for (number, run) in told
         .chunk_by(same)
-        .flat_map(|run| run.chunks(JOBS))
+        .flat_map(|run| run.chunks(usize::from(JOBS)))
         .enumerate()
     {
         let number = i32::try_from(number).unwrap_or(i32::MAX);
@@ -156,7 +153,7 @@ pub(crate) async fn jobs_of(
         tenant.as_uuid(),
         batch.as_uuid(),
         state.as_str(),
-        JOBS_SQL,
+        i64::from(JOBS),
     )
     .execute(&mut *conn)
     .await?;
@@ -179,7 +176,7 @@ pub(crate) async fn opened(conn: &mut Connection, tenant: TenantId, group: Group
           ORDER BY place / $3",
         tenant.as_uuid(),
         group.as_uuid(),
-        JOBS_SQL,
+        i64::from(JOBS),
     )
     .execute(&mut *conn)
     .await?;
@@ -326,7 +323,7 @@ pub async fn number(system: &System, limit: i64) -> Result<Numbered> {
              FROM gone
             GROUP BY tenant_id"#,
         limit,
-        JOBS_SQL,
+        i64::from(JOBS),
     )
     .fetch_all(tx.conn())
     .await?;
