@@ -13,10 +13,12 @@ use crate::outcome::{Outcome, Wait};
 use crate::worker::Setting;
 
 /// Rows numbered in one transaction.
-const CHUNK: i64 = 1_000;
+const CHUNK: u16 = 1_000;
 /// While there is something to number, so much of it comes together: the cost of
 /// a numbering, and of every client's frame, is that of one event.
 const TOGETHER: Duration = Duration::from_millis(25);
+/// Numberings under one lease, which costs a commit to take.
+const ROUNDS: usize = 40;
 
 pub(crate) struct Relay(pub(crate) Arc<Setting>);
 
@@ -25,24 +27,24 @@ impl Relay {
         let Some(led) = self.0.lead("relay").await? else {
             return Ok(Outcome::default());
         };
-        let system = &led.setting().system;
+        let setting = led.setting();
         point!("relay.led");
-        let numbered = event::number(system, CHUNK).await?;
-        point!("relay.numbered");
-        if numbered.taken > 0
-            && let Err(error) = notify::numbered(system, &numbered.tenants).await
-        {
-            tracing::debug!(%error, "a hint was lost");
+        let mut outcome = Outcome::default();
+        for _ in 0..ROUNDS {
+            let numbered = event::number(&setting.system, CHUNK.into()).await?;
+            point!("relay.numbered");
+            if numbered.taken == 0 {
+                return Ok(outcome);
+            }
+            outcome.done += numbered.taken;
+            if let Err(error) = notify::numbered(&setting.system, &numbered.tenants).await {
+                tracing::debug!(%error, "a hint was lost");
+            }
+            if numbered.taken < CHUNK.into() {
+                setting.pause(TOGETHER).await;
+            }
         }
-        let wait = match numbered.taken {
-            0 => Wait::Idle,
-            some if some >= CHUNK.unsigned_abs() => Wait::Now,
-            _ => Wait::For(TOGETHER),
-        };
-        Ok(Outcome {
-            done: numbered.taken,
-            wait,
-            ..Outcome::default()
-        })
+        outcome.wait = Wait::Now;
+        Ok(outcome)
     }
 }
