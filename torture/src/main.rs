@@ -24,8 +24,8 @@ struct Args {
     /// Parts to run: points, freezes, mutants, kills, links, failover, recovery; all by default
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Only crash points whose name begins so, each under every behaviour that
-    /// the form has
+    /// Only crash points, or bugs, whose name begins so, each point under every
+    /// behaviour that the form has
     #[arg(long, default_value = "")]
     point: String,
     /// Leave the folders of the scenarios, and say where they are
@@ -174,12 +174,12 @@ async fn times(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
     if args.wants("mutants") {
         let begun = Instant::now();
         let (caught, verdict) = tokio::join!(
-            part::mutants::run(ground, AT_ONCE),
+            part::mutants::run(ground, &args.point, AT_ONCE),
             part::mutants::clean(ground)
         );
         outcome.mutants = caught?;
         let what = "the mutants' own scenes without a bug";
-        outcome.note(what, 2, verdict?, begun);
+        outcome.note(what, part::mutants::OWN.len() as u64, verdict?, begun);
     }
     Ok(outcome)
 }

@@ -247,6 +247,8 @@ pub struct Numbered {
 /// Only one process does so at a time: it runs under the lease of `relay`.
 pub async fn number(system: &System, limit: i64) -> Result<Numbered> {
     let mut tx = system.begin_write().await?;
+    #[cfg(feature = "torture")]
+    crate::torture::pass_by(tx.conn()).await?;
     let rows = sqlx::query!(
         r#"WITH gone AS (
                DELETE FROM event_in

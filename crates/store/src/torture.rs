@@ -76,10 +76,6 @@ pub const MUTANTS: &[(&str, &str)] = &[
         "a create that one listing does not show was never stored",
     ),
     (
-        "resend_on_500",
-        "any error in answer to a create means that nothing was stored",
-    ),
-    (
         "adopt_for_certain",
         "what has the time and the size of a lost create counts as proven to be it",
     ),
@@ -112,6 +108,10 @@ pub const MUTANTS: &[(&str, &str)] = &[
     (
         "counts_from_memory",
         "counts are kept in memory until there are more",
+    ),
+    (
+        "naive_event_cursor",
+        "events are numbered by where they were told, and what commits late is passed by",
     ),
     (
         "no_reconcile",
@@ -154,7 +154,7 @@ macro_rules! mutant {
 }
 
 #[cfg(feature = "torture")]
-pub(crate) use armed::held_back;
+pub(crate) use armed::{held_back, pass_by};
 #[cfg(feature = "torture")]
 pub use armed::{is_mutant, pass};
 
@@ -170,6 +170,8 @@ mod armed {
     use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
 
     use super::{MUTANTS, POINTS};
+    use crate::Result;
+    use crate::bounded::Connection;
     use crate::delta::Change;
 
     /// Bytes of the trace: a name, filled up with blanks.
@@ -267,6 +269,26 @@ mod armed {
         }
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         held.insert(tenant, rows).unwrap_or_default()
+    }
+
+    /// With the bug put in: forgets what was told before what was numbered last.
+    pub(crate) async fn pass_by(conn: &mut Connection) -> Result<()> {
+        static LAST: Mutex<String> = Mutex::new(String::new());
+        if !is_mutant("naive_event_cursor") {
+            return Ok(());
+        }
+        let last = LAST.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        sqlx::query("DELETE FROM event_in WHERE place <= nullif($1, '')::pg_lsn")
+            .bind(last)
+            .execute(&mut *conn)
+            .await?;
+        let seen: Option<String> = sqlx::query_scalar("SELECT max(place)::text FROM event_in")
+            .fetch_one(conn)
+            .await?;
+        if let Some(seen) = seen {
+            *LAST.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        }
+        Ok(())
     }
 
     /// Whether this bug is put in.

@@ -27,7 +27,7 @@ const TRIES: u32 = 3;
 
 /// What would show a bug.
 #[derive(Clone, Copy, Debug)]
-enum Scene {
+pub enum Scene {
     /// The usual work.
     Work(Behavior),
     /// The usual work, and death at this point.
@@ -49,7 +49,6 @@ const SCENES: &[(&str, Scene)] = &[
     ("retry_create", Scene::Work(behavior::LOST)),
     ("skip_sending", Scene::Work(behavior::PLAIN)),
     ("trust_one_listing", Scene::Work(behavior::LOST_LATE)),
-    ("resend_on_500", Scene::Work(behavior::STORED_500)),
     ("adopt_for_certain", Scene::Work(behavior::FOREIGN)),
     (
         "abandon_never",
@@ -66,6 +65,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("short_is_whole", Scene::Work(behavior::SHORT)),
     ("late_line_free", Scene::LateCancel),
     ("counts_from_memory", Scene::Work(behavior::PLAIN)),
+    ("naive_event_cursor", Scene::LateCommit),
     ("no_reconcile", Scene::Restore),
 ];
 
@@ -78,9 +78,10 @@ pub struct Caught {
     pub by: Option<String>,
 }
 
-/// Puts in each bug in turn.
-pub async fn run(ground: &Arc<Ground>, at_once: usize) -> Result<Vec<Caught>> {
-    let mut came: Vec<Caught> = stream::iter(MUTANTS.iter().map(|mutant| mutant.0))
+/// Puts in each bug in turn whose name begins so.
+pub async fn run(ground: &Arc<Ground>, named: &str, at_once: usize) -> Result<Vec<Caught>> {
+    let mutants = MUTANTS.iter().map(|mutant| mutant.0);
+    let mut came: Vec<Caught> = stream::iter(mutants.filter(|mutant| mutant.starts_with(named)))
         .map(|mutant| async move {
             let scene = SCENES.iter().find(|(name, _)| *name == mutant);
             let (_, scene) = scene.with_context(|| format!("no scene for {mutant}"))?;
@@ -113,10 +114,13 @@ pub async fn run(ground: &Arc<Ground>, at_once: usize) -> Result<Vec<Caught>> {
     Ok(came)
 }
 
-/// The scenes that are nobody else's part, without any bug: they have to be clean.
+/// The scenes that are nobody else's part.
+pub const OWN: [Scene; 3] = [Scene::LateCancel, Scene::NoCommit, Scene::LateCommit];
+
+/// Those scenes without any bug: they have to be clean.
 pub async fn clean(ground: &Arc<Ground>) -> Result<Verdict> {
     let mut verdict = Verdict::default();
-    for scene in [Scene::LateCancel, Scene::NoCommit, Scene::LateCommit] {
+    for scene in OWN {
         let came = play(ground, scene, "").await;
         verdict.add(came.with_context(|| format!("{scene:?} without a bug"))?);
     }
@@ -235,17 +239,22 @@ async fn late_commit(ground: &Arc<Ground>, orders: &[(&str, &str)]) -> Result<Ve
     let (door, promises) = (Door::default(), Promises::default());
     let program = world.start(Role::All, orders).await?;
     door.set(vec![program.url.clone()]);
+    let client = Client::new(&world, &door, &promises);
+    // The first job of its kind opens what later ones share, and who commits that
+    // late holds the others up.
+    client.submit("s-0").await?;
     sqlx::raw_sql(STUCK).execute(&world.root).await?;
     let mut holder = world.root.acquire().await?;
     sqlx::query("SELECT pg_advisory_lock(4711)")
         .execute(&mut *holder)
         .await?;
-    let client = Client::new(&world, &door, &promises);
     let others = async {
         stuck(&world).await;
-        client.submit("s-0").await?;
-        until("the others to be numbered", PATIENCE, || async {
-            Ok(world.number("SELECT count(*) FROM offpeak.event").await? > 0)
+        client.submit("s-1").await?;
+        until("the other to be numbered", PATIENCE, || async {
+            let queued = "SELECT count(*) FROM offpeak.event, unnest(ids)
+                           WHERE kind = 'job' AND state = 'queued'";
+            Ok(world.number(queued).await? >= 2)
         })
         .await?;
         sqlx::query("SELECT pg_advisory_unlock(4711)")

@@ -181,7 +181,6 @@ impl Submit {
         );
         let backoff = retry::backoff(batch.sends + 1, self.0.unit_random());
         match disposition {
-            Disposition::Uncertain if mutant!("resend_on_500") => Answer::Again(now),
             Disposition::Uncertain => Answer::Unknown,
             Disposition::Refused(Fault::Invalid) => Answer::Refused {
                 until: now + refusal::PAUSE,
