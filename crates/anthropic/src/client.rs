@@ -189,7 +189,15 @@ impl Client {
     ) -> Result<Answered<Page<MessageBatch>>, Error> {
         let mut url = self.url(&["v1", "messages", "batches"]);
         page_query(&mut url, limit, after, before);
-        self.call(Method::GET, url).await
+        let answer: Answered<Page<_>> = self.call(Method::GET, url).await?;
+        if answer.value.breaks_off() {
+            return Err(Error::Unreadable {
+                status: 200,
+                retry_after: None,
+                request_id: answer.request_id,
+            });
+        }
+        Ok(answer)
     }
 
     /// Asks for a batch to be canceled; what runs already may still complete.

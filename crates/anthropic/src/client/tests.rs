@@ -123,6 +123,26 @@ async fn create_sends_a_known_length_and_the_pinned_version() {
 }
 
 #[tokio::test]
+async fn a_list_that_breaks_off_is_no_list() {
+    for (page, whole) in [
+        (r#"{"data":[],"has_more":false}"#, true),
+        (
+            r#"{"data":[],"has_more":true,"last_id":"msgbatch_1"}"#,
+            false,
+        ),
+        (r#"{"data":[BATCH],"has_more":true}"#, false),
+        (
+            r#"{"data":[BATCH],"has_more":true,"last_id":"msgbatch_1"}"#,
+            true,
+        ),
+    ] {
+        let server = Server::start(http("200 OK", "", &page.replace("BATCH", BATCH))).await;
+        let read = server.client().batches(1000, None, None).await;
+        assert_eq!(read.is_ok(), whole, "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_uncertain_a_cut_body_is_not() {
     let server = Server::start(Answer::CloseAfter(usize::MAX)).await;
     let error = server

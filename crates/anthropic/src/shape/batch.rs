@@ -106,6 +106,14 @@ pub struct Page<T> {
     pub last_id: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// Whether it says that more follow, and not after what: who walked on from
+    /// here would take a part of the list for the whole.
+    pub fn breaks_off(&self) -> bool {
+        self.has_more && (self.data.is_empty() || self.last_id.is_none())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
