@@ -86,6 +86,9 @@ pub struct UnderWay {
 pub enum Step {
     /// There is nothing to compare with: the first start with this upstream.
     Begin,
+    /// It looks so, and something went on here long before, at this time for
+    /// the last: it may be an old backup. To be compared as if it was asked for.
+    Doubt(OffsetDateTime),
     /// Compared.
     Rest,
     /// Write down that a comparison begins.
@@ -97,14 +100,22 @@ pub enum Step {
 }
 
 /// Decides. What Anthropic holds may take `settle` to be listed.
+///
+/// Without a standing, `before` is the last trace of a batch here, or else when
+/// the oldest open job was accepted. A database that went on a moment ago is no
+/// backup: one is older than that before it is restored.
 pub fn step(
     now: OffsetDateTime,
     present: &Database,
     standing: Option<&Standing>,
+    before: Option<OffsetDateTime>,
     settle: Duration,
 ) -> Step {
     let Some(standing) = standing else {
-        return Step::Begin;
+        return match before.filter(|before| *before < now - settle) {
+            Some(before) => Step::Doubt(before),
+            None => Step::Begin,
+        };
     };
     if standing.compared.as_ref() == Some(present) {
         return Step::Rest;
@@ -200,8 +211,7 @@ mod tests {
     #[test]
     fn what_differs_says_why_it_is_compared() {
         let present = database("b", 0);
-        let next = |compared| step(NOON, &present, Some(&standing(compared)), SETTLE);
-        assert_eq!(step(NOON, &present, None, SETTLE), Step::Begin);
+        let next = |compared| step(NOON, &present, Some(&standing(compared)), None, SETTLE);
         assert_eq!(next(Some(present.clone())), Step::Rest);
         assert_eq!(
             next(Some(database("a", 0))),
@@ -216,13 +226,26 @@ mod tests {
     }
 
     #[test]
+    fn a_first_start_is_none_where_something_went_on_long_ago() {
+        let first =
+            |before: Option<i64>| step(NOON, &database("b", 0), None, before.map(minutes), SETTLE);
+        assert_eq!(first(None), Step::Begin, "nothing was ever done");
+        assert_eq!(
+            first(Some(-15)),
+            Step::Begin,
+            "an upgrade, or a job came first"
+        );
+        assert_eq!(first(Some(-16)), Step::Doubt(minutes(-16)));
+    }
+
+    #[test]
     fn it_lists_at_once_and_after_the_settle_time() {
         let next = |minute, listings, of: &Database| {
             let standing = Standing {
                 under_way: Some(begun(Cause::Changed, listings, 0)),
                 ..standing(Some(database("a", 0)))
             };
-            step(minutes(minute), of, Some(&standing), SETTLE)
+            step(minutes(minute), of, Some(&standing), None, SETTLE)
         };
         let same = database("b", 0);
         assert_eq!(next(0, 0, &same), Step::List);

@@ -2,7 +2,7 @@
 //! backup, or a standby that took over, from sending what was sent before.
 
 use offpeak_domain::comparison::{Cause, Database, Standing, UnderWay};
-use offpeak_domain::id::UpstreamId;
+use offpeak_domain::id::{JobId, UpstreamId};
 use time::OffsetDateTime;
 
 use crate::access::Write as _;
@@ -111,6 +111,40 @@ pub async fn is_compared(system: &System, upstream: UpstreamId) -> Result<bool> 
     .await?)
 }
 
+/// The last trace of a batch to this upstream, or else when the oldest job that
+/// waits for it was accepted.
+pub async fn before(system: &System, upstream: UpstreamId) -> Result<Option<OffsetDateTime>> {
+    let row = sqlx::query!(
+        r#"SELECT (SELECT max(greatest(planned_at, sent_at, ended_at, ingested_at))
+                     FROM batch
+                    WHERE upstream_id = $1) AS batch,
+                  (SELECT r.id
+                     FROM ready r
+                     JOIN bucket b ON b.tenant_id = r.tenant_id AND b.id = r.bucket_id
+                    WHERE b.upstream_id = $1
+                    ORDER BY r.id
+                    LIMIT 1) AS job"#,
+        upstream.as_uuid(),
+    )
+    .fetch_one(&system.pool)
+    .await?;
+    let job = row.job.map(|job| JobId::from_uuid(job).minted_at());
+    Ok(row.batch.or(job))
+}
+
+/// The first start with this upstream that is known here, in a database that may
+/// be an old backup: what was sent after `alive_at` may be missing.
+pub async fn doubt(system: &System, upstream: UpstreamId, alive_at: OffsetDateTime) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO comparison (upstream_id, alive_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        upstream.as_uuid(),
+        alive_at,
+    )
+    .write(system)
+    .await?;
+    Ok(())
+}
+
 /// The first start with this upstream: nothing was sent to it that could be
 /// missing here.
 pub async fn begin(system: &System, upstream: UpstreamId, at: OffsetDateTime) -> Result<()> {
@@ -217,8 +251,10 @@ pub async fn done(
 /// `since`: nothing is sent before. Returns how many upstreams that are.
 pub async fn again(system: &System, since: OffsetDateTime) -> Result<u64> {
     let done = sqlx::query!(
-        "UPDATE comparison
-            SET incarnation = NULL, started_at = NULL, alive_at = least(alive_at, $1),
+        "INSERT INTO comparison AS c (upstream_id, alive_at)
+         SELECT id, $1 FROM upstream
+             ON CONFLICT (upstream_id) DO UPDATE
+            SET incarnation = NULL, started_at = NULL, alive_at = least(c.alive_at, $1),
                 cause = NULL, of_incarnation = NULL, of_started_at = NULL, noticed_at = NULL,
                 listings = 0, listed_at = NULL",
         since,

@@ -124,6 +124,24 @@ async fn a_batch_that_was_forgotten_is_taken_over_and_no_job_is_paid_twice() -> 
     Ok(())
 }
 
+/// It holds no word of a comparison, as a database does in which no worker has
+/// started yet: a backup from before that, or from a version that compared nothing.
+#[tokio::test]
+async fn a_backup_from_before_the_first_start_sends_nothing_twice() -> Result<()> {
+    let mut world = World::new().await?;
+    send(&mut world, &TEXTS, long()).await?;
+    run(&world, FORGET).await?;
+    world.meddle("DELETE FROM offpeak.comparison").await?;
+    world.pass(Duration::from_mins(20));
+    minutes(&world, 30).await?;
+    assert_eq!(world.texts(HELD).await?, world.listed().await?);
+    world.standin.release()?;
+    world.run_out().await?;
+    assert_eq!(world.listed().await?.len(), 1);
+    assert_eq!(world.standin.journal()?.len(), 3);
+    books::are_right(&world).await
+}
+
 #[tokio::test]
 async fn what_a_forgotten_batch_billed_for_jobs_that_are_gone_is_absorbed() -> Result<()> {
     let mut world = World::new().await?;

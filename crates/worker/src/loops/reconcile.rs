@@ -41,7 +41,7 @@ impl Due {
         let waits = match self.step {
             Step::Rest => !self.alive,
             Step::Wait(until) => until > now,
-            Step::Begin | Step::Notice(_) | Step::List => false,
+            Step::Begin | Step::Doubt(_) | Step::Notice(_) | Step::List => false,
         };
         waits && self.look.is_none_or(|look| look > now)
     }
@@ -50,7 +50,7 @@ impl Due {
         let step = match self.step {
             Step::Wait(until) => until,
             Step::Rest => now + ALIVE_EVERY,
-            Step::Begin | Step::Notice(_) | Step::List => now,
+            Step::Begin | Step::Doubt(_) | Step::Notice(_) | Step::List => now,
         };
         self.look.map_or(step, |look| look.min(step))
     }
@@ -108,8 +108,12 @@ impl Reconcile {
         let present = comparison::present(system).await?;
         let standing = comparison::standing(system, upstream.id).await?;
         let settle = self.0.options.settle_time;
+        let before = match standing {
+            Some(_) => None,
+            None => comparison::before(system, upstream.id).await?,
+        };
         Ok(Due {
-            step: step(now, &present, standing.as_ref(), settle),
+            step: step(now, &present, standing.as_ref(), before, settle),
             look: hold::next_look(system, upstream.id).await?,
             alive: standing
                 .as_ref()
@@ -132,6 +136,10 @@ impl Reconcile {
                 comparison::begin(system, upstream.id, now).await?;
                 outcome.done += 1;
                 outcome.wakes.extend([Loop::Form, Loop::Submit]);
+            }
+            Step::Doubt(alive_at) => {
+                comparison::doubt(system, upstream.id, alive_at).await?;
+                outcome.done += 1;
             }
             Step::Rest if due.alive => comparison::alive(system, upstream.id, now).await?,
             Step::Rest | Step::Wait(_) => {}
