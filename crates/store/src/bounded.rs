@@ -5,7 +5,7 @@
 //! that is away; a connection that was left in the middle of an answer would be
 //! asked without bound on its way back to the pool, and its place would be lost.
 //! So this is the only file that holds a pool, and what it gives out bounds each
-//! call, each row of an answer, the commit and the way back. A connection that
+//! call, with all rows of its answer, the commit and the way back. A connection that
 //! failed, said nothing in time, or was dropped in the middle of a call is
 //! closed, never used again.
 //!
@@ -294,12 +294,18 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Gives what the stream gives, as long as each item comes in time.
+    /// Gives what the stream gives, as long as all of it comes in time. What the
+    /// taker does between two items does not count.
     fn stream(self, items: BoxStream<'a, Step>) -> BoxStream<'a, Step> {
-        Box::pin(stream::unfold(Some((self, items)), async |going| {
-            let (mut call, mut items) = going?;
-            match timeout(call.bound, items.next()).await {
-                Ok(Some(Ok(item))) => Some((Ok(item), Some((call, items)))),
+        let left = self.bound;
+        Box::pin(stream::unfold(Some((self, items, left)), async |going| {
+            let (mut call, mut items, left) = going?;
+            let asked = Instant::now();
+            match timeout(left, items.next()).await {
+                Ok(Some(Ok(item))) => {
+                    let left = left.saturating_sub(asked.elapsed());
+                    Some((Ok(item), Some((call, items, left))))
+                }
                 Ok(Some(Err(error))) => Some((Err(call.failed(error)), None)),
                 Ok(None) => {
                     call.ended();

@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use futures_util::future::{join_all, try_join_all};
 use offpeak_domain::id::{Minter, TenantId};
 use offpeak_domain::room::Queue;
-use offpeak_store::{Error, Options, System, SystemTx, Tenants, lease, notify, room, tenant};
+use offpeak_store::{Error, Options, System, SystemTx, Tenants, hold, lease, notify, room, tenant};
 use offpeak_testkit::freezer::Freezer;
-use offpeak_testkit::proxy::Proxy;
+use offpeak_testkit::proxy::{Direction, Proxy};
 use offpeak_testkit::world::World;
 use offpeak_worker::{Loop, Worker};
 use rand::SeedableRng;
@@ -120,6 +120,30 @@ async fn a_silent_link_costs_one_bounded_call_and_no_place() -> Result<()> {
         drop(held);
         lease::take(&system, "some", holder, BOUND).await?;
     }
+    all_places(&system).await
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_is_one_bounded_call() -> Result<()> {
+    let world = World::new().await?;
+    world
+        .meddle(
+            "INSERT INTO offpeak.hold (upstream_id, upstream_batch_id, created_at, first_free,
+                                       cause, found_at, look_at)
+             SELECT id, 'msgbatch_' || n, now(), id, 'asked', now(), now()
+               FROM offpeak.upstream, generate_series(1, 1000) AS n",
+        )
+        .await?;
+    let (proxy, options) = link(&world)?;
+    let system = System::new(&options);
+    assert_eq!(hold::all(&system, 1000).await?.len(), 1000);
+    // Each row comes in time, and all of them would take a minute.
+    proxy.drip(Direction::Down, 64, Duration::from_millis(50));
+    let asked = Instant::now();
+    let error = timeout(BOUND, hold::all(&system, 1000)).await?.err();
+    assert!(matches!(error, Some(Error::NoAnswer(_))), "{error:?}");
+    assert!(asked.elapsed() >= STATEMENT + ANSWER);
+    proxy.heal();
     all_places(&system).await
 }
 
