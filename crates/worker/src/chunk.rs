@@ -9,7 +9,7 @@ use offpeak_domain::id::{BatchId, CustomId, JobId};
 use offpeak_domain::job::{Failure, Outcome};
 use offpeak_domain::job_type::OutputChecker;
 use offpeak_domain::price::Usage;
-use offpeak_domain::quarantine::{Flaw, Tally};
+use offpeak_domain::quarantine::{Flaw, Tally, is_too_deep};
 use offpeak_domain::settle::{self, Settlement, Standing};
 use offpeak_store::mutant;
 use offpeak_store::quarantine::{self, Flawed};
@@ -128,15 +128,22 @@ pub(crate) fn sort(line: Line, batch: BatchId) -> Sorted {
         Whose::Ours(id) if id.batch == batch => {
             let read = if oversized { None } else { read(&bytes) };
             let flaw = match &read {
+                // Whoever gets the answer has to read it, too.
+                Some(_) if is_too_deep(&bytes) => Some(Flaw::TooDeep),
                 Some(_) => None,
                 None if oversized => Some(Flaw::Oversized),
                 None => Some(Flaw::of_unreadable(&bytes)),
+            };
+            let said = match read {
+                Some(said) if flaw.is_some() => said.not_taken(),
+                Some(said) => said,
+                None => Said::unreadable(),
             };
             Sorted::Ours(Ours {
                 job: id.job,
                 hash,
                 length,
-                said: read.unwrap_or_else(Said::unreadable),
+                said,
                 flaw,
                 again: false,
                 terminated,
@@ -199,7 +206,8 @@ fn effect(
         canceled_by_user: released.canceled,
     };
     let settlement = settle::settle(&said.line, standing, setting.options.rules, random);
-    let (measured, billed) = match settle::billed_usage(&said.line) {
+    let usage = settle::billed_usage(&said.line).or(said.billed.as_ref());
+    let (measured, billed) = match usage {
         Some(_) if released.canceled && mutant!("late_line_free") => (Measured::default(), false),
         Some(usage) => (price(setting, usage, &said, &released, day), true),
         None => (Measured::default(), false),
@@ -240,6 +248,8 @@ struct Said {
     line: settle::Line,
     model: Option<String>,
     error_type: Option<String>,
+    /// What is billed all the same, of a line that is not taken.
+    billed: Option<Usage>,
 }
 
 impl Said {
@@ -248,6 +258,16 @@ impl Said {
             line: settle::Line::Unreadable,
             model: None,
             error_type: None,
+            billed: None,
+        }
+    }
+
+    /// A line that could be read and gives no answer nevertheless.
+    fn not_taken(self) -> Self {
+        Self {
+            billed: settle::billed_usage(&self.line).copied(),
+            model: self.model,
+            ..Self::unreadable()
         }
     }
 
@@ -278,6 +298,7 @@ fn read(bytes: &[u8]) -> Option<Said> {
             },
             model: Some(word(&message.model)),
             error_type: None,
+            billed: None,
         },
         ResultKind::Errored(error) => {
             let error_type = word(&error.error_type.to_string());

@@ -33,9 +33,9 @@ const MIXED: [(&str, u64); 13] = [
 ];
 /// Lines, the last two of them untouched.
 const LINES: i64 = 15;
-/// Of the mixed ones: oversized, NUL, not UTF-8, of an unknown type, and one
+/// Of the mixed ones: oversized, NUL, not UTF-8, too deep, of an unknown type, and one
 /// behind a byte order mark.
-const UNREADABLE: i64 = 5;
+const UNREADABLE: i64 = 6;
 
 pub(crate) fn damage(what: &str, at: u64, batch: &str, times: Times) -> Result<Rule> {
     let mut fault = json!({ "what": what, "at": [at] });
@@ -191,8 +191,8 @@ async fn every_kind_of_bad_line_is_put_aside_and_the_rest_lands() -> Result<()> 
         let outline = outline(&world).await?.join("\n");
         insta::allow_duplicates! {
             insta::assert_snapshot!(outline, @r"
-            completed - 10
-            failed result_unreadable 5
+            completed - 9
+            failed result_unreadable 6
             conflict with its head
             duplicate_id
             no_id
@@ -200,12 +200,13 @@ async fn every_kind_of_bad_line_is_put_aside_and_the_rest_lands() -> Result<()> 
             not_utf8 with its head
             nul with its head
             oversized with its head
+            too_deep with its head
             unknown_form with its head
             unknown_id
             incident conflicting_line
             incident quarantined_line
             10 booked
-            9 flawed
+            10 flawed
             ");
         }
 
@@ -233,9 +234,10 @@ async fn every_kind_of_bad_line_is_put_aside_and_the_rest_lands() -> Result<()> 
         read_again(&world).await?;
         assert_eq!(tables(&world).await?, before);
 
-        // Each readable line is booked once, and no job is without an answer.
+        // Each line that says its usage is booked once, that of the deep one too,
+        // and no job is without an answer.
         let booked = "SELECT count(*) FROM offpeak.ledger";
-        assert_eq!(world.number(booked).await?, LINES);
+        assert_eq!(world.number(booked).await?, LINES + 1);
         let billed = i64::try_from(world.standin.journal()?.len())?;
         assert_eq!(billed, LINES + UNREADABLE);
         assert_eq!(world.counted("completed").await?, LINES);
