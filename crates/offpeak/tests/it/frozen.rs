@@ -192,6 +192,59 @@ pub(crate) async fn prepare(world: &mut World, which: Loop) -> Result<()> {
     Ok(())
 }
 
+/// Frozen with the answer in its hands until its batch is refuted: it alone knows
+/// of the twin, and says so once it wakes.
+#[tokio::test]
+async fn an_answer_that_comes_too_late_is_a_twin_at_once() -> Result<()> {
+    const TWINS: &str = "SELECT count(*) FROM offpeak.twin";
+    const REFUTED: &str = "SELECT count(*) FROM offpeak.batch WHERE state = 'refuted'";
+    let mut world = World::impatient().await?;
+    let sleeper = Sleeper::new(&mut world)?;
+    for after in 0..MOST {
+        prepare(&mut world, Loop::Submit).await?;
+        world.standin.set_faults(Faults {
+            drop_create_answer: None,
+            ..hidden()
+        });
+        let refuted = world.number(REFUTED).await?;
+        sleeper.freezer.freeze_after(after);
+        let worker = Arc::clone(&sleeper.worker);
+        let mut tick = tokio::spawn(async move { worker.tick(Loop::Submit).await });
+        tokio::select! {
+            () = sleeper.freezer.frozen() => {}
+            done = &mut tick => {
+                sleeper.freezer.thaw();
+                done??;
+                anyhow::bail!("frozen at none of {after} messages with an answer")
+            }
+        }
+        world.expire_leases().await?;
+        for _ in 0..40 {
+            if world.number(REFUTED).await? > refuted {
+                break;
+            }
+            world.pass(Duration::from_mins(1));
+            // It waits for whoever holds the row, and gives up.
+            let _ = world.worker.tick(Loop::Rescue).await;
+        }
+        sleeper.freezer.thaw();
+        let _ = tick.await?;
+        if world.number(TWINS).await? == 1 {
+            world.standin.clear_faults();
+            world.run_out().await?;
+            assert_eq!(
+                world.texts("SELECT kind FROM offpeak.incident").await?,
+                ["late_twin"]
+            );
+            return books::are_right_beside(&world, 2).await;
+        }
+        world.standin.clear_faults();
+        world.expire_leases().await?;
+        world.run_out().await?;
+    }
+    anyhow::bail!("no end in {MOST} messages")
+}
+
 #[tokio::test]
 async fn a_leader_stops_by_its_own_clock_before_the_database_says_so() -> Result<()> {
     let world = World::new().await?;

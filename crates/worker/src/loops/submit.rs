@@ -14,14 +14,16 @@ use offpeak_anthropic::{API_VERSION, Error as Refusal};
 use offpeak_domain::breaker::{Call, LONGEST_TOLD};
 use offpeak_domain::refusal::{self, Verdict};
 use offpeak_domain::{plan, retry};
-use offpeak_store::batch::{self, Begin, Sent, Stored};
+use offpeak_store::batch::{self, Begin, Key, Sent, Stored};
+use offpeak_store::incident::Note;
 use offpeak_store::lease::uptime;
 use offpeak_store::pause::{self as pauses, Pause};
 use offpeak_store::sendable::{Sendable, sendable};
-use offpeak_store::{System, mutant, point, release};
+use offpeak_store::{System, hold, mutant, point, release, twin};
 use rand::RngExt;
 use time::OffsetDateTime;
 
+use super::stranger;
 use crate::outcome::{Outcome, Wait};
 use crate::upstream::{MayCreate, Upstream};
 use crate::worker::{Loop, Setting};
@@ -47,15 +49,17 @@ impl Submit {
         let mut wait = Wait::Idle;
         for upstream in upstreams.iter().cycle().skip(first).take(upstreams.len()) {
             match self.send_one(upstream, &alive.setting().system).await {
-                Ok(true) => {
+                Ok(Taken::Not) => {}
+                Ok(taken) => {
+                    let mut wakes = vec![Loop::Poll, Loop::Rescue];
+                    wakes.extend((taken == Taken::Late).then_some(Loop::Sweep));
                     return Ok(Outcome {
                         done: 1,
                         wait: Wait::Now,
-                        wakes: vec![Loop::Poll, Loop::Rescue],
+                        wakes,
                         ..Outcome::default()
                     });
                 }
-                Ok(false) => {}
                 Err(Error::Upstream(Refusal::Held { wait: held })) => {
                     wait = match wait {
                         Wait::For(least) => Wait::For(least.min(held)),
@@ -72,7 +76,7 @@ impl Submit {
     }
 
     /// Sends one batch of this upstream, if one may be sent.
-    async fn send_one(&self, upstream: &Upstream, alive: &System) -> Result<bool> {
+    async fn send_one(&self, upstream: &Upstream, alive: &System) -> Result<Taken> {
         if let Some(wait) = upstream.held(Call::Create) {
             return Err(Refusal::Held { wait }.into());
         }
@@ -82,21 +86,22 @@ impl Submit {
         // A few, because another copy of this loop may be faster with the first.
         for batch in sendable(&setting.system, upstream.id, now, most, CANDIDATES).await? {
             let may = upstream.may_create().await?;
-            if self.send(upstream, batch, may, alive).await? {
-                return Ok(true);
+            match self.send(upstream, batch, may, alive).await? {
+                Taken::Not => {}
+                taken => return Ok(taken),
             }
         }
-        Ok(false)
+        Ok(Taken::Not)
     }
 
-    /// Sends one batch. False when another process had taken it.
+    /// Sends one batch.
     async fn send(
         &self,
         upstream: &Upstream,
         batch: Sendable,
         may: MayCreate,
         alive: &System,
-    ) -> Result<bool> {
+    ) -> Result<Taken> {
         let setting = &self.0;
         let within = setting.options.send_within;
         let until = uptime() + within;
@@ -114,7 +119,7 @@ impl Submit {
         // The intent is committed only while this process counts as alive.
         let taken = batch::begin_send(alive, batch.key, &begin).await?;
         let Some(sending) = taken else {
-            return Ok(false);
+            return Ok(Taken::Not);
         };
         point!("submit.intent");
         let (body, hash) = upload::body(Arc::clone(setting), sending.sent, until);
@@ -149,8 +154,13 @@ impl Submit {
                     verified: true,
                     body_hash: Some(&hash),
                 };
-                self.write(&batch, &sending.sent, &Answer::Stored(stored), "")
-                    .await?;
+                let written = self
+                    .write(&batch, &sending.sent, &Answer::Stored(stored), "")
+                    .await;
+                if let Err(Error::Store(offpeak_store::Error::Moved(_))) = written {
+                    return self.is_twin(upstream, batch.key, &answer.id, now).await;
+                }
+                written?;
                 tracing::info!(
                     batch = %batch.key.batch, upstream_batch = answer.id, items = sending.items,
                     "batch sent"
@@ -164,7 +174,36 @@ impl Submit {
                     .await?;
             }
         }
-        Ok(true)
+        Ok(Taken::Sent)
+    }
+
+    /// The answer came after the batch's jobs had gone on without it: what was
+    /// stored is a late twin, unless some other row has it.
+    async fn is_twin(
+        &self,
+        upstream: &Upstream,
+        key: Key,
+        upstream_batch_id: &str,
+        now: OffsetDateTime,
+    ) -> Result<Taken> {
+        let system = &self.0.system;
+        // What a restored database has forgotten is nobody's twin.
+        if !hold::is_settled(system, upstream.id, upstream_batch_id).await? {
+            return Ok(Taken::Sent);
+        }
+        let note = Note {
+            tenant: Some(key.tenant),
+            batch: Some(key.batch),
+            detail: "its create was answered after its jobs had gone on without it",
+            ..stranger::late_twin(upstream, upstream_batch_id, now)
+        };
+        if twin::found(system, upstream.id, upstream_batch_id, &note).await? {
+            tracing::error!(
+                batch = %key.batch, upstream_batch = upstream_batch_id,
+                "a create was answered too late: what it stored is a late twin"
+            );
+        }
+        Ok(Taken::Late)
     }
 
     /// What is to be written down after a create that gave no batch.
@@ -265,6 +304,17 @@ impl Submit {
         tracing::error!(upstream = %batch.upstream, reason, "upstream paused");
         batch::not_created(&self.0.system, sent, why, until).await
     }
+}
+
+/// What became of a batch that was to be sent.
+#[derive(Clone, Copy, PartialEq)]
+enum Taken {
+    /// Another process had taken it, or it may not be sent.
+    Not,
+    /// Its create was made, and what came of it is written down.
+    Sent,
+    /// Its jobs had gone on without it when the answer came.
+    Late,
 }
 
 /// What a create came to, as it is written down.
