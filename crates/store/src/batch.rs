@@ -111,7 +111,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
                               JOIN inflight i ON i.tenant_id = $1 AND i.batch_id = $2
                                              AND i.id < h.first_free
                              WHERE h.upstream_id = batch.upstream_id)
-         RETURNING items, body_bytes, sent_at AS "sent_at!""#,
+         RETURNING items, body_bytes, sends, sent_at AS "sent_at!""#,
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         begin.sender,
@@ -125,18 +125,19 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
     .fetch_optional(tx.conn())
     .await?;
     let Some(taken) = taken else { return Ok(None) };
-    let canceled = sqlx::query!(
-        r#"WITH gone AS (
-               DELETE FROM inflight
-                WHERE tenant_id = $1 AND batch_id = $2 AND canceled
-               RETURNING bytes)
-           SELECT count(*) AS "items!", coalesce(sum(bytes), 0)::bigint AS "bytes!" FROM gone"#,
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
-    )
-    .fetch_one(tx.conn())
-    .await?;
+    let canceled = drop_canceled(tx.conn(), key).await?;
     let left = i64::from(taken.items) - canceled.items;
+    // A create before this one may have been stored against its answer, as long as
+    // the batch lives: then what was canceled since has a line, which is booked.
+    if taken.sends == 0 || left == 0 {
+        sqlx::query!(
+            "DELETE FROM inflight WHERE tenant_id = $1 AND batch_id = $2 AND dropped",
+            key.tenant.as_uuid(),
+            key.batch.as_uuid(),
+        )
+        .execute(tx.conn())
+        .await?;
+    }
     let overhead = i64::try_from(begin.item_overhead).unwrap_or(0);
     let body_bytes = taken.body_bytes - canceled.bytes - canceled.items * overhead;
     if left == 0 {
@@ -182,6 +183,28 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
     }))
 }
 
+/// What a batch was made without.
+struct Dropped {
+    items: i64,
+    bytes: i64,
+}
+
+/// Leaves the jobs out that were canceled since the last create.
+async fn drop_canceled(conn: &mut Connection, key: Key) -> Result<Dropped> {
+    Ok(sqlx::query_as!(
+        Dropped,
+        r#"WITH gone AS (
+               UPDATE inflight SET dropped = true
+                WHERE tenant_id = $1 AND batch_id = $2 AND canceled AND NOT dropped
+               RETURNING bytes)
+           SELECT count(*) AS "items!", coalesce(sum(bytes), 0)::bigint AS "bytes!" FROM gone"#,
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Whether the last bytes of this send may still be handed over: nobody has
 /// declared it uncertain, and its time is not over.
 pub async fn still_sending(system: &System, sent: &Sent, now: OffsetDateTime) -> Result<bool> {
@@ -220,7 +243,7 @@ pub async fn items_after(
     let rows = sqlx::query!(
         "SELECT id, bytes
            FROM inflight
-          WHERE tenant_id = $1 AND batch_id = $2 AND id > $3
+          WHERE tenant_id = $1 AND batch_id = $2 AND id > $3 AND NOT dropped
           ORDER BY id
           LIMIT $4",
         key.tenant.as_uuid(),

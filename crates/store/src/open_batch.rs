@@ -368,7 +368,8 @@ pub async fn finish(
                 quarantined = greatest(quarantined, $3)
           WHERE b.tenant_id = $1 AND b.id = $2 AND b.state = 'ended' AND b.upstream_batch_id = $4
             AND NOT EXISTS (SELECT FROM inflight i
-                             WHERE i.tenant_id = b.tenant_id AND i.batch_id = b.id)",
+                             WHERE i.tenant_id = b.tenant_id AND i.batch_id = b.id
+                               AND NOT i.dropped)",
         ended.key.tenant.as_uuid(),
         ended.key.batch.as_uuid(),
         i32::try_from(flawed).unwrap_or(i32::MAX),
@@ -379,6 +380,14 @@ pub async fn finish(
     if done.rows_affected() != 1 {
         return Ok(false);
     }
+    // It is not the message batch that they would have been in.
+    sqlx::query!(
+        "DELETE FROM inflight WHERE tenant_id = $1 AND batch_id = $2 AND dropped",
+        ended.key.tenant.as_uuid(),
+        ended.key.batch.as_uuid(),
+    )
+    .execute(tx.conn())
+    .await?;
     if let Some(note) = note {
         incident::note_within(tx.conn(), note).await?;
     }

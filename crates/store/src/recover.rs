@@ -211,20 +211,23 @@ async fn from_planned(
                DELETE FROM inflight i
                 USING locked
                 WHERE i.tenant_id = $1 AND i.batch_id = locked.id AND i.id = ANY ($3)
-               RETURNING i.batch_id, i.id, i.group_id, i.attempt, i.tries, i.bytes, i.canceled),
+               RETURNING i.batch_id, i.id, i.group_id, i.attempt, i.tries, i.bytes, i.canceled,
+                         i.dropped),
            moved AS (
                INSERT INTO inflight (tenant_id, batch_id, id, group_id, attempt, tries, bytes,
                                      canceled)
                SELECT $1, $2, id, group_id, attempt, tries, bytes, canceled FROM gone),
            shorter AS (
                UPDATE batch p
-                  SET items = greatest(p.items - taken.items, 1),
-                      body_bytes = p.body_bytes - taken.bytes - taken.items * $4::bigint,
-                      state = CASE WHEN taken.items = p.items THEN 'rejected' ELSE p.state END,
-                      freed_at = CASE WHEN taken.items = p.items THEN clock_timestamp() END,
-                      last_error = CASE WHEN taken.items = p.items
+                  SET items = greatest(p.items - taken.kept, 1),
+                      body_bytes = p.body_bytes - taken.bytes - taken.kept * $4::bigint,
+                      state = CASE WHEN taken.kept = p.items THEN 'rejected' ELSE p.state END,
+                      freed_at = CASE WHEN taken.kept = p.items THEN clock_timestamp() END,
+                      last_error = CASE WHEN taken.kept = p.items
                                         THEN 'every job in it was found in another batch' END
-                 FROM (SELECT batch_id, count(*)::integer AS items, sum(bytes)::bigint AS bytes
+                 FROM (SELECT batch_id, count(*)::integer AS items,
+                              (count(*) FILTER (WHERE NOT dropped))::integer AS kept,
+                              coalesce(sum(bytes) FILTER (WHERE NOT dropped), 0)::bigint AS bytes
                          FROM gone GROUP BY batch_id) AS taken
                 WHERE p.tenant_id = $1 AND p.id = taken.batch_id
                RETURNING p.id, p.state, taken.items)

@@ -37,6 +37,8 @@ pub struct Released {
     pub canceled: bool,
     /// Its answer has to fit a schema that stands in its params.
     pub structured: bool,
+    /// The last create of its batch was made without it.
+    dropped: bool,
     group: Option<GroupId>,
     bucket: BucketId,
     bytes: i32,
@@ -191,6 +193,18 @@ impl Chunk {
         }
         let ids: Vec<Uuid> = jobs.iter().map(|job| job.as_uuid()).collect();
         let released = release(tx.conn(), key, &ids).await?;
+        let dropped = released.iter().filter(|one| one.dropped).count();
+        if dropped > 0 {
+            // It is an earlier create that was stored, and was made with them.
+            sqlx::query!(
+                "UPDATE batch SET items = items + $3 WHERE tenant_id = $1 AND id = $2",
+                key.tenant.as_uuid(),
+                key.batch.as_uuid(),
+                i32::try_from(dropped).unwrap_or(0),
+            )
+            .execute(tx.conn())
+            .await?;
+        }
         point!("ingest.released");
         if mutant!("settle_without_row") {
             tx.commit().await?;
@@ -380,9 +394,9 @@ async fn release(conn: &mut Connection, key: Key, ids: &[Uuid]) -> Result<Vec<Re
         r#"WITH gone AS (
                DELETE FROM inflight
                 WHERE tenant_id = $1 AND batch_id = $2 AND id = ANY ($3)
-               RETURNING id, attempt, tries, canceled, bytes)
+               RETURNING id, attempt, tries, canceled, dropped, bytes)
            SELECT g.id AS "id!", g.attempt AS "attempt!", g.tries AS "tries!",
-                  g.canceled AS "canceled!", g.bytes AS "bytes!",
+                  g.canceled AS "canceled!", g.dropped AS "dropped!", g.bytes AS "bytes!",
                   j.structured AS "structured!", j.group_id AS "group_id?",
                   j.bucket_id AS "bucket_id!", j.priority AS "priority!", j.type AS "type?",
                   j.user_label AS "user_label?", j.model AS "model!"
@@ -407,6 +421,7 @@ async fn release(conn: &mut Connection, key: Key, ids: &[Uuid]) -> Result<Vec<Re
             attempt: row.attempt,
             tries: u32::try_from(row.tries).unwrap_or(0),
             canceled: row.canceled,
+            dropped: row.dropped,
             structured: row.structured,
             group: row.group_id.map(GroupId::from_uuid),
             bucket: BucketId::from_uuid(row.bucket_id),

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use offpeak_domain::id::JobId;
 use offpeak_standin::{Call, CreateStatus, Fault, Faults, Rule, Status, Times};
+use offpeak_store::cancel;
 use offpeak_testkit::world::World;
 use offpeak_worker::{Loop, Options};
 
@@ -87,6 +89,48 @@ async fn a_twin_of_the_first_of_two_sends_is_stopped() -> Result<()> {
     assert_eq!(world.standin.journal()?.len(), 3, "it was stopped in time");
     assert_eq!(twins(&world).await?, 1);
     books::are_right(&world).await
+}
+
+/// Canceled between two creates: the second is made without it. If it turns out
+/// that the first was stored, with it, what it billed is booked; if not, nothing
+/// waits for its line.
+#[tokio::test]
+async fn what_was_canceled_between_two_sends_is_booked_if_the_first_was_stored() -> Result<()> {
+    for stored in [true, false] {
+        let mut world = World::new().await?;
+        let first = if stored {
+            overloaded_and_stored()?
+        } else {
+            refusal(529, 1)
+        };
+        send(&mut world, &TEXTS, first).await?;
+        assert_eq!(states(&world).await?, ["planned"], "to be sent again");
+        let jobs = world
+            .texts("SELECT id::text FROM offpeak.inflight ORDER BY id")
+            .await?;
+        let first = JobId::from_uuid(jobs[0].parse()?);
+        let mut tx = world.tenants.begin(world.tenant).await?;
+        assert_eq!(cancel::jobs(&mut tx, &[first]).await?.canceled.len(), 1);
+        tx.commit().await?;
+        let second = if stored {
+            refusal(502, 1)
+        } else {
+            Faults::default()
+        };
+        world.standin.set_faults(second);
+        world.pass(Duration::from_hours(1));
+        world.worker.tick(Loop::Submit).await?;
+        minutes(&world, 90).await;
+        world.run_out().await?;
+        assert_eq!(states(&world).await?, ["ingested"], "stored: {stored}");
+        let paid = if stored { 3 } else { 2 };
+        assert_eq!(world.standin.journal()?.len(), paid);
+        assert_eq!(twins(&world).await?, 0);
+        books::are_right(&world).await?;
+        let left = "SELECT count(*) FROM offpeak.inflight";
+        assert_eq!(world.number(left).await?, 0);
+    }
+    Ok(())
 }
 
 #[tokio::test]

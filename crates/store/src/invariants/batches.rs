@@ -67,7 +67,8 @@ pub(super) async fn check(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
             "items_kept",
             "every job that a batch was made of is still in it, or something came of it",
             "WITH parts AS (
-                 SELECT tenant_id, batch_id, id, true AS open, true AS sent FROM inflight
+                 SELECT tenant_id, batch_id, id, NOT dropped AS open, NOT dropped AS sent
+                   FROM inflight
                   UNION ALL
                  -- What was canceled before it was sent counts among the items no
                  -- more, and of one whose line never came nothing else is known.
