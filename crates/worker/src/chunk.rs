@@ -206,7 +206,7 @@ fn effect(
         canceled_by_user: released.canceled,
     };
     let settlement = settle::settle(&said.line, standing, setting.options.rules, random);
-    let usage = settle::billed_usage(&said.line).or(said.billed.as_ref());
+    let usage = settle::billed_usage(&said.line).or(said.billed.as_deref());
     let (measured, billed) = match usage {
         Some(_) if released.canceled && mutant!("late_line_free") => (Measured::default(), false),
         Some(usage) => (price(setting, usage, &said, &released, day), true),
@@ -249,7 +249,7 @@ struct Said {
     model: Option<String>,
     error_type: Option<String>,
     /// What is billed all the same, of a line that is not taken.
-    billed: Option<Usage>,
+    billed: Option<Box<Usage>>,
 }
 
 impl Said {
@@ -265,7 +265,7 @@ impl Said {
     /// A line that could be read and gives no answer nevertheless.
     fn not_taken(self) -> Self {
         Self {
-            billed: settle::billed_usage(&self.line).copied(),
+            billed: settle::billed_usage(&self.line).copied().map(Box::new),
             model: self.model,
             ..Self::unreadable()
         }
