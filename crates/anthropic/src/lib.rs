@@ -1,5 +1,5 @@
 //! Client for the parts of Anthropic's API that offpeak uses: message batches,
-//! messages, token counting, models.
+//! messages, token counting, models, usage and cost reports.
 //!
 //! Two features: `types` is the JSON shapes alone (the stand-in and the API use
 //! these), `client` adds the HTTP client.
@@ -24,6 +24,8 @@ pub mod disposition;
 mod error;
 #[cfg(feature = "client")]
 mod lines;
+#[cfg(feature = "client")]
+mod reports;
 #[cfg(feature = "client")]
 mod results;
 #[cfg(feature = "client")]

@@ -6,6 +6,7 @@ mod envelope;
 mod line;
 mod model;
 mod names;
+mod report;
 mod stamp;
 mod usage;
 
@@ -13,4 +14,5 @@ pub use batch::{MessageBatch, Page, ProcessingStatus, RequestCounts};
 pub use envelope::{ErrorBody, ErrorDetails, ErrorEnvelope, ErrorKind};
 pub use line::{Errored, ResultKind, ResultLine, StopReason, Succeeded, Unreadable};
 pub use model::ModelInfo;
+pub use report::{CostReportRow, ReportDay, ReportPage, UsageReportRow};
 pub use usage::{CacheCreation, ServerToolUse, ServiceTier, Usage};

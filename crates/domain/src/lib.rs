@@ -42,6 +42,7 @@ pub mod retry;
 pub mod room;
 pub mod secret;
 pub mod settle;
+pub mod statement;
 
 pub use field::FieldError;
 pub use label::UnknownLabel;

@@ -49,6 +49,23 @@ impl Pico {
         parse_scaled(text, 6).map(Self)
     }
 
+    /// Reads an amount in cents with fractions, as Anthropic's reports write it:
+    /// `"123.45"` is 1.2345 dollars. What is finer than a pico-dollar is cut off.
+    pub fn from_cents_str(text: &str) -> Result<Self, ParseError> {
+        const CENT_DIGITS: usize = 10;
+        let kept = match text.split_once('.') {
+            Some((whole, fraction)) if fraction.len() > CENT_DIGITS => {
+                // A digit, as all that follow have to be.
+                if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Err(ParseError::Malformed);
+                }
+                &text[..whole.len() + 1 + CENT_DIGITS]
+            }
+            _ => text,
+        };
+        parse_scaled(kept, 10).map(Self)
+    }
+
     /// The exact amount in dollars, without needless zeros: `"0.0000000625"`.
     pub fn to_usd_string(self) -> String {
         let whole = self.0.unsigned_abs() / DOLLAR;
@@ -218,6 +235,18 @@ mod tests {
             Pico::from_usd_per_mtok_str("0.0000001"),
             Err(ParseError::TooPrecise { digits: 6 })
         );
+    }
+
+    #[test]
+    fn cents_of_a_report() {
+        let of = Pico::from_cents_str;
+        assert_eq!(of("123.45"), Ok(Pico(1_234_500_000_000)));
+        assert_eq!(of("0.0000000001"), Ok(Pico(1)));
+        assert_eq!(of("0.00000000019"), Ok(Pico(1)));
+        assert_eq!(of("-1"), Ok(Pico(-10_000_000_000)));
+        for text in ["", "1e2", "0.0000000001x", "1.00000000001.", "½"] {
+            assert_eq!(of(text), Err(ParseError::Malformed), "{text:?}");
+        }
     }
 
     #[test]

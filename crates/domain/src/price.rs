@@ -1,13 +1,17 @@
-//! What Anthropic charges: prices as data with effective dates, and the cost
-//! of one request, exact to the pico-dollar.
+//! What Anthropic charges: prices as data with effective dates, and the bill
+//! for one request, exact to the pico-dollar.
 
 use time::Date;
 
 use crate::job::Lane;
 use crate::money::Pico;
 
+mod bill;
+mod factor;
 mod table;
 
+pub use bill::Bill;
+use factor::Factor;
 pub use table::Error;
 
 /// What one request used, as Anthropic reported it.
@@ -26,8 +30,8 @@ pub struct Usage {
     pub cache_read: u64,
     /// Web searches that the server made.
     pub web_searches: u64,
-    /// Whether it ran in the United States only (`inference_geo`), at 1.1
-    /// times the token price.
+    /// Whether it ran in the United States only (`inference_geo`), where the
+    /// model has a factor for that.
     pub geo_us: bool,
 }
 
@@ -56,6 +60,22 @@ pub struct Rates {
     pub cache_read: Pico,
 }
 
+impl Rates {
+    /// All tokens of a request, each at the rate of its kind.
+    fn of(&self, usage: &Usage) -> Pico {
+        self.input * usage.input
+            + self.output * usage.output
+            + self.cache_write_5m * usage.cache_write_5m
+            + self.cache_write_1h * usage.cache_write_1h
+            + self.cache_read * usage.cache_read
+    }
+
+    /// The same without a cache: the whole prompt at the rate of its step.
+    fn uncached(&self, usage: &Usage) -> Pico {
+        self.input * usage.prompt() + self.output * usage.output
+    }
+}
+
 /// The prices of one model, by day and by length of the prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
@@ -65,6 +85,8 @@ pub struct Model {
     pub aliases: Vec<String>,
     /// The day on which it is announced to go.
     pub retires: Option<Date>,
+    batch: Factor,
+    geo_us: Factor,
     rows: Vec<Row>,
 }
 
@@ -83,6 +105,7 @@ struct Row {
 pub struct Prices {
     models: Vec<Model>,
     web_search: Pico,
+    allow_unknown: bool,
 }
 
 /// A model that the price list does not name.
@@ -102,10 +125,32 @@ impl Prices {
     /// Reads a list in the form of the shipped one.
     ///
     /// A price that is not a whole number of pico-dollars per token is
-    /// refused, and so is one that would not be after the batch's half and the
-    /// 1.1 of US-only inference: then no cost is ever rounded.
+    /// refused, and so is one that would not be after the batch's factor and
+    /// that of US-only inference: then no cost is ever rounded.
     pub fn parse(text: &str) -> Result<Self, Error> {
         table::parse(text)
+    }
+
+    /// The shipped list with an operator's over it: a model that is named there
+    /// has the prices that stand there and no others, a new one is added, and
+    /// what is said for all models holds for all that say nothing else.
+    pub fn overlaid(own: &str) -> Result<Self, Error> {
+        table::overlaid(include_str!("price/prices.toml"), own)
+    }
+
+    /// The same list, under which a model without a price may be asked for. What
+    /// it uses is then booked as having no known price.
+    #[must_use]
+    pub fn allowing_unknown(self, allow_unknown: bool) -> Self {
+        Self {
+            allow_unknown,
+            ..self
+        }
+    }
+
+    /// Whether a job may ask for this model.
+    pub fn admits(&self, model: &str) -> bool {
+        self.allow_unknown || self.model(model).is_ok()
     }
 
     /// Every model with a price, in the order of the list.
@@ -133,10 +178,7 @@ impl Prices {
         Some(self.model(model).ok()?.rates(day, 0))
     }
 
-    /// What a request with this usage cost on `day` (UTC).
-    ///
-    /// A batch halves the tokens, not the web searches. Call it again with
-    /// [`Lane::Direct`] for what the same work would have cost at once.
+    /// What a request with this usage cost on `day` (UTC) in this lane.
     pub fn cost(
         &self,
         usage: &Usage,
@@ -144,30 +186,50 @@ impl Prices {
         day: Date,
         lane: Lane,
     ) -> Result<Pico, UnknownModel> {
-        let rates = self.model(model)?.rates(day, usage.prompt());
-        let at_list_price = rates.input * usage.input
-            + rates.output * usage.output
-            + rates.cache_write_5m * usage.cache_write_5m
-            + rates.cache_write_1h * usage.cache_write_1h
-            + rates.cache_read * usage.cache_read;
-        let (numerator, denominator) = factor(lane, usage.geo_us);
-        // Exact: the list refuses rates that the denominator does not divide.
-        let tokens = Pico(at_list_price.0 * numerator / denominator);
-        Ok(tokens + self.web_search * usage.web_searches)
+        Ok(self.bill(usage, model, day, lane)?.cost)
     }
-}
 
-/// What the token price is multiplied by.
-const fn factor(lane: Lane, geo_us: bool) -> (i128, i128) {
-    match (lane, geo_us) {
-        (Lane::Direct, false) => (1, 1),
-        (Lane::Batch, false) => (1, 2),
-        (Lane::Direct, true) => (11, 10),
-        (Lane::Batch, true) => (11, 20),
+    /// The whole bill of a request with this usage on `day` (UTC) in this lane:
+    /// what it cost, what it would have cost, and why it did not.
+    pub fn bill(
+        &self,
+        usage: &Usage,
+        model: &str,
+        day: Date,
+        lane: Lane,
+    ) -> Result<Bill, UnknownModel> {
+        let model = self.model(model)?;
+        let rates = model.rates(day, usage.prompt());
+        // Cost the same in every lane.
+        let tools = self.web_search * usage.web_searches;
+        let at_once = model.factor(Lane::Direct, usage.geo_us);
+        let cost = model.factor(lane, usage.geo_us).of(rates.of(usage)) + tools;
+        let cached = at_once.of(rates.of(usage)) + tools;
+        let sync = at_once.of(rates.uncached(usage)) + tools;
+        Ok(Bill {
+            cost,
+            sync,
+            saved_batch: cached - cost,
+            saved_cache: sync - cached,
+            saved_reuse: Pico::ZERO,
+        })
     }
 }
 
 impl Model {
+    /// What the token price is multiplied by.
+    fn factor(&self, lane: Lane, geo_us: bool) -> Factor {
+        let of_lane = match lane {
+            Lane::Direct => Factor::ONE,
+            Lane::Batch => self.batch,
+        };
+        if geo_us {
+            of_lane.and(self.geo_us)
+        } else {
+            of_lane
+        }
+    }
+
     /// What a token costs on `day` in a request whose prompt has so many. With
     /// a price step, the whole request is at the rates of its step.
     pub fn rates(&self, day: Date, prompt_tokens: u64) -> Rates {
@@ -180,180 +242,4 @@ impl Model {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Prices, Usage};
-    use crate::job::Lane;
-    use crate::money::Pico;
-    use proptest::prelude::*;
-    use time::Date;
-    use time::macros::date;
-
-    const TODAY: Date = date!(2026 - 11 - 22);
-
-    fn cost(usage: &Usage, model: &str, day: Date, lane: Lane) -> String {
-        Prices::shipped()
-            .unwrap()
-            .cost(usage, model, day, lane)
-            .unwrap()
-            .to_usd_string()
-    }
-
-    /// Each row against the published figures: dollars for a million tokens of
-    /// each kind, and for the batch its input and output.
-    #[test]
-    fn the_shipped_list() {
-        let prices = Prices::shipped().unwrap();
-        let mut table = Vec::new();
-        for model in prices.models() {
-            // No price step may hide behind the million.
-            let rates = model.rates(TODAY, 0);
-            let [input, output, short, long, read] = [
-                rates.input,
-                rates.output,
-                rates.cache_write_5m,
-                rates.cache_write_1h,
-                rates.cache_read,
-            ]
-            .map(|rate| (rate * 1_000_000).to_usd_string());
-            let [half_in, half_out] = [rates.input, rates.output]
-                .map(|rate| Pico((rate * 1_000_000).0 / 2).to_usd_string());
-            table.push(format!(
-                "{:<18} {input:>4} {output:>4} {short:>5} {long:>4} {read:>5}  {half_in:>4} / {half_out}",
-                model.id
-            ));
-        }
-        insta::assert_snapshot!(table.join("\n"), @r"
-        claude-fable-5-2      8   40    10   16   0.2     4 / 20
-        claude-fable-5-1     10   50  12.5   20  0.25     5 / 25
-        claude-mythos-5-1    10   50  12.5   20  0.25     5 / 25
-        claude-fable-5       10   50  12.5   20     1     5 / 25
-        claude-mythos-5      10   50  12.5   20     1     5 / 25
-        claude-opus-5-5       4   20     5    8   0.2     2 / 10
-        claude-opus-5         5   25  6.25   10   0.5   2.5 / 12.5
-        claude-opus-4-8       5   25  6.25   10   0.5   2.5 / 12.5
-        claude-opus-4-7       5   25  6.25   10   0.5   2.5 / 12.5
-        claude-opus-4-6       5   25  6.25   10   0.5   2.5 / 12.5
-        claude-opus-4-5       5   25  6.25   10   0.5   2.5 / 12.5
-        claude-sonnet-5-5     2   10   2.5    4   0.1     1 / 5
-        claude-sonnet-5       2   10   2.5    4   0.2     1 / 5
-        claude-sonnet-4-6     3   15  3.75    6   0.3   1.5 / 7.5
-        claude-sonnet-4-5     3   15  3.75    6   0.3   1.5 / 7.5
-        claude-haiku-5-5    0.1  0.5 0.125  0.2  0.01  0.05 / 0.25
-        claude-haiku-4-5      1    5  1.25    2   0.1   0.5 / 2.5
-        ");
-    }
-
-    #[test]
-    fn a_price_changes_on_its_day() {
-        let usage = Usage {
-            cache_read: 1_000_000,
-            ..Usage::default()
-        };
-        let on = |day| cost(&usage, "claude-sonnet-5-5", day, Lane::Direct);
-        assert_eq!(on(date!(2026 - 01 - 01)), "0.2");
-        assert_eq!(on(date!(2026 - 10 - 06)), "0.2");
-        assert_eq!(on(date!(2026 - 10 - 07)), "0.1");
-        assert_eq!(on(TODAY), "0.1");
-    }
-
-    #[test]
-    fn the_step_of_haiku_counts_the_whole_prompt_and_prices_the_whole_request() {
-        let model = "claude-haiku-5-5";
-        let at = Usage {
-            input: 90_000,
-            cache_read: 10_000,
-            output: 1_000,
-            ..Usage::default()
-        };
-        let over = Usage {
-            cache_read: 10_001,
-            ..at
-        };
-        assert_eq!(cost(&at, model, TODAY, Lane::Direct), "0.0096");
-        assert_eq!(cost(&over, model, TODAY, Lane::Direct), "0.04800005");
-    }
-
-    #[test]
-    fn a_batch_halves_tokens_and_not_searches() {
-        let usage = Usage {
-            input: 1_000_000,
-            web_searches: 3,
-            ..Usage::default()
-        };
-        assert_eq!(cost(&usage, "claude-opus-5-5", TODAY, Lane::Direct), "4.03");
-        assert_eq!(cost(&usage, "claude-opus-5-5", TODAY, Lane::Batch), "2.03");
-        let in_us = Usage {
-            geo_us: true,
-            ..usage
-        };
-        assert_eq!(cost(&in_us, "claude-opus-5-5", TODAY, Lane::Direct), "4.43");
-        assert_eq!(cost(&in_us, "claude-opus-5-5", TODAY, Lane::Batch), "2.23");
-    }
-
-    #[test]
-    fn the_smallest_amount_is_exact() {
-        let usage = Usage {
-            cache_write_5m: 1,
-            ..Usage::default()
-        };
-        assert_eq!(
-            cost(&usage, "claude-haiku-5-5", TODAY, Lane::Batch),
-            "0.0000000625"
-        );
-        assert_eq!(
-            cost(&Usage::default(), "claude-haiku-5-5", TODAY, Lane::Batch),
-            "0"
-        );
-    }
-
-    #[test]
-    fn names_and_aliases() {
-        let prices = Prices::shipped().unwrap();
-        let alias = prices.model("claude-haiku-4-5-20251001").unwrap();
-        assert_eq!(alias, prices.model("claude-haiku-4-5").unwrap());
-        assert_eq!(
-            prices.model("claude-sonnet-4-5").unwrap().retires,
-            Some(date!(2026 - 11 - 30))
-        );
-        assert_eq!(prices.find("claude-mythos-5-2", TODAY), None);
-        let err = prices
-            .cost(&Usage::default(), "gpt", TODAY, Lane::Batch)
-            .unwrap_err();
-        insta::assert_snapshot!(err, @r#"no price is known for the model "gpt""#);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        /// Whatever is used, of whichever model: nothing is rounded, so two
-        /// batched requests cost what one at the normal price costs, and
-        /// costs add up (away from the price step).
-        #[test]
-        fn nothing_is_rounded(
-            (input, output, write, read) in (0..40_000_u64, 0..200_000_u64, 0..20_000_u64, 0..20_000_u64),
-            geo_us in any::<bool>(),
-            pick in any::<prop::sample::Index>(),
-        ) {
-            let prices = Prices::shipped().unwrap();
-            let model = &pick.get(prices.models()).id;
-            let usage = Usage {
-                input, output, cache_write_5m: write, cache_write_1h: write, cache_read: read,
-                web_searches: 0, geo_us,
-            };
-            let of = |usage: &Usage, lane| prices.cost(usage, model, TODAY, lane).unwrap();
-            let direct = of(&usage, Lane::Direct);
-            prop_assert_eq!(of(&usage, Lane::Batch) * 2, direct);
-            let home = of(&Usage { geo_us: false, ..usage }, Lane::Direct);
-            if geo_us {
-                prop_assert_eq!(direct * 10, home * 11);
-            }
-            let parts = [
-                Usage { output: 0, ..usage },
-                Usage { output, geo_us, ..Usage::default() },
-            ];
-            if usage.prompt() <= 100_000 {
-                prop_assert_eq!(parts.iter().map(|part| of(part, Lane::Direct)).sum::<Pico>(), direct);
-            }
-        }
-    }
-}
+mod tests;

@@ -55,7 +55,7 @@ pub(crate) fn cost(model: &str, usage: &Usage, at: OffsetDateTime) -> [u128; 5] 
         if usage.service_tier == Some(ServiceTier::Batch) {
             *cost /= 2;
         }
-        if usage.inference_geo.as_deref() == Some("us") {
+        if usage.inference_geo.as_deref() == Some("us") && has_places(model) {
             *cost = *cost * 11 / 10;
         }
     }
@@ -67,6 +67,12 @@ pub(crate) fn cents(pico: u128) -> String {
     const CENT: u128 = 10_000_000_000;
     let text = format!("{}.{:010}", pico / CENT, pico % CENT);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Whether the model has another price in the United States only.
+fn has_places(model: &str) -> bool {
+    let before = ["claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5"];
+    !before.iter().any(|name| model.starts_with(name))
 }
 
 fn price(model: &str, prompt: u64, at: OffsetDateTime) -> Price {
@@ -112,6 +118,11 @@ mod tests {
         assert_eq!(total(&usage), "600");
         usage.inference_geo = Some("us".to_owned());
         assert_eq!(total(&usage), "660");
+        let older = |model| cents(cost(model, &usage, now)[0]);
+        assert_eq!(
+            (older("claude-haiku-4-5"), older("claude-opus-4-6")),
+            ("50".into(), "275".into())
+        );
         let haiku = |input_tokens| {
             let usage = Usage {
                 input_tokens,
