@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use offpeak_domain::id::{BatchId, JobId, TenantId};
-use offpeak_domain::job::Outcome;
+use offpeak_domain::job::{Lane, Outcome};
 use offpeak_store::batch::Key;
 use offpeak_store::open_batch::Ended;
 use offpeak_store::settle::{Chunk, Effect, Measured, Next, Released};
@@ -121,11 +121,13 @@ fn completed(released: Released) -> Effect {
         line: Some(line.into_bytes()),
         line_hash: Some(vec![0; 32]),
         model: None,
+        lane: Lane::Batch,
         measured: Measured {
             input_tokens: 700,
             output_tokens: 400,
             cost_pico: 1_350_000_000,
             sync_pico: 2_700_000_000,
+            saved_batch_pico: 1_350_000_000,
             ..Measured::default()
         },
         billed: true,

@@ -65,6 +65,7 @@ fn view(group: Progress) -> Group {
         cost: group.cost.to_usd_string(),
         cost_sync: group.cost_sync.to_usd_string(),
         saved: (group.cost_sync - group.cost).to_usd_string(),
+        unpriced: group.unpriced,
     }
 }
 
@@ -91,6 +92,7 @@ mod tests {
                 output_tokens: 0,
                 cost: Pico(1_000_000_000_000),
                 cost_sync: Pico(2_500_000_000_000),
+                unpriced: 0,
             })
         };
         let open = group(&[(State::Completed, 2), (State::Processing, 1)]);

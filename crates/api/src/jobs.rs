@@ -21,7 +21,7 @@ pub(crate) mod retry;
 mod stage;
 pub(crate) mod submit;
 mod upload;
-mod view;
+pub(crate) mod view;
 
 pub(crate) use draft::unknown_model;
 pub(crate) use view::state;

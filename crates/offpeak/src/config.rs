@@ -5,6 +5,7 @@
 
 mod environment;
 mod length;
+mod prices;
 mod reliability;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use toml::{Table, Value};
 
 pub use environment::Environment;
 pub use length::parse as length;
+pub use prices::Prices;
 pub use reliability::Reliability;
 
 /// The file that documents every setting and holds its default.
@@ -44,6 +46,8 @@ pub struct Config {
     pub anthropic: Anthropic,
     /// `[batch]`
     pub batch: Batch,
+    /// `[prices]`
+    pub prices: Prices,
     /// `[reliability]`
     pub reliability: Reliability,
     /// `[limits]`
@@ -107,6 +111,9 @@ pub struct Anthropic {
     /// The key, or none.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
+    /// The key that reads reports, or none.
+    #[serde(deserialize_with = "secret")]
+    pub admin_key: Option<SecretString>,
     /// Scheme, host and port.
     pub base_url: String,
     /// Batches created in a minute, at most.
@@ -308,6 +315,7 @@ fn from_environment(table: &mut Table, environment: &Environment) -> anyhow::Res
     for (variable, section, name) in [
         ("DATABASE_URL", "database", "url"),
         ("ANTHROPIC_API_KEY", "anthropic", "api_key"),
+        ("ANTHROPIC_ADMIN_KEY", "anthropic", "admin_key"),
         ("ANTHROPIC_BASE_URL", "anthropic", "base_url"),
         ("OFFPEAK_DATA", "dev", "data"),
     ] {
@@ -434,6 +442,7 @@ mod tests {
     fn no_secret_is_shown() {
         let pairs = [
             ("ANTHROPIC_API_KEY", "sk-secret"),
+            ("ANTHROPIC_ADMIN_KEY", "sk-ant-admin-secret"),
             ("DATABASE_URL", "postgres://a:secret@b/c"),
         ];
         let config = Config::read(None, &environment(&pairs)).unwrap();

@@ -94,7 +94,7 @@ async fn work(
         count(documents.readmes.len() as u64)
     ));
     if real {
-        let estimate = estimate::of(&client, &documents).await?;
+        let estimate = estimate::of(&client, &documents, config).await?;
         output.talk(&estimate);
         if !agreed(args.yes, output)? {
             output.talk("nothing was submitted");

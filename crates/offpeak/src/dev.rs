@@ -77,6 +77,8 @@ impl Dev {
         environment: &Environment,
         say: &(dyn Fn(&str) + Send + Sync),
     ) -> anyhow::Result<Self> {
+        // What is wrong with the settings is said before anything is taken.
+        config.prices.list()?;
         let folder = Folder::take(&data_folder(config))?;
         // Before anything runs: a taken port is the most likely trouble.
         let listener = engine::listen(&config.server.listen).await?;
@@ -133,6 +135,7 @@ impl Dev {
         let parts = Parts {
             store,
             role: Role::All,
+            prices: config.prices.list()?,
             listener: Some(listener),
             upstream,
             worker,

@@ -54,6 +54,8 @@ pub struct Parts {
     pub store: offpeak_store::Options,
     /// API, worker or both.
     pub role: Role,
+    /// What everything is priced by.
+    pub prices: Prices,
     /// Bound already, so that a taken port is found before anything runs.
     pub listener: Option<TcpListener>,
     /// Where jobs are sent.
@@ -86,6 +88,7 @@ impl Engine {
         let Parts {
             store,
             role,
+            prices,
             listener,
             upstream: chosen,
             worker: options,
@@ -100,7 +103,6 @@ impl Engine {
         }
         let tenants = Tenants::new(&store);
         let system = System::new(&store);
-        let prices = Prices::shipped().context("the built-in price table")?;
         upstream::register(
             &system,
             &chosen.name,

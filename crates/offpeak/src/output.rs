@@ -10,7 +10,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-pub use amount::{money, sums};
+pub use amount::{money, shares, sums};
 
 /// Where a command's output goes and in which form.
 #[derive(Clone, Copy, Debug)]

@@ -29,6 +29,7 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
     let store = store_options(config, config.database_url()?)?;
     let upstream = upstream(config)?;
     config.reliability.check_for(&upstream.base_url)?;
+    let prices = config.prices.list()?;
     let listener = match engine::listen(&config.server.listen).await {
         Ok(listener) => Some(listener),
         // Beside an API on the same machine the address is that one's, and work
@@ -58,6 +59,7 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
     let engine = Engine::start(Parts {
         store,
         role,
+        prices,
         listener,
         upstream,
         worker,

@@ -207,6 +207,7 @@ pub(crate) struct Billed {
     pub(crate) output_tokens: i64,
     pub(crate) cost_pico: i64,
     pub(crate) sync_pico: i64,
+    pub(crate) unpriced: i64,
 }
 
 /// Tells what was billed, if anything was.
@@ -216,8 +217,8 @@ pub(crate) async fn billed(conn: &mut Connection, key: Key, sum: Billed) -> Resu
     }
     sqlx::query!(
         "INSERT INTO event_in (tenant_id, kind, batch_id, n, input_tokens, output_tokens,
-                               cost_pico, sync_pico)
-         VALUES ($1, 'usage', $2, $3, $4, $5, $6, $7)",
+                               cost_pico, sync_pico, unpriced)
+         VALUES ($1, 'usage', $2, $3, $4, $5, $6, $7, $8)",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         sum.n,
@@ -225,6 +226,7 @@ pub(crate) async fn billed(conn: &mut Connection, key: Key, sum: Billed) -> Resu
         sum.output_tokens,
         sum.cost_pico,
         sum.sync_pico,
+        sum.unpriced,
     )
     .execute(&mut *conn)
     .await?;
@@ -295,11 +297,11 @@ pub async fn number(system: &System, limit: i64) -> Result<Numbered> {
                SELECT tenant_id, run, piece, at, kind, state, label, batch_id, ids, groups, users,
                       costs, NULL::bigint AS n, NULL::bigint AS input_tokens,
                       NULL::bigint AS output_tokens, NULL::bigint AS cost_pico,
-                      NULL::bigint AS sync_pico
+                      NULL::bigint AS sync_pico, NULL::bigint AS unpriced
                  FROM joined
                 UNION ALL
                SELECT tenant_id, run, piece, at, kind, state, label, batch_id, ids, groups, users,
-                      costs, n, input_tokens, output_tokens, cost_pico, sync_pico
+                      costs, n, input_tokens, output_tokens, cost_pico, sync_pico, unpriced
                  FROM pieces
                 WHERE NOT (kind = 'job' AND cardinality(ids) = 1)),
            placed AS (
@@ -315,10 +317,10 @@ pub async fn number(system: &System, limit: i64) -> Result<Numbered> {
            numbered AS (
                INSERT INTO event (tenant_id, seq, numbered_at, at, kind, state, label, batch_id,
                                   ids, groups, users, costs, n, input_tokens, output_tokens,
-                                  cost_pico, sync_pico)
+                                  cost_pico, sync_pico, unpriced)
                SELECT p.tenant_id, h.seq - p.of_tenant + p.place, clock_timestamp(), p.at, p.kind,
                       p.state, p.label, p.batch_id, p.ids, p.groups, p.users, p.costs, p.n,
-                      p.input_tokens, p.output_tokens, p.cost_pico, p.sync_pico
+                      p.input_tokens, p.output_tokens, p.cost_pico, p.sync_pico, p.unpriced
                  FROM placed p
                  JOIN heads h ON h.tenant_id = p.tenant_id)
            SELECT tenant_id AS "tenant_id!", count(*) AS "taken!"

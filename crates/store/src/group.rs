@@ -208,8 +208,10 @@ pub struct Progress {
     pub output_tokens: u64,
     /// What was billed so far.
     pub cost: Pico,
-    /// What the same usage would have cost synchronously.
+    /// What the same usage would have cost synchronously and without a cache.
     pub cost_sync: Pico,
+    /// Attempts whose price is not known; their money is in neither sum.
+    pub unpriced: u64,
 }
 
 /// An opened group with its progress.
@@ -243,7 +245,9 @@ async fn of_ids(tx: &mut TenantTx, ids: &[uuid::Uuid]) -> Result<Vec<Progress>> 
         r#"SELECT g.id, g.name, g.created_at, sum.name AS "count?",
                   sum.n AS "n?", sum.input_tokens AS "input_tokens?",
                   sum.output_tokens AS "output_tokens?",
-                  sum.cost_pico AS "cost_pico?", sum.sync_pico AS "sync_pico?"
+                  sum.cost_pico AS "cost_pico?", sum.sync_pico AS "sync_pico?",
+                  (SELECT count(*) FROM ledger l
+                    WHERE l.tenant_id = $1 AND l.group_id = g.id AND l.unpriced) AS "unpriced!"
              FROM job_group g
              LEFT JOIN (
                   SELECT key, name, sum(n)::bigint AS n,
@@ -280,6 +284,7 @@ async fn of_ids(tx: &mut TenantTx, ids: &[uuid::Uuid]) -> Result<Vec<Progress>> 
                 output_tokens: 0,
                 cost: Pico::ZERO,
                 cost_sync: Pico::ZERO,
+                unpriced: u64::try_from(row.unpriced).unwrap_or(0),
             });
         }
         let (Some(group), Some(count)) = (groups.last_mut(), row.count) else {

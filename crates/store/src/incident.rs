@@ -54,8 +54,10 @@ pub struct Incident {
     pub detail: String,
     /// What it cost beyond what tenants pay.
     pub absorbed: Pico,
-    /// The same at the normal price.
+    /// The same at the normal price, without a cache.
     pub absorbed_sync: Pico,
+    /// Absorbed lines whose price is not known; they are in neither sum.
+    pub absorbed_unpriced: u32,
     /// Flawed lines among the results of its batch.
     pub flawed_lines: u32,
     /// When somebody said that it is dealt with.
@@ -117,7 +119,11 @@ pub async fn list(system: &System, resolved_too: bool, limit: i64) -> Result<Vec
                 i.upstream_batch_id, i.detail,
                 i.absorbed_pico::text, i.absorbed_sync_pico::text, i.resolved_at,
                 (SELECT b.quarantined FROM batch b
-                  WHERE b.tenant_id = i.subject_tenant AND b.id = i.batch_id) AS flawed_lines
+                  WHERE b.tenant_id = i.subject_tenant AND b.id = i.batch_id) AS flawed_lines,
+                (SELECT count(*) FROM absorbed a
+                  WHERE a.upstream_id = i.upstream_id
+                    AND a.upstream_batch_id = i.upstream_batch_id
+                    AND a.unpriced) AS absorbed_unpriced
            FROM incident i
           WHERE $1 OR i.resolved_at IS NULL
           ORDER BY i.at DESC, i.id
@@ -140,6 +146,10 @@ pub async fn list(system: &System, resolved_too: bool, limit: i64) -> Result<Vec
                 detail: row.detail,
                 absorbed: pico("incident.absorbed_pico", row.absorbed_pico)?,
                 absorbed_sync: pico("incident.absorbed_sync_pico", row.absorbed_sync_pico)?,
+                absorbed_unpriced: row
+                    .absorbed_unpriced
+                    .and_then(|lines| u32::try_from(lines).ok())
+                    .unwrap_or(0),
                 flawed_lines: row
                     .flawed_lines
                     .and_then(|lines| u32::try_from(lines).ok())

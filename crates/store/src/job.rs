@@ -256,8 +256,10 @@ pub struct End {
     pub cache_read_tokens: u64,
     /// What the attempt that ended it cost.
     pub cost: Pico,
-    /// What it would have cost synchronously.
+    /// What it would have cost synchronously and without a cache.
     pub cost_sync: Pico,
+    /// No price is known: the two above mean nothing.
+    pub unpriced: bool,
 }
 
 /// One row of the view `job_state`, with the expiry of its batch.
@@ -287,6 +289,7 @@ pub(crate) struct Row {
     pub(crate) cache_read_tokens: Option<i64>,
     pub(crate) cost_pico: Option<i64>,
     pub(crate) sync_pico: Option<i64>,
+    pub(crate) unpriced: bool,
 }
 
 impl TryFrom<Row> for Job {
@@ -306,6 +309,7 @@ impl TryFrom<Row> for Job {
             cache_read_tokens: count(row.cache_read_tokens),
             cost: pico(row.cost_pico),
             cost_sync: pico(row.sync_pico),
+            unpriced: row.unpriced,
         });
         Ok(Self {
             id: JobId::from_uuid(row.id),
@@ -356,7 +360,10 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[JobId]) -> Result<Vec<Job>> {
                   s.state AS "state!", s.detail, s.attempt, s.batch_id,
                   b.expires_at AS "expires_at?", s.label, s.message, s.stop_reason, s.ended_at,
                   s.input_tokens, s.output_tokens, s.cache_write_tokens, s.cache_read_tokens,
-                  s.cost_pico, s.sync_pico
+                  s.cost_pico, s.sync_pico,
+                  EXISTS (SELECT FROM ledger l
+                           WHERE l.tenant_id = s.tenant_id AND l.batch_id = s.batch_id
+                             AND l.id = s.id AND l.unpriced) AS "unpriced!"
              FROM job_state s
              LEFT JOIN job_group g ON g.tenant_id = s.tenant_id AND g.id = s.group_id
              LEFT JOIN batch b ON b.tenant_id = s.tenant_id AND b.id = s.batch_id

@@ -20,6 +20,7 @@ mod probe;
 pub mod api_key;
 pub mod batch;
 pub mod batches;
+pub mod booked;
 pub mod bucket;
 pub mod cancel;
 pub mod comparison;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use offpeak_domain::batch::State;
 use offpeak_domain::id::UpstreamId;
-use offpeak_domain::job::{Failure, Outcome};
+use offpeak_domain::job::{Failure, Lane, Outcome};
 use time::OffsetDateTime;
 
 use crate::batch::{Sent, key};
@@ -90,6 +90,7 @@ pub async fn free_some(system: &System, now: OffsetDateTime, limit: i64) -> Resu
             line: None,
             line_hash: None,
             model: None,
+            lane: Lane::Batch,
             measured: Measured::default(),
             billed: false,
         })

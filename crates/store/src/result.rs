@@ -114,6 +114,9 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
                   r.model, r.batch_id, r.attempt, r.label, r.message, r.stop_reason, r.ended_at,
                   r.input_tokens, r.output_tokens, r.cache_write_tokens, r.cache_read_tokens,
                   r.cost_pico, r.sync_pico, j.structured,
+                  EXISTS (SELECT FROM ledger l
+                           WHERE l.tenant_id = r.tenant_id AND l.batch_id = r.batch_id
+                             AND l.id = r.id AND l.unpriced) AS "unpriced!",
                   b.upstream_batch_id AS "upstream_batch?",
                   o.line AS "line?"
              FROM result r
@@ -152,6 +155,7 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
                     cache_read_tokens: count(row.cache_read_tokens),
                     cost: Pico(i128::from(row.cost_pico)),
                     cost_sync: Pico(i128::from(row.sync_pico)),
+                    unpriced: row.unpriced,
                 },
                 structured: row.structured,
                 line: row.line,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use offpeak_domain::id::{BucketId, GroupId, JobId, UpstreamId};
 use offpeak_domain::incident::Kind;
-use offpeak_domain::job::{Failure, Outcome, State};
+use offpeak_domain::job::{Failure, Lane, Outcome, State};
 use offpeak_domain::quarantine::Flaw;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
@@ -85,10 +85,18 @@ pub struct Measured {
     pub cache_read: i64,
     /// Web searches, which a batch does not halve.
     pub web_searches: i64,
-    /// What it cost, in pico-dollars.
+    /// What it cost, in pico-dollars, as `offpeak_domain::price::Bill` has it.
     pub cost_pico: i64,
-    /// What the same usage would have cost synchronously.
+    /// What the same usage would have cost synchronously and without a cache.
     pub sync_pico: i64,
+    /// Of the difference: what the batch saved, …
+    pub saved_batch_pico: i64,
+    /// … the cache, …
+    pub saved_cache_pico: i64,
+    /// … and another job's attempt.
+    pub saved_reuse_pico: i64,
+    /// No price is known; the amounts are zero and mean nothing.
+    pub unpriced: bool,
 }
 
 /// How a released job goes on.
@@ -156,6 +164,8 @@ pub struct Effect {
     pub line_hash: Option<Vec<u8>>,
     /// Model that answered, where it did; otherwise the one asked for counts.
     pub model: Option<String>,
+    /// How the attempt reached Anthropic.
+    pub lane: Lane,
     /// Usage and money; zero where nothing is billed.
     pub measured: Measured,
     /// Whether it goes into the ledger.
@@ -447,7 +457,7 @@ fn told(from: State, effect: &Effect) -> Option<Told> {
         },
         group: released.group,
         user: released.user_label.as_deref().map(UserKey::of),
-        cost: state.is_final().then_some(effect.measured.cost_pico),
+        cost: (state.is_final() && !effect.measured.unpriced).then_some(effect.measured.cost_pico),
     })
 }
 
@@ -460,6 +470,7 @@ fn billed(effects: &[Effect]) -> Billed {
         sum.output_tokens += measured.output_tokens;
         sum.cost_pico += measured.cost_pico;
         sum.sync_pico += measured.sync_pico;
+        sum.unpriced += i64::from(measured.unpriced);
     }
     sum
 }

@@ -85,8 +85,10 @@ pub struct Usage {
     pub output_tokens: u64,
     /// What it cost.
     pub cost: Pico,
-    /// What it would have cost synchronously.
+    /// What it would have cost synchronously and without a cache.
     pub cost_sync: Pico,
+    /// Attempts whose price is not known; their money is in none of the sums.
+    pub unpriced: u64,
 }
 
 /// How far the tenant's stream reaches.
@@ -117,7 +119,7 @@ pub async fn after(tx: &mut TenantTx, seq: u64, jobs: u32) -> Result<Vec<Event>>
         r#"SELECT seq AS "seq!", at AS "at!", kind AS "kind!", state, label, batch_id,
                   ids, groups AS "groups: Vec<Option<Uuid>>", users AS "users: Vec<Option<Uuid>>",
                   costs AS "costs: Vec<Option<i64>>", n, input_tokens, output_tokens, cost_pico,
-                  sync_pico
+                  sync_pico, unpriced
              FROM (SELECT *, sum(coalesce(cardinality(ids), 1)) OVER (ORDER BY seq)
                              - coalesce(cardinality(ids), 1) AS before
                      FROM (SELECT * FROM event
@@ -165,6 +167,7 @@ pub async fn after(tx: &mut TenantTx, seq: u64, jobs: u32) -> Result<Vec<Event>>
                 output_tokens: count(row.output_tokens),
                 cost: Pico(i128::from(row.cost_pico.unwrap_or(0))),
                 cost_sync: Pico(i128::from(row.sync_pico.unwrap_or(0))),
+                unpriced: count(row.unpriced),
             }),
             _ => What::Other,
         };

@@ -364,11 +364,12 @@ pub async fn absorb(
         r#"WITH new AS (
                INSERT INTO absorbed (upstream_id, upstream_batch_id, at, day, custom_id, model,
                                      input_tokens, output_tokens, cache_write_5m, cache_write_1h,
-                                     cache_read_tokens, web_searches, cost_pico, sync_pico)
+                                     cache_read_tokens, web_searches, cost_pico, sync_pico,
+                                     unpriced)
                SELECT $1, $2, $3, $4, *
                  FROM unnest($6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[],
                              $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
-                             $15::bigint[])
+                             $15::bigint[], $16::boolean[])
                    ON CONFLICT DO NOTHING
                RETURNING cost_pico, sync_pico),
            sums AS (
@@ -397,6 +398,10 @@ pub async fn absorb(
         &number(|m| m.web_searches),
         &number(|m| m.cost_pico),
         &number(|m| m.sync_pico),
+        &lines
+            .iter()
+            .map(|line| line.measured.unpriced)
+            .collect::<Vec<_>>(),
     )
     .fetch_one(tx.conn())
     .await?;

@@ -46,6 +46,8 @@ pub struct World {
     pub standin_url: String,
     /// A tenant to work with.
     pub tenant: TenantId,
+    /// What everything is priced by.
+    pub prices: Prices,
     /// The worker under test.
     pub worker: Worker,
     /// How to reach the database, as its superuser.
@@ -65,10 +67,21 @@ impl World {
 
     /// The same with other options for the worker.
     pub async fn with(options: offpeak_worker::Options) -> Result<Self> {
-        Self::build(options, Options::new(database::fresh().await?)).await
+        let store = Options::new(database::fresh().await?);
+        Self::build(options, store, Prices::shipped()?).await
     }
 
-    async fn build(options: offpeak_worker::Options, store: Options) -> Result<Self> {
+    /// One with other prices.
+    pub async fn priced(prices: Prices) -> Result<Self> {
+        let store = Options::new(database::fresh().await?);
+        Self::build(offpeak_worker::Options::default(), store, prices).await
+    }
+
+    async fn build(
+        options: offpeak_worker::Options,
+        store: Options,
+        prices: Prices,
+    ) -> Result<Self> {
         let connect = store.connect.clone();
         let root = pool(&connect);
         watch(&root).await?;
@@ -101,7 +114,7 @@ impl World {
         let worker = Worker::new(
             system.clone(),
             vec![Upstream::new(upstream::OWN, client(&standin_url)?)],
-            Prices::shipped()?,
+            prices.clone(),
             options,
             Clock::Manual(Arc::clone(&now)),
             &mut rng,
@@ -116,6 +129,7 @@ impl World {
             standin,
             standin_url,
             tenant,
+            prices,
             worker,
             connect,
             now,

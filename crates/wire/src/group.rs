@@ -25,10 +25,15 @@ pub struct Group {
     pub usage: TokenTotals,
     /// What was billed so far, in dollars, exact.
     pub cost: String,
-    /// What the same usage would have cost synchronously, in dollars, exact.
+    /// What the same usage would have cost synchronously and without a cache, in
+    /// dollars, exact.
     pub cost_sync: String,
     /// `cost_sync` − `cost`.
     pub saved: String,
+    /// Attempts whose model has no known price; their money is in none of these
+    /// amounts.
+    #[serde(default)]
+    pub unpriced: u64,
 }
 
 /// Jobs by state.

@@ -78,12 +78,12 @@ pub struct Job {
     pub usage: Option<TokenUsage>,
     /// What that attempt cost, in dollars, exact. Attempts before it are not in
     /// it: a job that was retried may have cost more. The sums of groups and of
-    /// `GET /v1/usage` count every attempt.
+    /// `GET /v1/usage` count every attempt. Absent where no price is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "0.0008125")]
     pub cost: Option<String>,
-    /// What the usage of that attempt would have cost synchronously, in dollars,
-    /// exact.
+    /// What the usage of that attempt would have cost synchronously and without a
+    /// cache, in dollars, exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "0.001625")]
     pub cost_sync: Option<String>,

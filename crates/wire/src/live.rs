@@ -206,8 +206,11 @@ pub struct LiveUsage {
     pub output_tokens: u64,
     /// In dollars, exact.
     pub cost: String,
-    /// What it would have cost synchronously, in dollars, exact.
+    /// What it would have cost synchronously and without a cache, in dollars, exact.
     pub cost_sync: String,
+    /// Attempts whose model has no known price; their money is in neither amount.
+    #[serde(default)]
+    pub unpriced: u64,
 }
 
 /// The last state of a job.

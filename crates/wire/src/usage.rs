@@ -2,6 +2,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use crate::Lane;
+
 time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 
 /// What was used and billed in a span of days (UTC).
@@ -37,6 +39,9 @@ pub struct UsageRow {
     /// The app's label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// How it reached Anthropic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
     /// The sums.
     pub total: UsageTotal,
 }
@@ -46,6 +51,10 @@ pub struct UsageRow {
 pub struct UsageTotal {
     /// Attempts that were billed; a retried job counts once for each.
     pub attempts: u64,
+    /// Those of them whose model has no known price. Their tokens are counted
+    /// here, their money is in none of these amounts.
+    #[serde(default)]
+    pub unpriced: u64,
     /// Input tokens that were neither written to nor read from a cache.
     pub input_tokens: u64,
     /// Output tokens.
@@ -54,12 +63,26 @@ pub struct UsageTotal {
     pub cache_write_tokens: u64,
     /// Input tokens read from a cache.
     pub cache_read_tokens: u64,
+    /// Web searches that the server made.
+    #[serde(default)]
+    pub web_searches: u64,
     /// What was billed, in dollars, exact.
     pub cost: String,
-    /// What the same usage would have cost synchronously, in dollars, exact.
+    /// What the same usage would have cost synchronously and without a cache, in
+    /// dollars, exact: every prompt token at the price of input.
     pub cost_sync: String,
-    /// `cost_sync` − `cost`.
+    /// `cost_sync` − `cost`, which is the sum of the three that follow.
     pub saved: String,
+    /// What message batches saved.
+    #[serde(default)]
+    pub saved_batch: String,
+    /// What reading from caches saved, less what writing to them cost more: below
+    /// zero where little was read again.
+    #[serde(default)]
+    pub saved_cache: String,
+    /// What was not run because another job had run it.
+    #[serde(default)]
+    pub saved_reuse: String,
 }
 
 #[cfg(test)]
@@ -74,6 +97,7 @@ mod tests {
             model: None,
             r#type: None,
             user: None,
+            lane: None,
             total: UsageTotal::default(),
         };
         let text = serde_json::to_string(&row).unwrap();

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use offpeak_anthropic::Line;
 use offpeak_anthropic::shape::{MessageBatch, ResultKind, ResultLine};
 use offpeak_domain::id::JobId;
+use offpeak_domain::job::Lane;
 use offpeak_domain::settle;
 use offpeak_store::incident::Note;
 use offpeak_store::point;
@@ -141,7 +142,7 @@ fn billed(bytes: &[u8], named: Option<&Named>) -> Option<Said> {
 }
 
 /// By the model that answered, else by the one that was asked for; with neither
-/// known, tokens are booked without money, loudly.
+/// known, tokens are booked as without a known price, loudly.
 fn price(
     setting: &Setting,
     usage: &offpeak_domain::price::Usage,
@@ -150,8 +151,8 @@ fn price(
     day: Date,
 ) -> offpeak_store::settle::Measured {
     let asked = named.map_or(answered, |named| &named.model);
-    measured(&setting.prices, usage, answered, day)
-        .or_else(|_| measured(&setting.prices, usage, asked, day))
+    measured(&setting.prices, usage, answered, day, Lane::Batch)
+        .or_else(|_| measured(&setting.prices, usage, asked, day, Lane::Batch))
         .unwrap_or_else(|error| {
             tracing::error!(%error, "absorbed without a price");
             without_price(usage)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use offpeak_anthropic::Line;
 use offpeak_anthropic::shape::{ResultKind, ResultLine};
 use offpeak_domain::id::{BatchId, CustomId, JobId};
-use offpeak_domain::job::{Failure, Outcome};
+use offpeak_domain::job::{Failure, Lane, Outcome};
 use offpeak_domain::job_type::OutputChecker;
 use offpeak_domain::price::Usage;
 use offpeak_domain::quarantine::{Flaw, Tally, is_too_deep};
@@ -218,14 +218,15 @@ fn effect(
         line_hash: Some(line.hash.to_vec()),
         line: Some(line.bytes.to_vec()),
         model: said.model,
+        lane: Lane::Batch,
         measured,
         billed,
     }
 }
 
 /// Prices what was used. A result is never held back for want of a price: the
-/// model asked for was known at submit and stands in for one that is not; with
-/// neither, the tokens are booked without money, loudly.
+/// model asked for stands in for one that is not known; with neither, the tokens
+/// are booked as without a known price, loudly.
 fn price(
     setting: &Setting,
     usage: &Usage,
@@ -234,8 +235,9 @@ fn price(
     day: Date,
 ) -> Measured {
     let answered = said.model.as_deref().unwrap_or(released.asked_model());
-    measured(&setting.prices, usage, answered, day)
-        .or_else(|_| measured(&setting.prices, usage, released.asked_model(), day))
+    let in_batch = |model| measured(&setting.prices, usage, model, day, Lane::Batch);
+    in_batch(answered)
+        .or_else(|_| in_batch(released.asked_model()))
         .unwrap_or_else(|error| {
             tracing::error!(job = %released.job, %error, "booked without a price");
             without_price(usage)
@@ -378,6 +380,7 @@ pub(crate) fn without_line(released: Released) -> Option<Effect> {
         line: None,
         line_hash: None,
         model: None,
+        lane: Lane::Batch,
         measured: Measured::default(),
         billed: false,
     })

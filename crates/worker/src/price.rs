@@ -2,6 +2,7 @@
 
 use offpeak_anthropic::shape;
 use offpeak_domain::job::Lane;
+use offpeak_domain::money::Pico;
 use offpeak_domain::price::{Prices, UnknownModel, Usage};
 use offpeak_store::settle::Measured;
 use time::Date;
@@ -22,7 +23,7 @@ pub(crate) fn usage(reported: &shape::Usage) -> Usage {
     }
 }
 
-/// What was used, at no price.
+/// What was used, at a price that is not known.
 pub(crate) fn without_price(usage: &Usage) -> Measured {
     let int = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     Measured {
@@ -32,27 +33,39 @@ pub(crate) fn without_price(usage: &Usage) -> Measured {
         cache_write_1h: int(usage.cache_write_1h),
         cache_read: int(usage.cache_read),
         web_searches: int(usage.web_searches),
-        cost_pico: 0,
-        sync_pico: 0,
+        unpriced: true,
+        ..Measured::default()
     }
 }
 
-/// What was used, what it cost in a batch, and what it would have cost at once.
+/// Why there is no price.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unpriced {
+    /// The list does not name the model.
+    #[error(transparent)]
+    Unknown(#[from] UnknownModel),
+    /// Nobody can have used so much: the line says something else than usage.
+    #[error("the usage that is reported would cost more than can be booked")]
+    Absurd,
+}
+
+/// What was used, what it cost in this lane, and what it would have cost.
 pub(crate) fn measured(
     prices: &Prices,
     usage: &Usage,
     model: &str,
     day: Date,
-) -> Result<Measured, UnknownModel> {
-    let pico = |lane| -> Result<i64, UnknownModel> {
-        Ok(prices
-            .cost(usage, model, day, lane)?
-            .as_i64()
-            .unwrap_or(i64::MAX))
-    };
+    lane: Lane,
+) -> Result<Measured, Unpriced> {
+    let bill = prices.bill(usage, model, day, lane)?;
+    let int = |amount: Pico| amount.as_i64().ok_or(Unpriced::Absurd);
     Ok(Measured {
-        cost_pico: pico(Lane::Batch)?,
-        sync_pico: pico(Lane::Direct)?,
+        cost_pico: int(bill.cost)?,
+        sync_pico: int(bill.sync)?,
+        saved_batch_pico: int(bill.saved_batch)?,
+        saved_cache_pico: int(bill.saved_cache)?,
+        saved_reuse_pico: int(bill.saved_reuse)?,
+        unpriced: false,
         ..without_price(usage)
     })
 }

@@ -153,7 +153,7 @@ fn check(state: &State, definition: &Definition) -> Result<()> {
                 .map(|error| fault(error.pointer, "invalid_job_type", error.message)),
         );
     }
-    if state.prices.model(&definition.model).is_err() {
+    if !state.prices.admits(&definition.model) {
         faults.push(unknown_model(state, "/model"));
     }
     if faults.is_empty() {

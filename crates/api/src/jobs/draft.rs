@@ -89,8 +89,8 @@ impl<'a> Drafting<'a> {
             )]),
         };
         let work = work.and_then(|work| {
-            // A job without a known price could not be booked.
-            if self.state.prices.model(&work.model).is_ok() {
+            // What a job without a known price costs could not be said.
+            if self.state.prices.admits(&work.model) {
                 Ok(work)
             } else {
                 let field = if work.job_type.is_some() {

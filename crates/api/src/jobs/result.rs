@@ -70,6 +70,8 @@ pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
         .filter(|_| ended.structured)
         .and_then(|text| serde_json::from_str::<&RawValue>(text).ok())
         .and_then(|json| raw(compact(json.get())));
+    let cost = view::known(&ended.end, ended.end.cost);
+    let cost_sync = view::known(&ended.end, ended.end.cost_sync);
     JobResult {
         job: ended.job.to_string(),
         state: match ended.outcome {
@@ -94,8 +96,8 @@ pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
         attempt: ended.attempt,
         batch: ended.batch.map(|batch| batch.to_string()),
         ended_at: ended.end.ended_at,
-        cost: Some(ended.end.cost.to_usd_string()),
-        cost_sync: Some(ended.end.cost_sync.to_usd_string()),
+        cost,
+        cost_sync,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Stored jobs as clients see them.
 
 use offpeak_domain::job;
+use offpeak_domain::money::Pico;
 use offpeak_store::job::Job;
 use offpeak_wire as wire;
 use std::time::Duration as StdDuration;
@@ -29,8 +30,8 @@ pub(crate) fn job(job: Job, now: OffsetDateTime, flush_after: StdDuration) -> wi
             end.stop_reason.clone(),
             Some(end.ended_at),
             Some(usage(&end)),
-            Some(end.cost.to_usd_string()),
-            Some(end.cost_sync.to_usd_string()),
+            known(&end, end.cost),
+            known(&end, end.cost_sync),
         ),
     };
     let (r#type, type_version) = job.job_type.unzip();
@@ -43,10 +44,7 @@ pub(crate) fn job(job: Job, now: OffsetDateTime, flush_after: StdDuration) -> wi
         group: job.group.map(|group| group.to_string()),
         user: job.user,
         model: job.model,
-        lane: match job.lane {
-            job::Lane::Batch => wire::Lane::Batch,
-            job::Lane::Direct => wire::Lane::Direct,
-        },
+        lane: lane(job.lane),
         priority: match job.priority {
             ..0 => wire::Priority::Low,
             0 => wire::Priority::Normal,
@@ -79,6 +77,19 @@ pub(crate) fn for_guests(job: wire::Job) -> wire::Job {
         cost_sync: None,
         ..job
     }
+}
+
+/// How it reaches Anthropic, as clients see it.
+pub(crate) fn lane(lane: job::Lane) -> wire::Lane {
+    match lane {
+        job::Lane::Batch => wire::Lane::Batch,
+        job::Lane::Direct => wire::Lane::Direct,
+    }
+}
+
+/// An amount of an end, if its price is known.
+pub(crate) fn known(end: &offpeak_store::job::End, amount: Pico) -> Option<String> {
+    (!end.unpriced).then(|| amount.to_usd_string())
 }
 
 pub(crate) fn usage(end: &offpeak_store::job::End) -> wire::TokenUsage {

@@ -245,6 +245,7 @@ pub(super) fn usage(sum: Usage) -> LiveUsage {
         output_tokens: sum.output_tokens,
         cost: sum.cost.to_usd_string(),
         cost_sync: sum.cost_sync.to_usd_string(),
+        unpriced: sum.unpriced,
     }
 }
 

@@ -66,6 +66,7 @@ pub(super) async fn run(
     let mut checks = Vec::new();
     let mut note = |check: Check| checks.push(check);
     note(plain("configuration", Ok("can be read".to_owned())));
+    note(plain("prices", prices(config)));
     note(plain("address", address(&config.server.listen).await));
     note(open_files(config));
     let options = store(config);
@@ -106,6 +107,17 @@ pub(super) async fn run(
         }
     }
     Ok(if all_well { Exit::Ok } else { Exit::SomeFailed })
+}
+
+/// Whether everything can be priced.
+fn prices(config: &Config) -> Result<String, String> {
+    let list = config.prices.list().map_err(|error| format!("{error:#}"))?;
+    let models = list.models().len();
+    Ok(if config.prices.allow_unknown {
+        format!("{models} models; others may be asked for, at no known price")
+    } else {
+        format!("{models} models")
+    })
 }
 
 /// Whether one can listen there, whoever does so now.

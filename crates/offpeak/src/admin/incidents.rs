@@ -81,6 +81,10 @@ fn as_row(one: &Incident) -> Vec<String> {
         let lines = one.flawed_lines;
         detail = format!("{detail} (flawed lines of the batch: {lines})");
     }
+    if one.absorbed_unpriced > 0 {
+        let lines = one.absorbed_unpriced;
+        detail = format!("{detail} (absorbed lines without a known price: {lines})");
+    }
     if let Some(at) = one.resolved_at {
         detail = format!("resolved {}; {detail}", moment(at));
     }
@@ -115,6 +119,7 @@ fn as_json(one: &Incident) -> Value {
         "meaning": one.kind.parse::<Kind>().ok().map(Kind::text),
         "absorbed": one.absorbed,
         "absorbed_sync": one.absorbed_sync,
+        "absorbed_unpriced": one.absorbed_unpriced,
         "flawed_lines": one.flawed_lines,
         "resolved_at": one.resolved_at.map(text),
     })

@@ -74,6 +74,10 @@ fn show(group: &Group, output: Output) -> std::io::Result<()> {
         return output.value(group);
     }
     let [cost, sync, saved] = sums(&group.cost, &group.cost_sync, &group.saved);
+    let unpriced = match group.unpriced {
+        0 => String::new(),
+        some => format!("{} attempts; no amount has them in it", count(some)),
+    };
     let rows = [
         ("group", group.id.clone()),
         ("name", group.name.clone().unwrap_or_default()),
@@ -92,6 +96,7 @@ fn show(group: &Group, output: Output) -> std::io::Result<()> {
         ("cost", cost),
         ("synchronously", sync),
         ("saved", saved),
+        ("no price", unpriced),
     ];
     output.pairs(&rows)
 }

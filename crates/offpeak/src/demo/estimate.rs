@@ -2,11 +2,12 @@
 
 use offpeak_domain::job::Lane;
 use offpeak_domain::money::Pico;
-use offpeak_domain::price::{Prices, Usage};
+use offpeak_domain::price::Usage;
 use offpeak_wire::{JobType, UsageReport};
 
 use super::documents::{Document, Documents};
 use crate::client::Client;
+use crate::config::Config;
 use crate::exit::Failure;
 use crate::output::count;
 
@@ -19,8 +20,12 @@ const CLASSIFY_OUTPUT: u64 = 20;
 const SUMMARIZE_OUTPUT: u64 = 120;
 
 /// One paragraph for the person who is asked.
-pub(super) async fn of(client: &Client, documents: &Documents) -> Result<String, Failure> {
-    let prices = Prices::shipped().map_err(Failure::usage)?;
+pub(super) async fn of(
+    client: &Client,
+    documents: &Documents,
+    config: &Config,
+) -> Result<String, Failure> {
+    let prices = config.prices.list().map_err(Failure::usage)?;
     // Today, as the server knows it.
     let today = client.get::<UsageReport>("/v1/usage").await?.as_of.date();
     let mut batch = Pico::ZERO;

@@ -28,22 +28,48 @@ pub fn sums(cost: &str, sync: &str, saved: &str) -> [String; 3] {
     ) else {
         return [cost, sync, saved].map(str::to_owned);
     };
-    if [billed, full, full - billed].into_iter().any(is_small) {
+    let Some(digits) = digits(billed, full) else {
         return [billed, full, full - billed].map(whole);
+    };
+    let (billed, full) = (round(billed, digits), round(full, digits));
+    [billed, full, full - billed].map(|amount| fixed(amount, digits as usize))
+}
+
+/// What the saving of [`sums`] consists of: together the amount that is shown
+/// there. What rounding leaves over goes to the largest.
+pub fn shares<const N: usize>(cost: &str, sync: &str, parts: [&str; N]) -> [String; N] {
+    let exact = parts.map(|part| part.parse::<Pico>().unwrap_or_default());
+    let (Ok(billed), Ok(full)) = (cost.parse::<Pico>(), sync.parse::<Pico>()) else {
+        return parts.map(str::to_owned);
+    };
+    let Some(digits) = digits(billed, full) else {
+        return exact.map(whole);
+    };
+    let mut shown = exact.map(|part| round(part, digits));
+    let over = round(full, digits) - round(billed, digits) - shown.iter().sum::<Pico>();
+    if let Some(largest) = shown.iter_mut().max_by_key(|part| part.0.abs()) {
+        *largest += over;
     }
-    let dollars = |amount: Pico| amount.0.abs() >= 100 * CENT.0;
-    let digits = if [billed, full]
-        .into_iter()
-        .all(|amount| amount.0 == 0 || dollars(amount))
-    {
+    shown.map(|part| fixed(part, digits as usize))
+}
+
+/// Digits after the point at which these are shown; none if one of them is so
+/// small that all of it is.
+fn digits(billed: Pico, full: Pico) -> Option<u32> {
+    if [billed, full, full - billed].into_iter().any(is_small) {
+        return None;
+    }
+    let dollars = |amount: Pico| amount.0 == 0 || amount.0.abs() >= 100 * CENT.0;
+    Some(if dollars(billed) && dollars(full) {
         2
     } else {
         4
-    };
+    })
+}
+
+fn round(amount: Pico, digits: u32) -> Pico {
     let unit = 10_i128.pow(DIGITS - digits);
-    let round = |amount: Pico| Pico((amount.0 + amount.0.signum() * unit / 2) / unit * unit);
-    let (billed, full) = (round(billed), round(full));
-    [billed, full, full - billed].map(|amount| fixed(amount, digits as usize))
+    Pico((amount.0 + amount.0.signum() * unit / 2) / unit * unit)
 }
 
 fn is_small(amount: Pico) -> bool {
@@ -95,5 +121,14 @@ mod tests {
         insta::assert_snapshot!(of("0.75", "1.5", "0.75"), @"$0.7500 $1.5000 $0.7500");
         insta::assert_snapshot!(of("12.345", "24.69", "12.345"), @"$12.35 $24.69 $12.34");
         insta::assert_snapshot!(of("odd", "1", "2"), @"odd 1 2");
+    }
+
+    #[test]
+    fn what_a_saving_consists_of_adds_up_to_it() {
+        let of = |cost, sync, parts| shares(cost, sync, parts).join(" ");
+        insta::assert_snapshot!(of("12.345", "24.69", ["10.005", "2.335", "0.005"]), @"$9.99 $2.34 $0.01");
+        insta::assert_snapshot!(of("2", "3", ["1.255", "-0.255", "0"]), @"$1.26 -$0.26 $0.00");
+        insta::assert_snapshot!(of("0.0000425", "0.000085", ["0.0000425", "0", "0"]), @"$0.0000425 $0.00 $0.00");
+        insta::assert_snapshot!(of("odd", "1", ["2", "", ""]), @"2  ");
     }
 }

@@ -113,8 +113,17 @@ impl Api {
         Self::with(Queue::default(), live).await
     }
 
+    /// One with other prices.
+    pub(crate) async fn priced(prices: Prices) -> Result<Self> {
+        let world = World::priced(prices).await?;
+        Self::over(world, Queue::default(), LiveOptions::default()).await
+    }
+
     async fn with(limits: Queue, live: LiveOptions) -> Result<Self> {
-        let world = World::new().await?;
+        Self::over(World::new().await?, limits, live).await
+    }
+
+    async fn over(world: World, limits: Queue, live: LiveOptions) -> Result<Self> {
         let mut rng = StdRng::seed_from_u64(11);
         let mut tx = world.system.begin().await?;
         offpeak_store::job_type::seed_shipped(&mut tx, &job_type::shipped()?).await?;
@@ -221,7 +230,7 @@ async fn serve(world: &World, limits: Queue, live: LiveOptions) -> Result<(Strin
     let hint = Hint::default();
     let state = State::new(
         world.tenants.clone(),
-        Arc::new(Prices::shipped()?),
+        Arc::new(world.prices.clone()),
         Arc::new(Mutex::new(Registry::default())),
         hint.clone(),
         Upstream {

@@ -6,7 +6,8 @@ use anyhow::Result;
 use offpeak_domain::batch::{Event, State};
 use offpeak_domain::id::{CustomId, JobId};
 use offpeak_domain::job::Lane;
-use offpeak_domain::price::{Prices, Usage};
+use offpeak_domain::price::{Bill, Prices, Usage};
+use offpeak_standin::Billed;
 use offpeak_testkit::world::World;
 
 /// What must hold at the end of every story, whatever happened in it.
@@ -34,24 +35,37 @@ pub(crate) async fn are_right_beside(world: &World, absorbed: i64) -> Result<()>
             "{job} was billed {times} times and booked {booked} times"
         );
     }
-    let prices = Prices::shipped()?;
-    let mut cost = 0;
+    let mut billed = Bill::default();
     for item in &journal {
-        let usage = Usage {
-            input: item.usage.input_tokens,
-            output: item.usage.output_tokens,
-            ..Usage::default()
-        };
-        cost += prices
-            .cost(&usage, &item.model, item.at.date(), Lane::Batch)?
-            .0;
+        let one = bill_of(&world.prices, item)?;
+        billed.cost += one.cost;
+        billed.sync += one.sync;
+        billed.saved_batch += one.saved_batch;
+        billed.saved_cache += one.saved_cache;
     }
+    let cost = billed.cost.0;
     let twins = "SELECT coalesce(sum(cost_pico), 0)::bigint FROM offpeak.absorbed";
     let twins = i128::from(world.number(twins).await?);
     let noted = "SELECT coalesce(sum(absorbed_pico), 0)::bigint FROM offpeak.incident";
     assert_eq!(i128::from(world.number(noted).await?), twins, "as noted");
     let booked = world.number("SELECT coalesce(sum(cost_pico), 0)::bigint FROM offpeak.ledger");
     assert_eq!(i128::from(booked.await?) + twins, cost, "every pico-dollar");
+    let sync = world.number(
+        "SELECT coalesce(sum(sync_pico), 0)::bigint
+           FROM (SELECT sync_pico FROM offpeak.ledger
+                  UNION ALL SELECT sync_pico FROM offpeak.absorbed) AS t",
+    );
+    assert_eq!(
+        i128::from(sync.await?),
+        billed.sync.0,
+        "and what it would have cost"
+    );
+    if absorbed == 0 {
+        let saved = "SELECT coalesce(sum(saved_batch_pico), 0)::bigint FROM offpeak.ledger";
+        assert_eq!(i128::from(world.number(saved).await?), billed.saved_batch.0);
+        let saved = "SELECT coalesce(sum(saved_cache_pico), 0)::bigint FROM offpeak.ledger";
+        assert_eq!(i128::from(world.number(saved).await?), billed.saved_cache.0);
+    }
     let counted = world.number(
         "SELECT coalesce(sum(cost_pico), 0)::bigint
            FROM (SELECT scope, cost_pico FROM offpeak.tally
@@ -123,6 +137,26 @@ pub(crate) async fn are_right_beside(world: &World, absorbed: i64) -> Result<()>
     );
     assert_eq!(ready.await?, 0, "bucket counts");
     world.check_invariants().await
+}
+
+/// What an item of the journal costs, and would have cost.
+pub(crate) fn bill_of(prices: &Prices, item: &Billed) -> Result<Bill> {
+    let used = &item.usage;
+    let (cache_write_5m, cache_write_1h) = used.cache_writes();
+    let usage = Usage {
+        input: used.input_tokens,
+        output: used.output_tokens,
+        cache_write_5m,
+        cache_write_1h,
+        cache_read: used.cache_read_input_tokens.unwrap_or(0),
+        web_searches: 0,
+        geo_us: used.inference_geo.as_deref() == Some("us"),
+    };
+    let lane = match item.batch_id {
+        Some(_) => Lane::Batch,
+        None => Lane::Direct,
+    };
+    Ok(prices.bill(&usage, &item.model, item.at.date(), lane)?)
 }
 
 /// How many lines of each job late twins have billed.

@@ -188,6 +188,7 @@ async fn settings_are_judged_before_anything_runs() -> Result<()> {
     exit 1
     --- stdout
     ok    configuration          can be read
+    ok    prices                 17 models
     FAIL  address                "zz" is no address to listen on: write OFFPEAK_SERVER_LISTEN (listen in [server]) like 127.0.0.1:8080
     ok    open files             enough are allowed
     FAIL  database               no PostgreSQL at 127.0.0.1:1: connection refused; start it, or check DATABASE_URL

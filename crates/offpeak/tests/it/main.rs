@@ -47,6 +47,8 @@ mod rescue;
 mod steps;
 mod terms;
 mod twins;
+mod unpriced;
 mod upgrade;
+mod usage;
 mod walls;
 mod worker;

@@ -237,6 +237,7 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     exit 0
     --- stdout
     ok    configuration          can be read
+    ok    prices                 17 models
     ok    address                127.0.0.1:0
     ok    open files             enough are allowed
     ok    database               answers

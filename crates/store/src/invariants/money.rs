@@ -65,6 +65,23 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
         invariant!(
             conn,
             "I12",
+            "savings_add_up",
+            "what an entry would have cost is what it cost and what each saving took off",
+            // Without the saving of its batch it is one of version 0.1.0, which knew no other.
+            "SELECT 'job ' || id
+               FROM ledger
+              WHERE CASE WHEN saved_batch_pico IS NULL
+                         THEN (saved_cache_pico, saved_reuse_pico) <> (0, 0)
+                         ELSE sync_pico <> cost_pico + saved_batch_pico + saved_cache_pico
+                                           + saved_reuse_pico END
+                 OR lane = 'direct' AND saved_batch_pico <> 0
+                 OR unpriced AND (cost_pico, sync_pico, saved_cache_pico, saved_reuse_pico)
+                                 <> (0, 0, 0, 0)
+                 OR source_id IS NOT NULL AND cost_pico <> 0"
+        ),
+        invariant!(
+            conn,
+            "I12",
             "costs_agree",
             "what a result or an attempt has cost is what the ledger says",
             "WITH said AS (

@@ -242,14 +242,16 @@ pub(super) async fn ledger(
     let tokens =
         |f: fn(&Measured) -> i64| -> Vec<i64> { rows.iter().map(|row| f(&row.measured)).collect() };
     sqlx::query!(
-        "INSERT INTO ledger (tenant_id, batch_id, at, day, lane,
+        "INSERT INTO ledger (tenant_id, batch_id, at, day,
                              id, attempt, group_id, type, user_label, model, input_tokens,
                              output_tokens, cache_write_5m, cache_write_1h, cache_read_tokens,
-                             web_searches, cost_pico, sync_pico)
-         SELECT $1, $2, $3, $18, 'batch', *
+                             web_searches, cost_pico, sync_pico, saved_batch_pico,
+                             saved_cache_pico, saved_reuse_pico, unpriced, lane)
+         SELECT $1, $2, $3, $18, *
            FROM unnest($4::uuid[], $5::integer[], $6::uuid[], $7::text[], $8::text[], $9::text[],
                        $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
-                       $15::bigint[], $16::bigint[], $17::bigint[])",
+                       $15::bigint[], $16::bigint[], $17::bigint[], $19::bigint[], $20::bigint[],
+                       $21::bigint[], $22::boolean[], $23::text[])",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         now,
@@ -289,6 +291,17 @@ pub(super) async fn ledger(
         &tokens(|m| m.cost_pico),
         &tokens(|m| m.sync_pico),
         day,
+        &tokens(|m| m.saved_batch_pico),
+        &tokens(|m| m.saved_cache_pico),
+        &tokens(|m| m.saved_reuse_pico),
+        &rows
+            .iter()
+            .map(|row| row.measured.unpriced)
+            .collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| row.lane.as_str().to_owned())
+            .collect::<Vec<_>>(),
     )
     .execute(conn)
     .await?;

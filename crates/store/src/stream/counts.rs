@@ -32,7 +32,8 @@ pub async fn of(tx: &mut TenantTx, groups: &[GroupId]) -> Result<Counts> {
         r#"SELECT scope AS "scope!", key AS "key!", name AS "name!",
                   sum(n)::bigint AS "n!", sum(input_tokens)::bigint AS "input_tokens!",
                   sum(output_tokens)::bigint AS "output_tokens!",
-                  sum(cost_pico)::text AS cost_pico, sum(sync_pico)::text AS sync_pico
+                  sum(cost_pico)::text AS cost_pico, sum(sync_pico)::text AS sync_pico,
+                  (SELECT count(*) FROM ledger WHERE tenant_id = $1 AND unpriced) AS "unpriced!"
              FROM (SELECT scope, key, name, n, input_tokens, output_tokens, cost_pico, sync_pico
                      FROM tally
                     WHERE tenant_id = $1
@@ -64,6 +65,7 @@ pub async fn of(tx: &mut TenantTx, groups: &[GroupId]) -> Result<Counts> {
                     output_tokens: count(row.output_tokens),
                     cost: pico("tally.cost_pico", row.cost_pico)?,
                     cost_sync: pico("tally.sync_pico", row.sync_pico)?,
+                    unpriced: count(row.unpriced),
                 };
             }
         } else if row.name != "total" && row.n > 0 {

@@ -28,7 +28,7 @@ impl World {
     pub async fn impatient() -> Result<Self> {
         let mut store = Options::new(database::fresh().await?);
         store.lock_timeout = Duration::from_millis(50);
-        Self::build(Self::quick(), store).await
+        Self::build(Self::quick(), store, Prices::shipped()?).await
     }
 
     /// Options under which an uncertain send is settled within minutes.
@@ -86,7 +86,7 @@ impl World {
         Ok(Worker::new(
             system,
             upstreams,
-            Prices::shipped()?,
+            self.prices.clone(),
             options,
             Clock::Manual(Arc::clone(&self.now)),
             &mut self.rng,
