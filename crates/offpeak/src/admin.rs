@@ -1,6 +1,7 @@
 //! The operator's commands: they work on the database and on this machine, not
 //! over HTTP.
 
+mod bill;
 mod doctor;
 mod incidents;
 mod key;
@@ -34,6 +35,8 @@ pub enum Command {
     Key(key::Command),
     /// Check configuration, database and upstream, and say what is wrong
     Doctor(doctor::Args),
+    /// Compare the ledger with Anthropic's usage and cost reports, by day and model
+    Bill(bill::Args),
     /// List what the operator has to know, or resolve one of it
     Incidents(incidents::Args),
     /// Show whether Anthropic's list was compared with the database, and what is held back for it
@@ -56,6 +59,7 @@ pub async fn run(
         Command::Tenant(command) => tenant::run(command, config, output).await,
         Command::Key(command) => key::run(command, config, output).await,
         Command::Doctor(args) => doctor::run(args, config, environment, output).await,
+        Command::Bill(args) => bill::run(args, config, output).await,
         Command::Incidents(args) => incidents::run(args, config, output).await,
         Command::Reconcile(args) => reconcile::run(args, config, output).await,
         Command::Standin(args) => {

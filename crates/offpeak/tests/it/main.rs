@@ -14,6 +14,7 @@ mod api_tickets;
 mod api_types;
 mod api_walls;
 mod bad_input;
+mod bill;
 mod books;
 mod chaos;
 mod cli;
