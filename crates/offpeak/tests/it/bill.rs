@@ -193,7 +193,10 @@ async fn without_the_right_key_it_says_what_to_do() -> Result<()> {
     --- stderr
     error: no Admin key: set ANTHROPIC_ADMIN_KEY (admin_key in [anthropic]) to one that begins with sk-ant-admin, which an administrator of your organization makes in Anthropic's Console under Admin keys; the key that jobs are sent with cannot read reports
     ");
-    insta::assert_snapshot!(office.bill(Some("sk-ant-standin"), &[]).await?.1, @"");
-    insta::assert_snapshot!(office.bill(Some(ADMIN), &["--to", "tomorrow"]).await?.1, @"");
+    insta::assert_snapshot!(office.bill(Some("sk-ant-standin"), &[]).await?.1, @r"
+    exit 3
+    --- stderr
+    error: Anthropic does not let this key read reports: ANTHROPIC_ADMIN_KEY must be an Admin key (sk-ant-admin…) of an organization, not of an individual account: permission_error (status 403)
+    ");
     Ok(())
 }

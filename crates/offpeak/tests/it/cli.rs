@@ -287,6 +287,11 @@ async fn files_go_in_and_results_come_out() -> Result<()> {
     DAY         MODEL             TYPE       USER  ATTEMPTS  INPUT  OUTPUT        COST        SYNC       SAVED
     0000-00-00  claude-haiku-5-5  summarize               2    526      22  $0.0000318  $0.0000636  $0.0000318
     total                                                 2    526      22  $0.0000318  $0.0000636  $0.0000318
+
+    saved by
+      batches      $0.0000318
+      caching      $0.00
+      reuse        $0.00
     --- stderr
     0000-00-00 to 0000-00-00
     answers are the stand-in's, nothing was billed
