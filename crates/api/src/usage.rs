@@ -119,18 +119,17 @@ pub(crate) async fn handle(
 
 /// The first of the two forms that the header names; JSON for whoever names none.
 fn accepted(headers: &HeaderMap) -> Form {
-    let named = headers.get_all(ACCEPT).iter().flat_map(|value| {
+    let mut named = headers.get_all(ACCEPT).iter().flat_map(|value| {
         let text = value.to_str().unwrap_or_default();
         text.split(',')
             .map(|one| one.split(';').next().unwrap_or_default().trim())
     });
     named
-        .filter_map(|kind| match kind {
+        .find_map(|kind| match kind {
             "application/json" => Some(Form::Json),
             "text/csv" => Some(Form::Csv),
             _ => None,
         })
-        .next()
         .unwrap_or(Form::Json)
 }
 

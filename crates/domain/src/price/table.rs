@@ -281,12 +281,12 @@ fn row(model: &Model, factors: &FileFactors, row: &FileRow) -> Result<Row, Error
         .map_or(Ok(Date::MIN), |text| day(&model.id, "price.from", text))?;
     let input = price(model, "price.input", &row.input, None)?;
     // A price of its own, or so many times the input's.
-    let cached = |field, own: &Option<String>, name, times: &Option<String>| match own {
-        Some(own) => price(model, field, own, None),
-        None => {
-            let times = factor(&model.id, name, times.as_ref())?;
-            price(model, field, &row.input, Some(times))
+    let cached = |field, own: &Option<String>, name, times: &Option<String>| {
+        if let Some(own) = own {
+            return price(model, field, own, None);
         }
+        let times = factor(&model.id, name, times.as_ref())?;
+        price(model, field, &row.input, Some(times))
     };
     let rates = Rates {
         input,

@@ -142,12 +142,12 @@ pub(crate) async fn are_right_beside(world: &World, absorbed: i64) -> Result<()>
 /// What an item of the journal costs, and would have cost.
 pub(crate) fn bill_of(prices: &Prices, item: &Billed) -> Result<Bill> {
     let used = &item.usage;
-    let (cache_write_5m, cache_write_1h) = used.cache_writes();
+    let written = used.cache_writes();
     let usage = Usage {
         input: used.input_tokens,
         output: used.output_tokens,
-        cache_write_5m,
-        cache_write_1h,
+        cache_write_5m: written.0,
+        cache_write_1h: written.1,
         cache_read: used.cache_read_input_tokens.unwrap_or(0),
         web_searches: 0,
         geo_us: used.inference_geo.as_deref() == Some("us"),

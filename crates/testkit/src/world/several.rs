@@ -49,7 +49,7 @@ impl World {
     ) -> Result<Worker> {
         let upstreams = vec![Upstream::new(upstream::OWN, client(&self.standin_url)?)];
         let mut registry = Registry::default();
-        self.worker_with(system, upstreams, options, &mut registry)
+        Ok(self.worker_with(system, upstreams, options, &mut registry))
     }
 
     /// One whose upstream has this key, as after a restart: the leases of others
@@ -59,7 +59,7 @@ impl World {
         let config = Config::new(&self.standin_url, key.to_owned().into());
         let upstreams = vec![Upstream::new(upstream::OWN, Client::new(config)?)];
         let (system, options) = (self.system.clone(), offpeak_worker::Options::default());
-        self.worker_with(system, upstreams, options, &mut Registry::default())
+        Ok(self.worker_with(system, upstreams, options, &mut Registry::default()))
     }
 
     /// One that gives a download up when it does not bring everything within so
@@ -73,7 +73,7 @@ impl World {
         (config.pace_bytes, config.pace_window) = (u64::MAX, within);
         let upstreams = vec![Upstream::new(upstream::OWN, Client::new(config)?)];
         let system = self.system.clone();
-        self.worker_with(system, upstreams, options, &mut Registry::default())
+        Ok(self.worker_with(system, upstreams, options, &mut Registry::default()))
     }
 
     fn worker_with(
@@ -82,8 +82,8 @@ impl World {
         upstreams: Vec<Upstream>,
         options: offpeak_worker::Options,
         registry: &mut Registry,
-    ) -> Result<Worker> {
-        Ok(Worker::new(
+    ) -> Worker {
+        Worker::new(
             system,
             upstreams,
             self.prices.clone(),
@@ -91,14 +91,14 @@ impl World {
             Clock::Manual(Arc::clone(&self.now)),
             &mut self.rng,
             registry,
-        ))
+        )
     }
 
     /// Puts a new worker in the place of the world's own. Gives its metrics.
     pub fn one_upstream(&mut self, options: offpeak_worker::Options) -> Result<Registry> {
         let upstreams = vec![Upstream::new(upstream::OWN, client(&self.standin_url)?)];
         let mut registry = Registry::default();
-        self.worker = self.worker_with(self.system.clone(), upstreams, options, &mut registry)?;
+        self.worker = self.worker_with(self.system.clone(), upstreams, options, &mut registry);
         Ok(registry)
     }
 
@@ -119,7 +119,7 @@ impl World {
             Upstream::new(SECOND, second),
         ];
         let mut registry = Registry::default();
-        self.worker = self.worker_with(self.system.clone(), upstreams, options, &mut registry)?;
+        self.worker = self.worker_with(self.system.clone(), upstreams, options, &mut registry);
         self.worker.tick(Loop::Reconcile).await?;
         Ok(registry)
     }

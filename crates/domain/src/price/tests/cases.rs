@@ -191,21 +191,14 @@ const CASES: [Case; 40] = [
 fn forty_bills_are_as_worked_out_by_hand() {
     let prices = Prices::shipped().unwrap();
     for case in CASES {
-        let [
-            input,
-            output,
-            cache_write_5m,
-            cache_write_1h,
-            cache_read,
-            web_searches,
-        ] = case.used;
+        let used = case.used;
         let usage = Usage {
-            input,
-            output,
-            cache_write_5m,
-            cache_write_1h,
-            cache_read,
-            web_searches,
+            input: used[0],
+            output: used[1],
+            cache_write_5m: used[2],
+            cache_write_1h: used[3],
+            cache_read: used[4],
+            web_searches: used[5],
             geo_us: case.geo_us,
         };
         let bill = prices

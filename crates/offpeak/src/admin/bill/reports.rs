@@ -128,7 +128,6 @@ fn cost(
     day: Date,
     row: &CostReportRow,
 ) -> anyhow::Result<()> {
-    let of_tokens = row.cost_type.as_deref().is_none_or(|kind| kind == "tokens");
     let tier = row.service_tier.as_ref().map(lane);
     if !filter.passes(row.workspace_id.as_deref(), tier) {
         return Ok(());
@@ -138,12 +137,12 @@ fn cost(
     }
     let cost = Pico::from_cents_str(&row.amount)
         .with_context(|| format!("the amount {:?} of Anthropic's cost report", row.amount))?;
-    let item = match (&row.cost_type, of_tokens) {
-        (Some(kind), false) => Item::other(day, kind),
-        _ => {
-            let model = row.model.as_deref().unwrap_or_default();
-            Item::of_model(day, name(prices, model), tier.unwrap_or(Lane::Direct))
-        }
+    let other = row.cost_type.as_deref().filter(|kind| *kind != "tokens");
+    let item = if let Some(kind) = other {
+        Item::other(day, kind)
+    } else {
+        let model = row.model.as_deref().unwrap_or_default();
+        Item::of_model(day, name(prices, model), tier.unwrap_or(Lane::Direct))
     };
     side.entry(item).or_default().add(Said {
         cost,
