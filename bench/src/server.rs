@@ -85,6 +85,7 @@ pub async fn play() -> Result<bool> {
     let mut engine = Engine::start(Parts {
         store: offpeak_store::Options::new(url.parse().context("the database's URL")?),
         role,
+        prices: offpeak_domain::price::Prices::shipped()?,
         listener: Some(listener),
         upstream: Upstream {
             name: "bench".to_owned(),
