@@ -25,6 +25,7 @@ pub mod api_key;
 pub mod batch;
 pub mod breaker;
 pub mod comparison;
+pub mod estimate;
 pub mod id;
 pub mod incident;
 pub mod job;

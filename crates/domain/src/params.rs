@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::FieldError;
 use crate::field::child;
 
-mod shape;
+pub(crate) mod shape;
 
 /// Greatest length of a body in bytes.
 pub const MAX_BYTES: usize = 32_000_000;

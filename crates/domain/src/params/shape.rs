@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 /// The fields of an object in order, repeated names included. (A map type
 /// would keep the last of two equal names and hide the fault.)
-pub(super) struct Fields<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Fields<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
