@@ -51,6 +51,8 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
     },
+    /// Price documents, jobs or logged calls in each lane, before anything is spent
+    Estimate(client::estimate::Args),
     #[command(flatten)]
     Admin(admin::Command),
     #[command(flatten)]
@@ -88,6 +90,11 @@ pub async fn run(cli: Cli, environment: Environment) -> Ended {
             serve::run(&config, output).await
         }
         Command::Admin(command) => admin::run(command, &config, &environment, output).await,
+        Command::Estimate(args) => {
+            let connection = client::Connection::if_any(&environment, &config.dev.data)?;
+            let prices = config.prices.list().map_err(Failure::usage)?;
+            client::estimate::run(args, prices, connection, output).await
+        }
         Command::Client(command) => {
             let connection = client::Connection::find(&environment, &config.dev.data)?;
             let client = client::Client::new(connection)?;

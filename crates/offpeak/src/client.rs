@@ -5,7 +5,9 @@
 
 mod cancel;
 mod connection;
+pub(crate) mod estimate;
 mod faults;
+mod form;
 mod groups;
 mod http;
 mod ids;

@@ -1,6 +1,7 @@
 //! What a command shows: data to stdout, talk to stderr.
 
 mod amount;
+pub mod column;
 mod table;
 pub mod visible;
 

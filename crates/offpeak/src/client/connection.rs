@@ -78,6 +78,16 @@ impl Connection {
             key: key.into(),
         })
     }
+
+    /// The same for a command that works without a server too: what was set has
+    /// to be right, and nothing need be.
+    pub fn if_any(environment: &Environment, data: &Path) -> Result<Option<Self>, Failure> {
+        let key = environment.text("OFFPEAK_KEY").map_err(Failure::usage)?;
+        match Self::find(environment, data) {
+            Err(failure) if key.is_some() => Err(failure),
+            found => Ok(found.ok()),
+        }
+    }
 }
 
 fn trim(url: &str) -> &str {

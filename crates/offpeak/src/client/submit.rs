@@ -4,26 +4,23 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use offpeak_wire::{BulkAnswer, JobRequest, Priority};
 use rand::RngExt as _;
 use reqwest::{Body, Method};
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
 use tokio_util::io::ReaderStream;
 
+use super::form::{Filled, Form};
 use super::http::{Client, Error, encode, escape};
 use super::progress::Progress;
 use super::{faults, input};
 use crate::entropy;
 use crate::exit::{Ended, Exit, Failure};
 use crate::output::{Output, count, visible};
-
-/// The server takes lines of 32 MB, and a text grows a little as JSON.
-const LONGEST_FILE: u64 = 24_000_000;
 
 /// Arguments of `submit`.
 #[derive(Debug, clap::Args)]
@@ -35,18 +32,8 @@ pub struct Args {
     /// Files, folders or globs, one job each; or `-` for NDJSON on stdin, one job a line
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The job type of every file
-    #[arg(long = "type", value_name = "NAME")]
-    job_type: Option<String>,
-    /// The field of the input that takes a file's text
-    #[arg(long, default_value = "text")]
-    field: String,
-    /// A further field of the input, as text
-    #[arg(long, value_name = "FIELD=TEXT")]
-    set: Vec<String>,
-    /// A further field of the input, as JSON
-    #[arg(long, value_name = "FIELD=JSON")]
-    set_json: Vec<String>,
+    #[command(flatten)]
+    form: Form,
     /// An opaque label for whoever the work is for
     #[arg(long)]
     user: Option<String>,
@@ -153,7 +140,7 @@ async fn send(
                 "`-` (NDJSON on stdin) stands alone: name either it or files"
             )));
         }
-        if args.job_type.is_some() || !args.set.is_empty() || !args.set_json.is_empty() {
+        if args.form.is_said() {
             return Err(Failure::usage(anyhow::anyhow!(
                 "a line of NDJSON is a whole job: --type, --set and --set-json go with files"
             )));
@@ -173,7 +160,7 @@ async fn send(
     }
     let shape = Shape::of(args).map_err(Failure::usage)?;
     let files = input::find(&args.paths).map_err(Failure::usage)?;
-    known(client, &shape.job_type).await?;
+    known(client, &shape.filled.job_type).await?;
     let all = files.len() as u64;
     let report = Arc::new(Mutex::new(Report {
         progress: Progress::new(output.json),
@@ -257,38 +244,15 @@ impl Report {
 /// What every line has in common.
 #[derive(Clone, Debug)]
 struct Shape {
-    job_type: String,
-    field: String,
-    extra: Map<String, Value>,
+    filled: Filled,
     user: Option<String>,
     priority: Option<Priority>,
 }
 
 impl Shape {
     fn of(args: &Args) -> anyhow::Result<Self> {
-        let job_type = args.job_type.clone().context(
-            "say which job type the files are for: --type summarize (`offpeak types` lists them)",
-        )?;
-        let mut extra = Map::new();
-        for pair in &args.set {
-            let (field, text) = split(pair)?;
-            extra.insert(field.to_owned(), Value::String(text.to_owned()));
-        }
-        for pair in &args.set_json {
-            let (field, text) = split(pair)?;
-            let value = serde_json::from_str(text)
-                .with_context(|| format!("--set-json {field}: not JSON (for text use --set)"))?;
-            extra.insert(field.to_owned(), value);
-        }
-        anyhow::ensure!(
-            !extra.contains_key(&args.field),
-            "the field {0:?} takes each file's text: set it not, or name another field with --field",
-            args.field
-        );
         Ok(Self {
-            job_type,
-            field: args.field.clone(),
-            extra,
+            filled: args.form.read()?,
             user: args.user.clone(),
             priority: args.priority,
         })
@@ -296,18 +260,9 @@ impl Shape {
 
     /// The job of one file, with the newline.
     async fn line(&self, file: &Path) -> anyhow::Result<Bytes> {
-        let facts = tokio::fs::metadata(file).await?;
-        // To open a pipe would be to wait for whoever writes into it.
-        anyhow::ensure!(facts.is_file(), "not a regular file");
-        let length = facts.len();
-        anyhow::ensure!(length <= LONGEST_FILE, "longer than {LONGEST_FILE} bytes");
-        let bytes = tokio::fs::read(file).await?;
-        let text = String::from_utf8(bytes).ok().context("not UTF-8 text")?;
-        anyhow::ensure!(!text.trim().is_empty(), "empty");
-        let mut input = self.extra.clone();
-        input.insert(self.field.clone(), Value::String(text));
+        let input = self.filled.input(file).await?;
         line(&JobRequest {
-            r#type: Some(self.job_type.clone()),
+            r#type: Some(self.filled.job_type.clone()),
             input: Some(to_raw_value(&input)?),
             user: self.user.clone(),
             priority: self.priority,
@@ -360,11 +315,6 @@ fn resume(key: &str) -> String {
         "To go on where it stopped, repeat the same command within the hour with \
          --idempotency-key {key}"
     )
-}
-
-fn split(pair: &str) -> anyhow::Result<(&str, &str)> {
-    pair.split_once('=')
-        .with_context(|| format!("{pair:?} should be FIELD=VALUE"))
 }
 
 fn priority(text: &str) -> Result<Priority, String> {

@@ -81,7 +81,7 @@ fn whole(amount: Pico) -> String {
     fixed(amount, fraction.trim_end_matches('0').len().max(EXACT))
 }
 
-fn fixed(amount: Pico, digits: usize) -> String {
+pub(super) fn fixed(amount: Pico, digits: usize) -> String {
     if amount.0 == 0 {
         return "$0.00".to_owned();
     }

@@ -22,6 +22,7 @@ mod cli_faults;
 mod cli_submit;
 mod doubt;
 mod downloads;
+mod estimate;
 mod events;
 mod faults;
 mod frozen;
