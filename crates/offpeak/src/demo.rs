@@ -93,9 +93,9 @@ async fn work(
         count(documents.licences.len() as u64),
         count(documents.readmes.len() as u64)
     ));
+    let estimate = estimate::of(&client, &documents, config, output).await?;
     if real {
-        let estimate = estimate::of(&client, &documents, config).await?;
-        output.talk(&estimate);
+        output.talk(&estimate::paragraph(&estimate));
         if !agreed(args.yes, output)? {
             output.talk("nothing was submitted");
             return Ok(Exit::Ok);
@@ -107,7 +107,15 @@ async fn work(
     let done = run::to_the_end(&client, &documents, &folder, &mut progress).await?;
     progress.clear();
     drop(progress);
-    let summary = report::show(&client, &documents, &done, target, output).await?;
+    let summary = report::show(
+        &client,
+        &documents,
+        &done,
+        target,
+        estimate::cost(&estimate),
+        output,
+    )
+    .await?;
     let all_completed = summary.completed == summary.jobs;
     if !args.exit {
         output.talk(&format!(

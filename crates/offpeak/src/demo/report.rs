@@ -13,7 +13,7 @@ use super::licence;
 use super::run::Done;
 use crate::client::{Client, Target, each_result};
 use crate::exit::Failure;
-use crate::output::{Output, count, jobs, sums, word};
+use crate::output::{Output, count, jobs, money, sums, word};
 
 /// Characters of a summary that are shown in the table.
 const SHOWN: usize = 90;
@@ -27,6 +27,8 @@ pub(super) struct Summary {
     cost_usd: String,
     sync_usd: String,
     saved_usd: String,
+    /// What it was estimated to cost, before anything was sent.
+    estimate_usd: String,
     /// Jobs billed more than once by the stand-in's journal; null with the real API.
     billed_twice: Option<u64>,
 }
@@ -46,6 +48,7 @@ pub(super) async fn show(
     documents: &Documents,
     done: &Done,
     target: &Target,
+    estimate: Pico,
     output: Output,
 ) -> Result<Summary, Failure> {
     let agreeing = if output.json {
@@ -75,6 +78,7 @@ pub(super) async fn show(
         cost_usd: sum(|group| &group.cost).to_usd_string(),
         sync_usd: sum(|group| &group.cost_sync).to_usd_string(),
         saved_usd: sum(|group| &group.saved).to_usd_string(),
+        estimate_usd: estimate.to_usd_string(),
         billed_twice: match &target.standin_url {
             Some(url) => Some(billed_twice(url).await?),
             None => None,
@@ -108,6 +112,10 @@ pub(super) async fn show(
         let [cost, sync, saved] = sums(&summary.cost_usd, &summary.sync_usd, &summary.saved_usd);
         output.line(&format!(
             "cost {cost}, synchronously {sync}, saved {saved}{pretend}"
+        ))?;
+        output.line(&format!(
+            "estimated before anything was sent: {}",
+            money(&summary.estimate_usd)
         ))?;
     }
     Ok(summary)

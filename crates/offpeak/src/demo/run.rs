@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::stream;
 use offpeak_wire::{Group, JobRequest};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
 
 use super::documents::{Document, Documents};
 use super::licence;
@@ -75,26 +75,27 @@ pub(super) async fn to_the_end(
     Ok(done)
 }
 
+/// The job of a licence text: its type and its input.
+pub(super) fn classify(document: &Document) -> (&'static str, Value) {
+    let input = json!({
+        "text": document.text,
+        "categories": licence::families(),
+        "hint": licence::HINT,
+    });
+    ("classify", input)
+}
+
+/// The job of a README.
+pub(super) fn summarize(document: &Document) -> (&'static str, Value) {
+    let input = json!({ "text": document.text, "max_words": SUMMARY_WORDS });
+    ("summarize", input)
+}
+
 async fn send(
     client: &Client,
     documents: &Documents,
     note: &Note,
 ) -> Result<(String, String), Error> {
-    let families = licence::families();
-    let classify = move |document: &Document| {
-        let input = json!({
-            "text": document.text,
-            "categories": families,
-            "hint": licence::HINT,
-        });
-        ("classify", input)
-    };
-    let summarize = |document: &Document| {
-        (
-            "summarize",
-            json!({ "text": document.text, "max_words": SUMMARY_WORDS }),
-        )
-    };
     let licences = group(
         client,
         &documents.licences,
@@ -119,7 +120,7 @@ async fn group(
     documents: &[Document],
     name: &'static str,
     key: &str,
-    job: impl Fn(&Document) -> (&'static str, serde_json::Value) + Send + 'static,
+    job: impl Fn(&Document) -> (&'static str, Value) + Send + 'static,
 ) -> Result<String, Error> {
     let documents = documents.to_vec();
     let lines = stream::iter(
