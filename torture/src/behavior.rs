@@ -1,5 +1,7 @@
 //! What the stand-in does: how it answers creates, and what results are like.
 
+use std::time::Duration;
+
 use crate::judge::Hidden;
 
 /// One way to behave.
@@ -103,7 +105,7 @@ pub const FOREIGN: Behavior = Behavior {
 };
 /// A lost create that no list shows before its jobs have gone on.
 pub const HIDDEN: Behavior = Behavior {
-    hidden: Hidden::Beyond,
+    hidden: Hidden::For(Duration::from_secs(18)),
     ..behavior(
         "answer lost, hidden beyond the settle time",
         Of::Creates,
@@ -122,6 +124,12 @@ pub const UNSTORED_500: Behavior = behavior(
     "500, not stored",
     Of::Creates,
     "[[faults.rules]]\non = [\"create\"]\nfault.status = { status = 500 }",
+);
+/// Batches that Anthropic says it does not know, two times, and then knows.
+pub const NOT_FOUND: Behavior = behavior(
+    "404 now and then",
+    Of::Results,
+    "[[faults.rules]]\non = [\"retrieve\", \"results\"]\ntimes = 2\nfault.status = { status = 404 }",
 );
 /// Lines that name no job of their batch.
 pub const STRAY: Behavior = behavior(
@@ -144,6 +152,7 @@ pub const ALL: &[Behavior] = &[
     STRAY,
     SHORT,
     SLOW,
+    NOT_FOUND,
     behavior(
         "504 page, stored",
         Of::Creates,

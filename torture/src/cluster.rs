@@ -104,11 +104,6 @@ impl Cluster {
     /// Starts what was put by, as an operator does who restores a backup: by
     /// archive recovery, to the end of what there is, on a new timeline.
     pub async fn restore(tools: &Tools, home: PathBuf) -> Result<Self> {
-        let signal = Command::from(tools.command("pg_ctl", &home))
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status();
-        ensure!(signal.await?.success(), "pg_ctl is not there");
         // A file of the account's own: the server reads it as that user.
         std::fs::write(home.join("data/recovery.signal"), "")?;
         let restored = Self::on(tools, home, &["restore_command=false"]).await?;
@@ -206,6 +201,14 @@ impl Cluster {
             Ok(asked.fetch_one(&pool).await.unwrap_or(false))
         })
         .await
+    }
+
+    /// Its version.
+    pub async fn version(&self) -> Result<String> {
+        let pool = self.pool("postgres", 1)?;
+        Ok(sqlx::query_scalar("SHOW server_version")
+            .fetch_one(&pool)
+            .await?)
     }
 
     /// How to reach a database of it, as superuser.

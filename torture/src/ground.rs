@@ -31,6 +31,8 @@ pub struct Ground {
     pub http: reqwest::Client,
     /// PostgreSQL's programs.
     pub tools: Tools,
+    /// What all chance follows from.
+    pub seed: u64,
     cluster: Cluster,
     admin: PgPool,
     next: AtomicU32,
@@ -39,7 +41,7 @@ pub struct Ground {
 
 impl Ground {
     /// Brings everything up.
-    pub async fn new(binary: &Path, keep: bool) -> Result<Arc<Self>> {
+    pub async fn new(binary: &Path, keep: bool, seed: u64) -> Result<Arc<Self>> {
         ensure!(
             binary.is_file(),
             "no {}: scripts/torture builds it",
@@ -69,11 +71,18 @@ impl Ground {
                 .timeout(Duration::from_secs(20))
                 .build()?,
             tools,
+            seed,
             admin: cluster.pool("postgres", 1)?,
             cluster,
             next: AtomicU32::new(0),
             home,
         }))
+    }
+
+    /// The stand-in's in every world that says nothing else: the same in all, since
+    /// what comes out of two of them is compared.
+    pub fn world_seed(&self) -> u64 {
+        world_seed(self.seed)
     }
 
     /// A folder of its own for one scenario.
@@ -113,12 +122,22 @@ impl Ground {
         self.cluster.socket()
     }
 
+    /// PostgreSQL's version.
+    pub async fn postgres_version(&self) -> Result<String> {
+        self.cluster.version().await
+    }
+
     /// Ends the cluster.
     pub async fn end(self: Arc<Self>) -> Result<()> {
         self.admin.close().await;
         let mut ground = Arc::into_inner(self).context("a scenario is still under way")?;
         ground.cluster.stop().await
     }
+}
+
+/// The seed of most worlds.
+pub fn world_seed(seed: u64) -> u64 {
+    seed + 6
 }
 
 /// A new database with the schema, the job types and a tenant. Gives its key.

@@ -2,24 +2,32 @@
 //! client was promised, and by rows read as superuser. Nothing here is shared
 //! with the worker, not even how a `custom_id` is read.
 
-use std::collections::BTreeMap;
+mod absorbed;
 
-use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
 use serde_json::Value;
 use sqlx::Row as _;
 
 use crate::client::Promises;
 use crate::say;
-use crate::world::World;
+use crate::world::{Unrest, World};
 
-/// Whether the stand-in hid what it had stored for longer than the settle time.
+/// What may be absorbed in a world, as the stand-in knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hidden {
-    /// Never: nothing may be paid beyond its attempts.
+    /// Nothing: nothing may be paid beyond its attempts.
     Never,
-    /// It did, or a sender was frozen at the write itself: what that billed is
-    /// absorbed, each with its incident.
-    Beyond,
+    /// Lists leave out what is younger than this, which is longer than the settle
+    /// time: a batch whose jobs were sent again while it was left out.
+    For(Duration),
+    /// A sender was frozen at the write itself: the one batch that it created on
+    /// waking, after another one of the same jobs.
+    AtTheWrite,
+    /// The database has forgotten what it had accepted: what those jobs billed, once.
+    Forgotten,
 }
 
 /// The verdict on one world, or the sum of several.
@@ -35,12 +43,19 @@ pub struct Verdict {
     pub absorbed: u64,
     /// Whatever else is not as it must be.
     pub violations: Vec<String>,
+    /// Worlds that did not come to rest in time.
+    pub unrest: Vec<String>,
 }
 
 impl Verdict {
     /// Whether all is well.
     pub fn is_clean(&self) -> bool {
-        self.lost == 0 && self.paid_twice == 0 && self.violations.is_empty()
+        self.lost == 0 && self.paid_twice == 0 && self.wrong() == 0
+    }
+
+    /// Violations of all kinds.
+    pub fn wrong(&self) -> usize {
+        self.violations.len() + self.unrest.len()
     }
 
     /// What the scenario of this name came to; that it broke off is a violation,
@@ -50,7 +65,7 @@ impl Verdict {
             violations: vec![format!("{error:#}")],
             ..Self::default()
         });
-        for wrong in &mut verdict.violations {
+        for wrong in verdict.violations.iter_mut().chain(&mut verdict.unrest) {
             *wrong = format!("{name}: {wrong}");
             say(&format!("WRONG {wrong}"));
         }
@@ -64,18 +79,31 @@ impl Verdict {
         self.paid_twice += other.paid_twice;
         self.absorbed += other.absorbed;
         self.violations.extend(other.violations);
+        self.unrest.extend(other.unrest);
     }
 
-    fn wrong(&mut self, what: String) {
+    fn break_by(&mut self, what: String) {
         self.violations.push(what);
     }
 }
 
-/// Judges a world at rest.
-pub async fn judge(world: &World, promises: &Promises, hidden: Hidden) -> Result<Verdict> {
+/// Judges a world that was waited for: it is at rest, or that it is not is a part
+/// of the verdict. Any other end of the wait is no verdict.
+pub async fn judge(
+    world: &World,
+    promises: &Promises,
+    hidden: Hidden,
+    rest: Result<()>,
+) -> Result<Verdict> {
     let mut verdict = Verdict::default();
+    if let Err(error) = rest {
+        let Some(Unrest(what)) = error.downcast_ref() else {
+            return Err(error);
+        };
+        verdict.unrest.push(what.clone());
+    }
     promised(world, promises, &mut verdict).await?;
-    paid(world, hidden, &mut verdict).await?;
+    absorbed::paid(world, hidden, &mut verdict).await?;
     told(world, &mut verdict).await?;
     invariants(world, &mut verdict).await?;
     Ok(verdict)
@@ -104,17 +132,22 @@ async fn told(world: &World, verdict: &mut Verdict) -> Result<()> {
     .fetch_all(&world.root)
     .await?;
     for line in wrong {
-        verdict.wrong(line);
+        verdict.break_by(line);
     }
     Ok(())
 }
 
 /// Every promised job is there once, with a result; what completed has an answer.
+/// One without a result is lost when nothing will give it one.
 async fn promised(world: &World, promises: &Promises, verdict: &mut Verdict) -> Result<()> {
     let rows = sqlx::query(
         "SELECT j.metadata::json ->> 'ref' AS ref, count(DISTINCT j.id) AS jobs,
                 count(r.id) AS results,
-                count(*) FILTER (WHERE r.outcome = 'completed' AND o.id IS NULL) AS bare
+                count(*) FILTER (WHERE r.outcome = 'completed' AND o.id IS NULL) AS bare,
+                bool_or(EXISTS (SELECT FROM offpeak.ready y
+                                 WHERE y.tenant_id = j.tenant_id AND y.id = j.id)
+                        OR EXISTS (SELECT FROM offpeak.inflight i
+                                    WHERE i.tenant_id = j.tenant_id AND i.id = j.id)) AS open
            FROM offpeak.job j
            LEFT JOIN offpeak.result r USING (tenant_id, id)
            LEFT JOIN offpeak.output o USING (tenant_id, id)
@@ -124,165 +157,37 @@ async fn promised(world: &World, promises: &Promises, verdict: &mut Verdict) -> 
     )
     .fetch_all(&world.root)
     .await?;
-    let mut found: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    let mut found: BTreeMap<String, (i64, bool)> = BTreeMap::new();
     for row in rows {
         let reference: String = row.try_get("ref")?;
         let (jobs, results): (i64, i64) = (row.try_get("jobs")?, row.try_get("results")?);
         if jobs > 1 {
-            verdict.wrong(format!("{reference} is {jobs} jobs"));
+            verdict.break_by(format!("{reference} is {jobs} jobs"));
         }
         if row.try_get::<i64, _>("bare")? > 0 {
-            verdict.wrong(format!("{reference} completed without an answer"));
+            verdict.break_by(format!("{reference} completed without an answer"));
         }
-        found.insert(reference, (jobs, results));
+        found.insert(reference, (results, row.try_get("open")?));
+    }
+    for twice in promises.twice() {
+        verdict.break_by(twice);
     }
     let promises = promises.all();
     verdict.promised = promises.len() as u64;
     for reference in promises.keys() {
         match found.get(reference) {
-            Some((_, 1)) => {}
-            Some((_, results)) => {
-                verdict.lost += u64::from(*results == 0);
-                verdict.wrong(format!("{reference} has {results} results"));
+            Some((1, _)) => {}
+            Some((results, open)) => {
+                verdict.lost += u64::from(*results == 0 && !open);
+                verdict.break_by(format!("{reference} has {results} results"));
             }
             None => {
                 verdict.lost += 1;
-                verdict.wrong(format!("{reference} was promised and is not there"));
+                verdict.break_by(format!("{reference} was promised and is not there"));
             }
         }
     }
     Ok(())
-}
-
-/// One item in the journal.
-struct Billed {
-    message_batch: String,
-    custom_id: String,
-    job: String,
-}
-
-fn journal(world: &World) -> Result<Vec<Billed>> {
-    let path = world.home.join("standin/journal.ndjson");
-    let text = std::fs::read_to_string(path)?;
-    text.lines()
-        .map(|line| {
-            let entry: Value = serde_json::from_str(line)?;
-            let field = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-            let custom_id = field("custom_id");
-            let job = custom_id.split('_').nth(1).unwrap_or_default().to_owned();
-            Ok(Billed {
-                message_batch: field("batch_id"),
-                custom_id,
-                job,
-            })
-        })
-        .filter(|entry: &Result<Billed>| {
-            // Somebody else's, in the same workspace.
-            !matches!(entry, Ok(billed) if billed.custom_id.starts_with("foreign-"))
-        })
-        .collect()
-}
-
-/// Each billed item is booked once, to a tenant or as absorbed, and no job is
-/// billed more often than it was rightly tried.
-async fn paid(world: &World, hidden: Hidden, verdict: &mut Verdict) -> Result<()> {
-    world.standin.settle_due().await;
-    let journal = journal(world)?;
-    // A right to be billed: the result, and each attempt that was billed and then
-    // set aside for another one, by a user or by the rules.
-    let rights: BTreeMap<String, i64> = sqlx::query(
-        "SELECT id::text, count(*) AS rights
-           FROM (SELECT id, batch_id, attempt FROM offpeak.result WHERE batch_id IS NOT NULL
-                 UNION
-                 SELECT id, batch_id, attempt FROM offpeak.attempt
-                  WHERE batch_id IS NOT NULL AND outcome IN ('completed', 'failed', 'canceled')) AS t
-          GROUP BY 1",
-    )
-    .fetch_all(&world.root)
-    .await?
-    .into_iter()
-    .map(|row| Ok((row.try_get("id")?, row.try_get("rights")?)))
-    .collect::<Result<_, sqlx::Error>>()?;
-    let booked = pairs(
-        world,
-        "SELECT b.upstream_batch_id, l.id::text
-           FROM offpeak.ledger l JOIN offpeak.batch b ON b.id = l.batch_id",
-    )
-    .await?;
-    let absorbed = pairs(
-        world,
-        "SELECT upstream_batch_id, custom_id FROM offpeak.absorbed",
-    )
-    .await?;
-    let mut billed: BTreeMap<String, i64> = BTreeMap::new();
-    let mut booked_to_tenants = 0;
-    for one in &journal {
-        let job = uuid_of(&one.job).with_context(|| format!("no job in {}", one.custom_id))?;
-        if absorbed.contains_key(&(one.message_batch.clone(), one.custom_id.clone())) {
-            verdict.absorbed += 1;
-            continue;
-        }
-        *billed.entry(job.clone()).or_default() += 1;
-        match booked.get(&(one.message_batch.clone(), job.clone())) {
-            Some(1) => booked_to_tenants += 1,
-            Some(times) => verdict.wrong(format!("{} is booked {times} times", one.custom_id)),
-            None => verdict.wrong(format!("{} was billed and not booked", one.custom_id)),
-        }
-    }
-    let entries: i64 = booked.values().sum();
-    if entries != booked_to_tenants {
-        verdict.wrong(format!(
-            "{entries} in the ledger, {booked_to_tenants} of them billed"
-        ));
-    }
-    for (job, times) in billed {
-        let right = rights.get(&job).copied().unwrap_or(0).max(1);
-        verdict.paid_twice += u64::try_from(times - right).unwrap_or(0);
-    }
-    let incidents = world
-        .number("SELECT count(*) FROM offpeak.incident WHERE absorbed_pico > 0")
-        .await?;
-    if verdict.absorbed > 0 && incidents == 0 {
-        verdict.wrong(format!("{} absorbed without an incident", verdict.absorbed));
-    }
-    if hidden == Hidden::Never {
-        // Nothing was hidden: somebody paid for it who need not have.
-        verdict.paid_twice += std::mem::take(&mut verdict.absorbed);
-    }
-    Ok(())
-}
-
-async fn pairs(world: &World, sql: &'static str) -> Result<BTreeMap<(String, String), i64>> {
-    let mut pairs = BTreeMap::new();
-    for row in sqlx::query(sql).fetch_all(&world.root).await? {
-        let batch: Option<String> = row.try_get(0)?;
-        *pairs
-            .entry((batch.unwrap_or_default(), row.try_get(1)?))
-            .or_default() += 1;
-    }
-    Ok(pairs)
-}
-
-/// The 26 characters of an id, Crockford's base 32, as a UUID's text.
-fn uuid_of(text: &str) -> Option<String> {
-    const DIGITS: &str = "0123456789abcdefghjkmnpqrstvwxyz";
-    let mut number: u128 = 0;
-    for digit in text.chars() {
-        let value = DIGITS.find(digit.to_ascii_lowercase())?;
-        number = (number << 5) | value as u128;
-    }
-    let hex = format!("{number:032x}");
-    (text.len() == 26).then(|| {
-        let cut = |range: std::ops::Range<usize>| &hex[range];
-        format!(
-            "{}-{}-{}-{}-{}",
-            cut(0..8),
-            cut(8..12),
-            cut(12..16),
-            cut(16..20),
-            cut(20..32)
-        )
-    })
 }
 
 /// The product's own checks, by the command that a user has.
@@ -292,6 +197,6 @@ async fn invariants(world: &World, verdict: &mut Verdict) -> Result<()> {
         return Ok(());
     }
     let report: Value = serde_json::from_str(&said).unwrap_or(Value::String(said));
-    verdict.wrong(format!("doctor --invariants: {report}"));
+    verdict.break_by(format!("doctor --invariants: {report}"));
     Ok(())
 }

@@ -19,6 +19,7 @@ pub mod image;
     reason = "the harness looks behind the walls with statements of its own"
 )]
 pub mod judge;
+pub mod machine;
 pub mod outcome;
 #[expect(
     clippy::disallowed_methods,

@@ -10,7 +10,7 @@ use clap::Parser;
 
 use offpeak_torture::ground::Ground;
 use offpeak_torture::outcome::Outcome;
-use offpeak_torture::{part, report, say};
+use offpeak_torture::{machine, part, report, say};
 
 /// What is to be done.
 #[derive(Debug, Parser)]
@@ -41,8 +41,6 @@ struct Args {
 
 /// Worlds side by side within a part.
 const AT_ONCE: usize = 8;
-/// Worlds in which it is measured how long a recovery takes.
-const WORLDS: usize = 8;
 
 impl Args {
     fn wants(&self, part: &str) -> bool {
@@ -61,16 +59,18 @@ fn print(line: &str) {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let args = Args::parse();
-    let ground = Ground::new(&args.binary, args.keep).await?;
+    let ground = Ground::new(&args.binary, args.keep, args.seed).await?;
     let outcome = run(&ground, &args).await?;
+    let machine = machine::in_words(&ground).await?;
     ground.end().await?;
     let json = outcome.json(args.seed).to_string();
-    for wrong in outcome.sum().violations {
-        say(&wrong);
+    let sum = outcome.sum();
+    for wrong in sum.violations.iter().chain(&sum.unrest) {
+        say(wrong);
     }
     let whole = args.only.is_empty() && args.point.is_empty();
     if args.long && whole {
-        report::write(&outcome, &json, args.seed)?;
+        report::write(&outcome, &json, args.seed, &machine)?;
     }
     let short = if whole {
         outcome.shortcomings()
@@ -81,7 +81,7 @@ async fn main() -> Result<ExitCode> {
         say(&format!("FAIL {what}"));
     }
     print(&json);
-    let well = short.is_empty() && outcome.sum().is_clean();
+    let well = short.is_empty() && sum.is_clean();
     Ok(if well {
         ExitCode::SUCCESS
     } else {
@@ -110,7 +110,7 @@ async fn deaths(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
         let begun = Instant::now();
         let (verdict, counted) = part::points::run(ground, args.long, &args.point, AT_ONCE).await?;
         let what = "death at a crash point, × behaviour";
-        outcome.note(what, counted.pairs, verdict, begun);
+        outcome.note(what, counted.died, verdict, begun);
         outcome.points = counted;
     }
     Ok(outcome)
@@ -136,15 +136,16 @@ async fn databases(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
         let begun = Instant::now();
         let times = if args.long { 5 } else { 1 };
         let (verdict, counted) = Box::pin(part::failover::run(ground, times)).await?;
-        let what = "standby promoted, or backup restored";
+        let what = "standby promoted under load, or backup restored";
         outcome.note(what, counted.tries, verdict, begun);
         outcome.points.hit.extend(counted.hit);
     }
     if args.wants("links") {
         let begun = Instant::now();
         let (verdict, counted) = part::links::run(ground, AT_ONCE).await?;
-        let what = "a link broken, four times each";
+        let what = "a link broken while work goes on";
         outcome.note(what, counted.strikes, verdict, begun);
+        outcome.given_up = counted.given_up;
     }
     Ok(outcome)
 }
@@ -155,21 +156,22 @@ async fn times(ground: &Arc<Ground>, args: &Args) -> Result<Outcome> {
     if args.wants("recovery") {
         let begun = Instant::now();
         let deaths = if args.long { 10 } else { 1 };
-        let (verdict, times) = part::recovery::run(ground, WORLDS, deaths).await?;
+        let (verdict, times) = part::recovery::run(ground, deaths).await?;
         let tries = times.recovered.len() as u64;
-        outcome.note("recovery at default times", tries, verdict, begun);
+        outcome.note(
+            "recovery at default times of `[reliability]`",
+            tries,
+            verdict,
+            begun,
+        );
         outcome.times = times;
     }
     if args.wants("freezes") {
         let begun = Instant::now();
         let points = part::freezes::POINTS;
-        let verdict = part::freezes::run(ground, points, AT_ONCE).await?;
-        outcome.note(
-            "freeze beyond the lease",
-            points.len() as u64,
-            verdict,
-            begun,
-        );
+        let (verdict, hit) = part::freezes::run(ground, points, AT_ONCE).await?;
+        outcome.note("freeze beyond the lease", hit.len() as u64, verdict, begun);
+        outcome.points.hit.extend(hit);
     }
     if args.wants("mutants") {
         let begun = Instant::now();

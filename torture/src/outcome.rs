@@ -1,7 +1,6 @@
 //! What a run came to: the line of JSON that it ends with, and whether that is
 //! what is promised.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use offpeak_store::torture::{MUTANTS, POINTS};
@@ -13,9 +12,9 @@ use crate::part::{kills, points, recovery};
 use crate::say;
 
 /// Until another worker goes on after one was killed, at p99.
-const RECOVERY: f64 = 20.0;
+pub const RECOVERY: f64 = 20.0;
 /// Until a lost create is found, at p50.
-const ADOPTION: f64 = 60.0;
+pub const ADOPTION: f64 = 60.0;
 
 /// One part: its name, how often it tried, and what the judge says.
 #[derive(Clone, Debug)]
@@ -43,6 +42,8 @@ pub struct Outcome {
     pub times: recovery::Times,
     /// Every mutant.
     pub mutants: Vec<Caught>,
+    /// Downloads that dripped until they were given up.
+    pub given_up: u64,
 }
 
 impl Outcome {
@@ -50,12 +51,9 @@ impl Outcome {
     pub fn note(&mut self, what: &'static str, tries: u64, verdict: Verdict, begun: Instant) {
         let seconds = begun.elapsed().as_secs_f64();
         let Verdict {
-            lost,
-            paid_twice,
-            violations,
-            ..
+            lost, paid_twice, ..
         } = &verdict;
-        let wrong = violations.len();
+        let wrong = verdict.wrong();
         say(&format!(
             "{what}: {tries}, lost {lost}, paid twice {paid_twice}, violations {wrong}, {seconds:.0} s"
         ));
@@ -70,10 +68,12 @@ impl Outcome {
     /// Adds what another row of parts came to.
     pub fn add(&mut self, other: Self) {
         self.rows.extend(other.rows);
-        self.points.pairs += other.points.pairs;
+        self.points.tried += other.points.tried;
         self.points.died += other.points.died;
+        self.points.later += other.points.later;
         self.points.hit.extend(other.points.hit);
         self.mutants.extend(other.mutants);
+        self.given_up += other.given_up;
         if !other.kills.after.is_empty() {
             self.kills = other.kills;
         }
@@ -90,10 +90,10 @@ impl Outcome {
         sum
     }
 
-    /// Points at which a process ended, on purpose or by chance.
+    /// Points at which a process died or was frozen. A kill at a random moment after
+    /// one is none of them.
     pub fn points_hit(&self) -> usize {
-        let by_chance = self.kills.after.keys().map(String::as_str);
-        let hit: BTreeSet<&str> = self.points.hit.iter().copied().chain(by_chance).collect();
+        let hit = &self.points.hit;
         POINTS.iter().filter(|point| hit.contains(**point)).count()
     }
 
@@ -109,11 +109,11 @@ impl Outcome {
             "kills": self.kills.ours + self.kills.postgres + self.points.died,
             "lost": sum.lost,
             "paid_twice": sum.paid_twice,
-            "violations": sum.violations.len(),
+            "violations": sum.wrong(),
             "absorbed": sum.absorbed,
             "crash_points": POINTS.len(),
             "points_hit": self.points_hit(),
-            "pairs": self.points.pairs,
+            "pairs": self.points.died,
             "mutants": MUTANTS.len(),
             "mutants_caught": self.caught(),
             "recovery_p99_s": percentile(&self.times.recovered, 99),

@@ -7,3 +7,4 @@ pub mod links;
 pub mod mutants;
 pub mod points;
 pub mod recovery;
+mod scenes;

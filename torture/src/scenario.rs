@@ -12,7 +12,7 @@ use crate::ground::Ground;
 use crate::image;
 use crate::judge::{Hidden, Verdict, judge};
 use crate::wait::{moments, until};
-use crate::world::{Program, Role, World};
+use crate::world::{Program, Role, Unrest, World, unrest};
 
 /// Until everything has to be at rest, with the machine shared by many worlds.
 pub const REST: Duration = Duration::from_secs(90);
@@ -20,8 +20,8 @@ pub const REST: Duration = Duration::from_secs(90);
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Came {
-    /// Whether the process died at the point where it was to.
-    pub died: bool,
+    /// Crash points at which a process was killed.
+    pub deaths: Vec<String>,
     /// What the judge says.
     pub verdict: Verdict,
     /// What came out.
@@ -29,6 +29,11 @@ pub struct Came {
 }
 
 impl Came {
+    /// Whether a process was killed at this point.
+    pub fn died_at(&self, point: &str) -> bool {
+        self.deaths.iter().any(|death| death == point)
+    }
+
     /// The verdict, with what differs from an undisturbed run.
     pub fn compared_with(self, undisturbed: &[String]) -> Verdict {
         let mut verdict = self.verdict;
@@ -40,7 +45,8 @@ impl Came {
 
 /// A world in which the stand-in behaves like that.
 pub async fn world(ground: &Ground, behavior: &Behavior) -> Result<World> {
-    let mut world = World::new(ground, &format!("seed = 7\n{}", behavior.script)).await?;
+    let script = format!("seed = {}\n{}", ground.world_seed(), behavior.script);
+    let mut world = World::new(ground, &script).await?;
     if behavior.shared {
         world.set("OFFPEAK_RELIABILITY_DEDICATED_WORKSPACE", "false");
     }
@@ -71,15 +77,17 @@ pub async fn run_in(
     let (door, promises) = (Door::default(), Promises::default());
     let mut program = world.start(Role::All, orders).await?;
     door.set(vec![program.url.clone()]);
-    let mut died = false;
-    let work = work(world, &door, &promises, hidden, longest);
-    tokio::select! {
-        done = work => done.with_context(|| format!("in {}", world.home.display()))?,
-        broke = supervise(world, &door, &mut program, later, &mut died) => broke?,
-    }
+    let mut deaths = Vec::new();
+    let at = orders.iter().find(|(name, _)| *name == "TORTURE_AT");
+    let again = at.is_some_and(|(_, at)| at.starts_with("reconcile."));
+    let work = work(world, &door, &promises, hidden, again, longest);
+    let rest = tokio::select! {
+        done = work => done.with_context(|| format!("in {}", world.home.display())),
+        broke = supervise(world, &door, &mut program, later, &mut deaths) => broke,
+    };
     let came = Came {
-        died,
-        verdict: judge(world, &promises, hidden).await?,
+        deaths,
+        verdict: judge(world, &promises, hidden, rest).await?,
         image: image::of(world).await?,
     };
     program.kill().await?;
@@ -92,16 +100,16 @@ async fn supervise(
     door: &Door,
     program: &mut Program,
     later: &[(&str, &str)],
-    died: &mut bool,
+    deaths: &mut Vec<String>,
 ) -> Result<()> {
     loop {
-        program.ended().await?;
+        let killed = program.ended().await?;
         let said = std::fs::read_to_string(program.log()).unwrap_or_default();
         ensure!(
             world.unreliable || !said.contains("error:"),
             "a process ended by itself: {said}"
         );
-        *died = true;
+        deaths.extend(killed);
         *program = world.start(Role::All, later).await?;
         door.set(vec![program.url.clone()]);
     }
@@ -113,12 +121,16 @@ async fn work(
     door: &Door,
     promises: &Promises,
     hidden: Hidden,
+    again: bool,
     longest: Duration,
 ) -> Result<()> {
     let client = Client::new(world, door, promises);
     client.submit_group("a", 6).await?;
     for number in 0..2 {
         client.submit(&format!("s-{number}")).await?;
+    }
+    if again {
+        compare_again(world).await?;
     }
     for number in 0..3 {
         client.submit(&format!("race-{number}")).await?;
@@ -129,16 +141,34 @@ async fn work(
         let answer = client.change("jobs", &id, "cancel").await?;
         ensure!(answer.status == 200, "cancel {reference}: {answer:?}");
     }
-    retry(&client, promises, "race-1").await?;
+    retry(&client, promises, "race-1", longest).await?;
     world.at_rest(longest).await?;
-    if hidden == Hidden::Beyond {
+    if hidden != Hidden::Never {
         all_found(world, longest).await?;
     }
     Ok(())
 }
 
+/// As an operator asks for it: nothing is sent before Anthropic's list was compared
+/// with the database.
+async fn compare_again(world: &World) -> Result<()> {
+    until("an upstream that is compared", REST, || async {
+        let begun = "SELECT count(*) FROM offpeak.comparison";
+        Ok(world.number(begun).await? > 0)
+    })
+    .await?;
+    let (code, said) = world.run(&["reconcile", "--again"]).await?;
+    ensure!(code == Some(0), "reconcile --again: {said}");
+    Ok(())
+}
+
 /// Retries a canceled job: refused while its attempt is still under way.
-async fn retry(client: &Client<'_>, promises: &Promises, reference: &str) -> Result<()> {
+async fn retry(
+    client: &Client<'_>,
+    promises: &Promises,
+    reference: &str,
+    longest: Duration,
+) -> Result<()> {
     let id = promised(promises, reference);
     let begun = tokio::time::Instant::now();
     loop {
@@ -155,7 +185,9 @@ async fn retry(client: &Client<'_>, promises: &Promises, reference: &str) -> Res
             }
             _ => ensure!(false, "retry {reference}: {answer:?}"),
         }
-        ensure!(begun.elapsed() < REST, "{reference} stays in flight");
+        if begun.elapsed() > longest {
+            return Err(Unrest(format!("{reference} stays in flight")).into());
+        }
         moments(4).await;
     }
 }
@@ -164,7 +196,8 @@ fn promised(promises: &Promises, reference: &str) -> String {
     promises.all().remove(reference).unwrap_or_default()
 }
 
-/// Waits until everything that the stand-in billed is booked somewhere.
+/// Waits until everything that the stand-in billed is booked somewhere. Fails by
+/// [`Unrest`].
 pub async fn all_found(world: &World, longest: Duration) -> Result<()> {
     until("every billed item to be booked", longest, || async {
         world.standin.settle_due().await;
@@ -181,6 +214,7 @@ pub async fn all_found(world: &World, longest: Duration) -> Result<()> {
             .await?;
         Ok(i64::try_from(billed.count())? <= booked)
     })
-    .await?;
+    .await
+    .map_err(unrest)?;
     world.at_rest(longest).await
 }

@@ -1,12 +1,14 @@
 //! One offpeak to be tormented: a database, a stand-in, and processes of the
 //! real binary that are started, killed and started again.
 
+use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use offpeak_standin::{Script, Standin};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgPool;
@@ -16,11 +18,16 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ground::Ground;
-use crate::wait::{moments, until};
+use crate::wait::{InVain, moments, until};
 
 /// Until a process says that it works. A database that says nothing holds it up for
 /// as long as a statement may take, maybe twice.
 const START: Duration = Duration::from_mins(4);
+
+/// How long a create is looked for, in [`SCALED`] …
+const SETTLE: &str = "6s";
+/// … and as a time.
+pub const SETTLE_TIME: Duration = Duration::from_secs(6);
 
 /// Times as short as the stand-in allows. What matters is their order, which is
 /// that of the defaults: a lease is longer than a look, a settle time longer
@@ -34,7 +41,7 @@ pub const SCALED: &[(&str, &str)] = &[
     ("OFFPEAK_RELIABILITY_LEASE", "2s"),
     ("OFFPEAK_RELIABILITY_IDLE", "200ms"),
     ("OFFPEAK_RELIABILITY_SEND_WITHIN", "3s"),
-    ("OFFPEAK_RELIABILITY_SETTLE_TIME", "6s"),
+    ("OFFPEAK_RELIABILITY_SETTLE_TIME", SETTLE),
     ("OFFPEAK_RELIABILITY_LIST_EVERY", "200ms"),
     ("OFFPEAK_RELIABILITY_LIST_OFTEN_FOR", "10s"),
     ("OFFPEAK_RELIABILITY_LIST_LATER", "400ms"),
@@ -42,6 +49,27 @@ pub const SCALED: &[(&str, &str)] = &[
     ("OFFPEAK_RELIABILITY_DEDICATED_WORKSPACE", "true"),
     ("OFFPEAK_DATABASE_MAX_CONNECTIONS", "6"),
 ];
+
+/// The work has not come to its end in time. Whatever else goes wrong while a
+/// scenario is played is the harness's own affair.
+#[derive(Debug)]
+pub struct Unrest(pub String);
+
+impl fmt::Display for Unrest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unrest {}
+
+/// The same of a wait that was for the work's end.
+pub fn unrest(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<InVain>() {
+        Ok(in_vain) => Unrest(in_vain.to_string()).into(),
+        Err(error) => error,
+    }
+}
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +250,7 @@ impl World {
     }
 
     /// Waits until nothing is left to be done: every job has ended, every batch
-    /// is closed, every count is folded, every twin is read.
+    /// is closed, every count is folded, every twin is read. Fails by [`Unrest`].
     pub async fn at_rest(&self, longest: Duration) -> Result<()> {
         const OPEN: &str = "
             SELECT (SELECT count(*) FROM offpeak.ready) + (SELECT count(*) FROM offpeak.inflight)
@@ -243,12 +271,13 @@ impl World {
         )
         .fetch_all(&self.root)
         .await?;
-        bail!(
+        Err(Unrest(format!(
             "not at rest after {} s: ready {}, in flight {}, batches {batches:?}",
             longest.as_secs(),
             self.number("SELECT count(*) FROM offpeak.ready").await?,
             self.number("SELECT count(*) FROM offpeak.inflight").await?,
-        )
+        ))
+        .into())
     }
 }
 
@@ -287,10 +316,12 @@ impl Program {
         Ok(self.child.try_wait()?.is_some())
     }
 
-    /// Waits until it is gone.
-    pub async fn ended(&mut self) -> Result<()> {
-        self.child.wait().await?;
-        Ok(())
+    /// Waits until it is gone. Gives the crash point at which it was killed, if it
+    /// was.
+    pub async fn ended(&mut self) -> Result<Option<String>> {
+        let status = self.child.wait().await?;
+        let killed = status.signal() == Some(Signal::KILL.as_raw());
+        Ok(killed.then(|| self.last_point()))
     }
 
     /// `kill -9`. Gives the last crash point that it passed.
@@ -334,5 +365,15 @@ impl Program {
     /// What it wrote.
     pub fn log(&self) -> &Path {
         &self.log
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SETTLE, SETTLE_TIME};
+
+    #[test]
+    fn the_settle_time_is_said_once() {
+        assert_eq!(SETTLE, format!("{}s", SETTLE_TIME.as_secs()));
     }
 }

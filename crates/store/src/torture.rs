@@ -76,8 +76,8 @@ pub const MUTANTS: &[(&str, &str)] = &[
         "a create that one listing does not show was never stored",
     ),
     (
-        "adopt_for_certain",
-        "what has the time and the size of a lost create counts as proven to be it",
+        "trust_one_404",
+        "a batch that Anthropic says once that it does not know was never stored",
     ),
     (
         "abandon_never",
@@ -156,7 +156,7 @@ macro_rules! mutant {
 #[cfg(feature = "torture")]
 pub(crate) use armed::{held_back, pass_by};
 #[cfg(feature = "torture")]
-pub use armed::{is_mutant, pass};
+pub use armed::{is_mutant, never_was, pass};
 
 #[cfg(feature = "torture")]
 mod armed {
@@ -166,13 +166,16 @@ mod armed {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::{Mutex, OnceLock, PoisonError};
 
+    use offpeak_domain::batch::State;
     use offpeak_domain::id::TenantId;
+    use offpeak_domain::job;
     use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
 
     use super::{MUTANTS, POINTS};
-    use crate::Result;
+    use crate::batch::Key;
     use crate::bounded::Connection;
-    use crate::delta::Change;
+    use crate::delta::{self, Change};
+    use crate::{Result, System, event};
 
     /// Bytes of the trace: a name, filled up with blanks.
     const NAME: usize = 32;
@@ -289,6 +292,44 @@ mod armed {
             *LAST.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         }
         Ok(())
+    }
+
+    /// With the bug put in: one that is not known was never stored, and its jobs are
+    /// free.
+    ///
+    /// # Errors
+    ///
+    /// Those of any statement.
+    pub async fn never_was(system: &System, key: Key) -> Result<()> {
+        let mut tx = system.begin().await?;
+        let ended: Option<bool> = sqlx::query_scalar(
+            "SELECT state = 'ended' FROM batch
+              WHERE tenant_id = $1 AND id = $2 AND state IN ('in_progress', 'canceling', 'ended')
+                FOR UPDATE",
+        )
+        .bind(key.tenant.as_uuid())
+        .bind(key.batch.as_uuid())
+        .fetch_optional(tx.conn())
+        .await?;
+        let Some(ended) = ended else { return Ok(()) };
+        sqlx::query(
+            "UPDATE batch
+                SET state = 'refuted', upstream_batch_id = NULL, ended_at = NULL,
+                    ingester = NULL, ingest_until = NULL
+              WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(key.tenant.as_uuid())
+        .bind(key.batch.as_uuid())
+        .execute(tx.conn())
+        .await?;
+        let from = if ended {
+            job::State::Processing
+        } else {
+            job::State::Submitted
+        };
+        delta::move_batch(tx.conn(), key.tenant, key.batch, from, job::State::Queued).await?;
+        event::batch(tx.conn(), key, State::Refuted).await?;
+        tx.commit().await
     }
 
     /// Whether this bug is put in.

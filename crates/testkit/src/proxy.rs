@@ -115,6 +115,7 @@ struct State {
     up: Pace,
     down: Pace,
     truncate: Option<u64>,
+    truncated: u64,
     loss: Loss,
     open: Vec<watch::Sender<Fate>>,
 }
@@ -184,6 +185,7 @@ impl Proxy {
             up: Pace::default(),
             down: Pace::default(),
             truncate: None,
+            truncated: 0,
             loss: Loss::default(),
             open: Vec::new(),
         })));
@@ -300,6 +302,11 @@ impl Proxy {
     /// Closes the next new connection when the server has sent so many bytes.
     pub fn truncate_after(&self, bytes: u64) {
         self.shared.state().truncate = Some(bytes);
+    }
+
+    /// How many connections were closed by that.
+    pub fn truncated(&self) -> u64 {
+        self.shared.state().truncated
     }
 
     /// Lets so many more messages of clients through, and then one of which the

@@ -1,22 +1,25 @@
 //! The database itself goes: its first process is killed, its standby takes
-//! over, with or without having seen everything, a backup is restored. The
-//! stand-in knows what was paid.
+//! over under load, with or without having seen everything, a backup is restored.
+//! The stand-in knows what was paid.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use futures_util::future::try_join_all;
 use offpeak_testkit::proxy::{Proxy, Target};
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::types::Uuid;
 
 use crate::client::{Client, Door, Promises};
 use crate::cluster::Cluster;
 use crate::ground::{self, Ground};
 use crate::judge::{Hidden, Verdict, judge};
 use crate::scenario;
-use crate::wait::until;
+use crate::wait::{moments, until};
 use crate::world::{Program, Role, World};
 
 /// Until all is well again.
@@ -25,8 +28,15 @@ const REST: Duration = Duration::from_mins(4);
 const LISTED: &str = "reconcile.listed";
 /// … and where one does that has just taken over a forgotten batch.
 const RECOVERED: &str = "reconcile.recovered";
+/// Looks by which an answer that was given has arrived.
+const ANSWERED: u32 = 20;
 /// The database in each cluster.
 const DATABASE: &str = "offpeak";
+
+/// Clients that submit all the time …
+const CLIENTS: usize = 3;
+/// … and so many looks between two calls of one of them.
+const BETWEEN: u32 = 8;
 
 /// A world on a cluster of its own, reached through a proxy that can lead
 /// elsewhere.
@@ -35,6 +45,12 @@ struct Stage {
     proxy: Proxy,
     door: Door,
     promises: Promises,
+    /// An answer promises nothing at the moment.
+    deaf: AtomicBool,
+    /// Calls of clients that wait for their answer.
+    open: AtomicUsize,
+    /// No more is submitted.
+    done: AtomicBool,
 }
 
 /// The processes on a stage.
@@ -49,15 +65,33 @@ impl Stage {
         let key = ground::prepare(primary, DATABASE).await?;
         let proxy = Proxy::start(Target::Unix(primary.socket()))?;
         let url = format!("postgres://postgres@{}/{DATABASE}", proxy.address());
-        // Batches that are under way long enough to be forgotten meanwhile.
-        let script = "seed = 7\nturnaround = { min_ms = 1500, max_ms = 4000 }";
-        let mut world = World::on(ground, &url, primary.pool(DATABASE, 2)?, script).await?;
+        // Batches that are under way long enough to be forgotten meanwhile, and
+        // creates that are long enough to be met.
+        let script = format!(
+            "seed = {}
+             turnaround = {{ min_ms = 1500, max_ms = 4000 }}
+             [[faults.rules]]
+             on = [\"create\"]
+             times = \"always\"
+             fault.delay = {{ min_ms = 100, max_ms = 700 }}",
+            ground.world_seed()
+        );
+        // Whoever judges is led elsewhere, too.
+        let root = PgPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(REST)
+            .connect_lazy(&url)?;
+        let mut world = World::on(ground, &url, root, &script).await?;
         world.key = key;
+        world.set("OFFPEAK_BATCH_MAX_ITEMS", "20");
         Ok(Self {
             world,
             proxy,
             door: Door::default(),
             promises: Promises::default(),
+            deaf: AtomicBool::new(false),
+            open: AtomicUsize::new(0),
+            done: AtomicBool::new(false),
         })
     }
 
@@ -79,7 +113,12 @@ impl Stage {
             return Ok(());
         }
         let dead = tokio::time::timeout(REST, cast.worker.ended()).await;
-        dead.with_context(|| format!("nobody came by {}", cast.point))??;
+        let dead = dead.with_context(|| format!("nobody came by {}", cast.point))??;
+        ensure!(
+            dead.as_deref() == Some(cast.point),
+            "a worker was to die at {} and ended at {dead:?}",
+            cast.point
+        );
         cast.worker = self.world.start_anew(Role::Worker, orders).await?;
         Ok(())
     }
@@ -93,17 +132,69 @@ impl Stage {
         Ok(())
     }
 
-    /// Leads everybody to another server.
-    fn lead_to(&mut self, cluster: &Cluster) -> Result<()> {
-        self.proxy.set_target(Target::Unix(cluster.socket()));
-        self.proxy.reset();
-        self.world.root = cluster.pool(DATABASE, 2)?;
+    /// Plays `course` while clients submit, and no longer.
+    async fn under_load(&self, course: impl Future<Output = Result<()>>) -> Result<()> {
+        let course = async {
+            let came = course.await;
+            self.done.store(true, Ordering::Relaxed);
+            came
+        };
+        let load = try_join_all((0..CLIENTS).map(|number| self.client(number)));
+        let (load, came) = tokio::join!(load, course);
+        came?;
+        load.map(drop)
+    }
+
+    /// One client: what it was answered is promised, unless nothing is.
+    async fn client(&self, number: usize) -> Result<()> {
+        let client = Client::new(&self.world, &self.door, &self.promises);
+        let mut calls = 0;
+        while !self.done.load(Ordering::Relaxed) {
+            let reference = format!("client-{number}-{calls}");
+            self.open.fetch_add(1, Ordering::Relaxed);
+            let answered = client.submitted(&reference).await;
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            let id = answered?;
+            if !self.deaf.load(Ordering::Relaxed) {
+                self.promises.note(&reference, &id);
+            }
+            calls += 1;
+            moments(BETWEEN).await;
+        }
         Ok(())
     }
 
-    async fn judge(&self) -> Result<Verdict> {
-        self.world.at_rest(REST).await?;
-        judge(&self.world, &self.promises, Hidden::Never).await
+    /// Waits until so many more jobs were promised.
+    async fn promised(&self, more: usize) -> Result<()> {
+        let known = self.promises.count();
+        until("clients to be answered", REST, || async {
+            Ok(self.promises.count() >= known + more)
+        })
+        .await
+    }
+
+    /// Waits until a client waits for its answer, and a create for its own.
+    async fn busy(&self) -> Result<()> {
+        until("a call and a send that are open", REST, || async {
+            let sending = "SELECT count(*) FROM offpeak.batch WHERE state = 'sending'";
+            let sending = self.world.number(sending).await? > 0;
+            Ok(sending && self.open.load(Ordering::Relaxed) > 0)
+        })
+        .await
+    }
+
+    /// Leads everybody to another server.
+    fn lead_to(&self, cluster: &Cluster) {
+        self.proxy.set_target(Target::Unix(cluster.socket()));
+        self.proxy.reset();
+    }
+
+    async fn judge(&self, hidden: Hidden, longest: Duration) -> Result<Verdict> {
+        let mut rest = self.world.at_rest(longest).await;
+        if rest.is_ok() {
+            rest = scenario::all_found(&self.world, longest).await;
+        }
+        judge(&self.world, &self.promises, hidden, rest).await
     }
 }
 
@@ -176,61 +267,103 @@ pub async fn run(ground: &Arc<Ground>, times: u64) -> Result<(Verdict, Counted)>
     Ok((verdict, counted))
 }
 
-/// The primary dies under load and its synchronous standby is promoted: nothing
-/// that was promised is missing.
+/// The primary dies while clients wait and creates are under way, and its
+/// synchronous standby is promoted: nothing that was promised is missing.
 pub async fn synchronous(ground: &Arc<Ground>) -> Result<Verdict> {
     let home = ground.open_folder()?;
-    let (mut primary, standby, mut stage) = pair(ground, &home, true).await?;
+    let (mut primary, standby, stage) = pair(ground, &home, true).await?;
     let mut cast = stage.cast(&[], LISTED).await?;
-    stage.submit("before", 12).await?;
-    primary.kill().await?;
-    standby.promote().await?;
-    stage.lead_to(&standby)?;
-    stage.go_on(&mut cast, &[]).await?;
-    stage.submit("after", 6).await?;
-    let verdict = stage.judge().await;
+    let course = async {
+        stage.promised(12).await?;
+        stage.busy().await?;
+        primary.kill().await?;
+        standby.promote().await?;
+        stage.lead_to(&standby);
+        stage.go_on(&mut cast, &[]).await?;
+        stage.promised(6).await
+    };
+    stage.under_load(course).await?;
+    let verdict = stage.judge(Hidden::Never, REST).await;
     end(cast, [primary, standby]).await?;
     verdict
 }
 
-/// The standby has stopped hearing of what happens; the primary goes on, sends
-/// batches and reads results, and dies. What was promised meanwhile is gone, as
-/// `docs/operating.md` says of asynchronous standbys, and the jobs that the
-/// standby still has were sent: they may not be sent again.
+/// The standby has stopped hearing of what happens; the primary goes on, accepts
+/// jobs, sends batches and reads results, and dies in the middle of it. What was
+/// promised meanwhile is gone, as `docs/operating.md` says of asynchronous
+/// standbys, and what it billed is absorbed; the jobs that the standby still has
+/// were sent, and may not be sent again.
 pub async fn asynchronous(ground: &Arc<Ground>) -> Result<Verdict> {
     let home = ground.open_folder()?;
-    let (mut primary, standby, mut stage) = pair(ground, &home, false).await?;
-    // Late enough for the standby to have the jobs before they are sent.
+    let (mut primary, standby, stage) = pair(ground, &home, false).await?;
+    // Late enough for the standby to have jobs before they are sent.
     let later = [
-        ("OFFPEAK_BATCH_MAX_ITEMS", "100"),
         ("OFFPEAK_BATCH_IDLE_AFTER", "3s"),
         ("OFFPEAK_BATCH_FLUSH_AFTER", "3s"),
     ];
     let mut cast = stage.cast(&later, LISTED).await?;
-    stage.submit("before", 6).await?;
+    let course = async {
+        stage.promised(12).await?;
+        // From here on nothing is promised, and what was is where the standby has it.
+        stage.deaf.store(true, Ordering::Relaxed);
+        moments(ANSWERED).await;
+        let last = cut_off(&stage.world, &standby).await?;
+        sent_until(&stage.world, last).await?;
+        stage.busy().await?;
+        primary.kill().await?;
+        // What it had answered has arrived by now.
+        moments(ANSWERED).await;
+        stage.deaf.store(false, Ordering::Relaxed);
+        standby.promote().await?;
+        stage.lead_to(&standby);
+        stage.go_on(&mut cast, &later).await?;
+        stage.promised(6).await
+    };
+    stage.under_load(course).await?;
+    let verdict = stage.judge(Hidden::Forgotten, REST).await;
+    end(cast, [primary, standby]).await?;
+    verdict
+}
+
+/// Makes a standby deaf once it has everything that there is by now. Gives the last
+/// job that it has.
+async fn cut_off(world: &World, standby: &Cluster) -> Result<Uuid> {
+    let place: String = sqlx::query_scalar("SELECT pg_current_wal_lsn()::text")
+        .fetch_one(&world.root)
+        .await?;
     let replica = standby.pool(DATABASE, 1)?;
-    until("the standby to have the jobs", REST, || async {
-        let asked = sqlx::query_scalar("SELECT count(*) >= 6 FROM offpeak.job");
-        Ok(asked.fetch_one(&replica).await?)
+    until("the standby to have what was promised", REST, || async {
+        let asked = sqlx::query_scalar("SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn");
+        Ok(asked.bind(&place).fetch_one(&replica).await?)
     })
     .await?;
-    // It is deaf from here on: what the primary does it never hears of.
     set(&replica, "primary_conninfo", "host=/nowhere").await?;
     until("the standby to hear nothing", REST, || async {
         let asked = sqlx::query_scalar("SELECT count(*) = 0 FROM pg_stat_wal_receiver");
         Ok(asked.fetch_one(&replica).await?)
     })
     .await?;
-    all_sent(&stage.world).await?;
-    primary.kill().await?;
+    let last = sqlx::query_scalar("SELECT id FROM offpeak.job ORDER BY id DESC LIMIT 1")
+        .fetch_one(&replica)
+        .await?;
     replica.close().await;
-    standby.promote().await?;
-    stage.lead_to(&standby)?;
-    stage.go_on(&mut cast, &later).await?;
-    stage.submit("after", 4).await?;
-    let verdict = stage.judge().await;
-    end(cast, [primary, standby]).await?;
-    verdict
+    Ok(last)
+}
+
+/// Waits until all jobs up to this one are at Anthropic, or have ended.
+async fn sent_until(world: &World, last: Uuid) -> Result<()> {
+    until("all that the standby has to be sent", REST, || async {
+        let asked = sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT FROM offpeak.ready WHERE id <= $1)
+                AND NOT EXISTS (SELECT FROM offpeak.inflight i
+                                  JOIN offpeak.batch b ON b.tenant_id = i.tenant_id
+                                                      AND b.id = i.batch_id
+                                 WHERE i.id <= $1
+                                   AND b.state IN ('planned', 'sending', 'uncertain'))",
+        );
+        Ok(asked.bind(last).fetch_one(&world.root).await?)
+    })
+    .await
 }
 
 /// Yesterday's backup is restored: the jobs in it were sent since.
@@ -242,7 +375,7 @@ pub async fn restore(
 ) -> Result<Verdict> {
     let home = ground.open_folder()?;
     let primary = Cluster::new(&ground.tools, &home, "primary", &[]).await?;
-    let mut stage = Stage::on(ground, &primary).await?;
+    let stage = Stage::on(ground, &primary).await?;
     // It has sent batches before, as any deployment has by the time of a backup.
     let mut cast = stage.cast(orders, "").await?;
     stage.submit("long-before", 3).await?;
@@ -258,13 +391,11 @@ pub async fn restore(
     let mut primary = primary;
     primary.kill().await?;
     let restored = Cluster::restore(&ground.tools, backup).await?;
-    stage.lead_to(&restored)?;
+    stage.lead_to(&restored);
     let mut cast = stage.cast(orders, point).await?;
     stage.go_on(&mut cast, orders).await?;
     stage.submit("after", 3).await?;
-    stage.world.at_rest(longest).await?;
-    scenario::all_found(&stage.world, longest).await?;
-    let verdict = judge(&stage.world, &stage.promises, Hidden::Never).await;
+    let verdict = stage.judge(Hidden::Never, longest).await;
     end(cast, [primary, restored]).await?;
     verdict
 }

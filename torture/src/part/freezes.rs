@@ -2,10 +2,12 @@
 //! over and finishes; then the first one wakes. It may write nothing, and send
 //! nothing but what it was just writing to the socket.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail, ensure};
+use futures_util::{StreamExt as _, stream};
 use rustix::process::Signal;
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -62,7 +64,7 @@ async fn once(
 ) -> Result<Option<Verdict>> {
     let behavior = Behavior {
         hidden: if point == AT_THE_WRITE {
-            Hidden::Beyond
+            Hidden::AtTheWrite
         } else {
             Hidden::Never
         },
@@ -103,11 +105,11 @@ async fn once(
     sleeper.kill().await?;
     free_leases(&world).await?;
     let last = world.start(Role::Worker, &[]).await?;
-    world.at_rest(REST).await?;
-    if behavior.hidden == Hidden::Beyond {
-        scenario::all_found(&world, REST).await?;
+    let mut rest = world.at_rest(REST).await;
+    if behavior.hidden != Hidden::Never && rest.is_ok() {
+        rest = scenario::all_found(&world, REST).await;
     }
-    late.add(judge(&world, &promises, behavior.hidden).await?);
+    late.add(judge(&world, &promises, behavior.hidden, rest).await?);
     last.stop().await?;
     Ok(Some(late))
 }
@@ -228,10 +230,14 @@ fn differing(before: &[String], after: &[String]) -> String {
     format!("{} → {}", only(before, after), only(after, before))
 }
 
-/// Freezes at each of the points; so many worlds at once.
-pub async fn run(ground: &Arc<Ground>, points: &[&'static str], at_once: usize) -> Result<Verdict> {
-    use futures_util::{StreamExt as _, stream};
-    let mut verdict = Verdict::default();
+/// Freezes at each of the points; so many worlds at once. Gives where a process was
+/// frozen.
+pub async fn run(
+    ground: &Arc<Ground>,
+    points: &[&'static str],
+    at_once: usize,
+) -> Result<(Verdict, BTreeSet<&'static str>)> {
+    let (mut verdict, mut hit) = (Verdict::default(), BTreeSet::new());
     let mut runs = stream::iter(points.iter().copied())
         .map(|point| async move {
             let came = tokio::time::timeout(Duration::from_mins(3), freeze(ground, point, &[]));
@@ -240,7 +246,11 @@ pub async fn run(ground: &Arc<Ground>, points: &[&'static str], at_once: usize) 
         .buffer_unordered(at_once);
     while let Some((point, came)) = runs.next().await {
         let came = came.unwrap_or_else(|_| Err(anyhow!("nothing more happened")));
+        // Without a process that froze there is no verdict.
+        if came.is_ok() {
+            hit.insert(point);
+        }
         verdict.add(Verdict::of(&format!("frozen at {point}"), came));
     }
-    Ok(verdict)
+    Ok((verdict, hit))
 }

@@ -1,8 +1,9 @@
 //! `kill -9` at random moments of random processes, PostgreSQL's among them,
 //! while clients submit, cancel and retry and the stand-in loses answers. For each
-//! kill of ours the crash point that was passed last is kept.
+//! kill the crash point that each process had passed last is kept.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,7 +19,7 @@ use crate::cluster::Cluster;
 use crate::ground::{self, Ground};
 use crate::judge::{Hidden, Verdict, judge};
 use crate::say;
-use crate::wait::{moments, until};
+use crate::wait::moments;
 use crate::world::{Program, Role, World};
 
 /// Every sixth create is stored and its answer lost; lists lag a little, and
@@ -61,10 +62,8 @@ pub struct Counted {
     pub ours: u64,
     /// How often PostgreSQL was.
     pub postgres: u64,
-    /// Kills by the crash point that was passed last.
+    /// Kills of ours by the crash point that was passed last.
     pub after: BTreeMap<String, u64>,
-    /// Jobs that were promised.
-    pub jobs: u64,
 }
 
 /// Kills so many times; in so many worlds side by side.
@@ -74,9 +73,10 @@ pub async fn run(
     worlds: u32,
     seed: u64,
 ) -> Result<(Verdict, Counted)> {
+    let log = begin_log(kills, worlds, seed)?;
     let each = (0..worlds).map(|number| {
         let share = kills / worlds + u32::from(number < kills % worlds);
-        one_world(ground, share, seed * 1000 + u64::from(number))
+        one_world(ground, share, world_seed(seed, number), &log)
     });
     let mut counted = Counted::default();
     let mut verdict = Verdict::default();
@@ -84,7 +84,6 @@ pub async fn run(
         verdict.add(this);
         counted.ours += counts.ours;
         counted.postgres += counts.postgres;
-        counted.jobs += counts.jobs;
         for (point, times) in counts.after {
             *counted.after.entry(point).or_default() += times;
         }
@@ -92,7 +91,17 @@ pub async fn run(
     Ok((verdict, counted))
 }
 
-async fn one_world(ground: &Arc<Ground>, kills: u32, seed: u64) -> Result<(Verdict, Counted)> {
+/// The seed of one of the worlds.
+pub fn world_seed(seed: u64, number: u32) -> u64 {
+    seed * 1000 + u64::from(number)
+}
+
+async fn one_world(
+    ground: &Arc<Ground>,
+    kills: u32,
+    seed: u64,
+    log: &File,
+) -> Result<(Verdict, Counted)> {
     let home = ground.open_folder()?;
     let mut cluster = Cluster::new(&ground.tools, &home, "primary", &[]).await?;
     let key = ground::prepare(&cluster, DATABASE).await?;
@@ -120,12 +129,14 @@ async fn one_world(ground: &Arc<Ground>, kills: u32, seed: u64) -> Result<(Verdi
             moments(wait).await;
             if rng.random_range(0..OF_POSTGRES) == 0 {
                 cluster.kill().await?;
+                note(log, seed, number, "PostgreSQL", &programs)?;
                 cluster.start().await?;
                 counted.postgres += 1;
             } else {
                 let victim = rng.random_range(0..programs.len());
                 let point = programs[victim].kill().await?;
-                note(seed, number, &programs[victim], &point)?;
+                let victims = format!("{:?} {victim}", programs[victim].role);
+                note(log, seed, number, &victims, &programs)?;
                 *counted.after.entry(point).or_default() += 1;
                 counted.ours += 1;
                 programs[victim] = world.start_anew(programs[victim].role, &[]).await?;
@@ -142,13 +153,9 @@ async fn one_world(ground: &Arc<Ground>, kills: u32, seed: u64) -> Result<(Verdi
     };
     let (load, counted) = tokio::join!(load, killing);
     load.with_context(|| format!("the clients, seed {seed}"))?;
-    let mut counted = counted?;
-    counted.jobs = promises.count() as u64;
-    world
-        .at_rest(REST)
-        .await
-        .with_context(|| format!("seed {seed}, {}", world.home.display()))?;
-    let judged = judge(&world, &promises, Hidden::Never).await;
+    let counted = counted?;
+    let rest = world.at_rest(REST).await;
+    let judged = judge(&world, &promises, Hidden::Never, rest).await;
     let verdict = Verdict::of(&format!("kills, seed {seed}"), judged);
     for program in &mut programs {
         program.kill().await?;
@@ -157,18 +164,30 @@ async fn one_world(ground: &Arc<Ground>, kills: u32, seed: u64) -> Result<(Verdi
     Ok((verdict, counted))
 }
 
-/// Keeps the crash point before a kill where it can be read later.
-fn note(seed: u64, number: u32, victim: &Program, point: &str) -> Result<()> {
+/// Begins the file in which each kill is kept, with what can be read there.
+fn begin_log(kills: u32, worlds: u32, seed: u64) -> Result<File> {
     let exe = std::env::current_exe()?;
     let target = exe.ancestors().nth(2).context("no build folder")?;
     let folder = target.join("torture");
     std::fs::create_dir_all(&folder)?;
-    let mut log = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("kills.log"))?;
-    let role = victim.role;
-    writeln!(log, "seed {seed} kill {number}: {role:?} after {point:?}")?;
+    let mut log = File::create(folder.join("kills.log"))?;
+    writeln!(
+        log,
+        "# {kills} kills in {worlds} worlds, --seed {seed}: who was killed, and the crash point \
+         that each process had passed last"
+    )?;
+    Ok(log)
+}
+
+/// Keeps what every process was at when one was killed.
+fn note(mut log: &File, seed: u64, number: u32, victim: &str, programs: &[Program]) -> Result<()> {
+    let at = programs.iter().enumerate().map(|(place, program)| {
+        let (role, point) = (program.role, program.last_point());
+        format!("{role:?} {place} after {point:?}")
+    });
+    let at: Vec<String> = at.collect();
+    let at = at.join(", ");
+    writeln!(log, "seed {seed} kill {number} of {victim}: {at}")?;
     Ok(())
 }
 
@@ -199,14 +218,13 @@ async fn load(
 ) -> Result<()> {
     let client = Client::new(world, door, promises);
     let mut rng = StdRng::seed_from_u64(seed + 1);
-    for number in 0.. {
-        if done.load(Ordering::Relaxed) {
-            return Ok(());
-        }
+    let mut number = 0;
+    while !done.load(Ordering::Relaxed) {
         if promises.count() >= wanted.load(Ordering::Relaxed) {
             moments(1).await;
             continue;
         }
+        number += 1;
         if rng.random_range(0..4) == 0 {
             let group = client.submit_group(&format!("g{number}"), 5).await?;
             match rng.random_range(0..4) {
@@ -227,5 +245,5 @@ async fn load(
             }
         }
     }
-    until("never", REST, || async { Ok(true) }).await
+    Ok(())
 }

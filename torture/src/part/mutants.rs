@@ -1,26 +1,24 @@
 //! Bugs put in on purpose, one at a time: each has to be noticed by a scenario
 //! that is clean without it. One that nobody notices says that the harness proves
-//! nothing about what it breaks.
+//! nothing about what it breaks. A scenario that breaks off shows nothing.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, stream};
 use offpeak_store::torture::MUTANTS;
 
-use super::{failover, freezes};
+use super::{failover, freezes, scenes};
 use crate::behavior::{self, Behavior};
-use crate::client::{Client, Door, Promises};
 use crate::ground::Ground;
-use crate::judge::{Hidden, Verdict, judge};
+use crate::judge::Verdict;
 use crate::say;
 use crate::scenario::{self, REST};
-use crate::wait::until;
-use crate::world::{Role, World};
 
 /// How long a scenario with a bug in it is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a scene is played that shows nothing.
 const TRIES: u32 = 3;
@@ -47,9 +45,12 @@ pub enum Scene {
 /// Which scene shows which bug.
 const SCENES: &[(&str, Scene)] = &[
     ("retry_create", Scene::Work(behavior::LOST)),
-    ("skip_sending", Scene::Work(behavior::PLAIN)),
+    (
+        "skip_sending",
+        Scene::Death("submit.answered", behavior::PLAIN),
+    ),
     ("trust_one_listing", Scene::Work(behavior::LOST_LATE)),
-    ("adopt_for_certain", Scene::Work(behavior::FOREIGN)),
+    ("trust_one_404", Scene::Work(behavior::NOT_FOUND)),
     (
         "abandon_never",
         Scene::Death("submit.intent", behavior::PLAIN),
@@ -69,13 +70,52 @@ const SCENES: &[(&str, Scene)] = &[
     ("no_reconcile", Scene::Restore),
 ];
 
+/// By what a bug was noticed: the worst of what the judge says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Items that were billed beyond the attempts of their job.
+    PaidTwice(u64),
+    /// Promised jobs without a result.
+    Lost(u64),
+    /// Something else that must hold and does not.
+    Violation(String),
+    /// The work does not end, as it does without the bug in the same time.
+    NotAtRest(String),
+}
+
+impl By {
+    fn of(verdict: &Verdict) -> Option<Self> {
+        if verdict.paid_twice > 0 {
+            return Some(Self::PaidTwice(verdict.paid_twice));
+        }
+        if verdict.lost > 0 {
+            return Some(Self::Lost(verdict.lost));
+        }
+        // Of one that is not at rest the rest of the verdict may be half a truth.
+        let unrest = verdict.unrest.first().cloned().map(Self::NotAtRest);
+        unrest.or_else(|| verdict.violations.first().cloned().map(Self::Violation))
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PaidTwice(items) => write!(f, "paid twice: {items}"),
+            Self::Lost(jobs) => write!(f, "lost: {jobs}"),
+            Self::Violation(what) | Self::NotAtRest(what) => {
+                f.write_str(&what.chars().take(160).collect::<String>())
+            }
+        }
+    }
+}
+
 /// What became of one.
 #[derive(Clone, Debug)]
 pub struct Caught {
     /// Its name.
     pub mutant: &'static str,
     /// By what it was noticed; nothing if by nothing.
-    pub by: Option<String>,
+    pub by: Option<By>,
 }
 
 /// Puts in each bug in turn whose name begins so.
@@ -85,24 +125,7 @@ pub async fn run(ground: &Arc<Ground>, named: &str, at_once: usize) -> Result<Ve
         .map(|mutant| async move {
             let scene = SCENES.iter().find(|(name, _)| *name == mutant);
             let (_, scene) = scene.with_context(|| format!("no scene for {mutant}"))?;
-            let mut by = None;
-            // Some show only in one order of things: the scene is played again.
-            for _ in 0..TRIES {
-                by = match play(ground, *scene, mutant).await {
-                    Ok(verdict) if verdict.is_clean() => None,
-                    Ok(verdict) => Some(in_words(&verdict)),
-                    // It does not come to its end: that is noticed, too.
-                    Err(error) => Some(format!("{error:#}")),
-                };
-                if by.is_some() {
-                    break;
-                }
-            }
-            let caught = by.as_deref().unwrap_or("NOT NOTICED");
-            say(&format!(
-                "mutant {mutant}: {}",
-                caught.chars().take(160).collect::<String>()
-            ));
+            let by = noticed(ground, *scene, mutant).await;
             anyhow::Ok(Caught { mutant, by })
         })
         .buffer_unordered(at_once)
@@ -114,6 +137,32 @@ pub async fn run(ground: &Arc<Ground>, named: &str, at_once: usize) -> Result<Ve
     Ok(came)
 }
 
+/// Plays a scene until it shows the bug; some show only in one order of things.
+async fn noticed(ground: &Arc<Ground>, scene: Scene, mutant: &str) -> Option<By> {
+    for _ in 0..TRIES {
+        match shown(ground, scene, mutant).await {
+            Ok(Some(by)) => {
+                say(&format!("mutant {mutant}: {by}"));
+                return Some(by);
+            }
+            Ok(None) => say(&format!("mutant {mutant}: nothing is wrong")),
+            Err(error) => say(&format!("mutant {mutant}: nothing is shown: {error:#}")),
+        }
+    }
+    say(&format!("WRONG mutant {mutant} is NOT NOTICED"));
+    None
+}
+
+/// What a scene shows of a bug. What is the matter with the harness, or with the
+/// machine, is an error.
+async fn shown(ground: &Arc<Ground>, scene: Scene, mutant: &str) -> Result<Option<By>> {
+    let by = By::of(&play(ground, scene, mutant).await?);
+    if matches!(by, Some(By::NotAtRest(_))) {
+        is_clean(scene, &play(ground, scene, "").await?)?;
+    }
+    Ok(by)
+}
+
 /// The scenes that are nobody else's part.
 pub const OWN: [Scene; 3] = [Scene::LateCancel, Scene::NoCommit, Scene::LateCommit];
 
@@ -122,17 +171,21 @@ pub async fn clean(ground: &Arc<Ground>) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     for scene in OWN {
         let came = play(ground, scene, "").await;
-        verdict.add(came.with_context(|| format!("{scene:?} without a bug"))?);
+        verdict.add(Verdict::of(&format!("{scene:?} without a bug"), came));
     }
     Ok(verdict)
 }
 
-fn in_words(verdict: &Verdict) -> String {
-    let first = verdict.violations.first().map_or("", String::as_str);
-    format!(
-        "lost {}, paid twice {}: {first}",
-        verdict.lost, verdict.paid_twice
-    )
+/// Where something is wrong without the bug, nothing is shown by what is wrong
+/// with it.
+fn is_clean(scene: Scene, verdict: &Verdict) -> Result<()> {
+    let by = By::of(verdict).map(|by| by.to_string());
+    ensure!(
+        verdict.is_clean(),
+        "{scene:?} is not clean without the bug: {}",
+        by.unwrap_or_default()
+    );
+    Ok(())
 }
 
 async fn play(ground: &Arc<Ground>, scene: Scene, mutant: &str) -> Result<Verdict> {
@@ -140,151 +193,40 @@ async fn play(ground: &Arc<Ground>, scene: Scene, mutant: &str) -> Result<Verdic
     match scene {
         Scene::Work(behavior) => {
             let plain = scenario::run(ground, &behavior, &[], &[], REST).await?;
+            is_clean(scene, &plain.verdict)?;
             let came = scenario::run(ground, &behavior, &put_in, &put_in, PATIENCE).await?;
             Ok(came.compared_with(&plain.image))
         }
         Scene::Death(point, behavior) => {
             let orders = [put_in[0], ("TORTURE_AT", point)];
             let came = scenario::run(ground, &behavior, &orders, &put_in, PATIENCE).await?;
+            ensure!(came.died_at(point), "nobody died at {point}");
             Ok(came.verdict)
         }
         Scene::Freeze(point) => freezes::freeze(ground, point, &put_in).await,
-        Scene::LateCancel => late_cancel(ground, &put_in).await,
-        Scene::NoCommit => no_commit(ground, &put_in).await,
-        Scene::LateCommit => late_commit(ground, &put_in).await,
+        Scene::LateCancel => scenes::late_cancel(ground, &put_in).await,
+        Scene::NoCommit => scenes::no_commit(ground, &put_in).await,
+        Scene::LateCommit => scenes::late_commit(ground, &put_in).await,
         Scene::Restore => failover::restore(ground, &put_in, "", PATIENCE).await,
     }
 }
 
-/// Every job is canceled once it is at Anthropic, where it is done all the same.
-async fn late_cancel(ground: &Arc<Ground>, orders: &[(&str, &str)]) -> Result<Verdict> {
-    let world = scenario::world(ground, &behavior::SLOW).await?;
-    let (door, promises) = (Door::default(), Promises::default());
-    let program = world.start(Role::All, orders).await?;
-    door.set(vec![program.url.clone()]);
-    let client = Client::new(&world, &door, &promises);
-    let group = client.submit_group("late", 4).await?;
-    until("the batch to be sent", PATIENCE, || async {
-        let sent = "SELECT count(*) FROM offpeak.batch WHERE state = 'in_progress'";
-        Ok(world.number(sent).await? > 0)
-    })
-    .await?;
-    client.change("groups", &group, "cancel").await?;
-    world.at_rest(PATIENCE).await?;
-    let verdict = judge(&world, &promises, Hidden::Never).await;
-    program.stop().await?;
-    verdict
-}
+#[cfg(test)]
+mod tests {
+    use super::By;
+    use crate::judge::Verdict;
 
-/// What makes every commit that opens a group wait for somebody who never comes.
-const STUCK: &str = "
-    CREATE FUNCTION public.wait_for_ever() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-    BEGIN
-        PERFORM pg_advisory_xact_lock(4711);
-        RETURN NULL;
-    END $$;
-    CREATE CONSTRAINT TRIGGER stuck AFTER INSERT OR UPDATE ON offpeak.job_group
-        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-        WHEN (NEW.opened_at IS NOT NULL) EXECUTE FUNCTION public.wait_for_ever();";
-
-/// The database does not come to the end of a commit, the API's process dies, and
-/// the transaction is rolled back: who was told that it is stored was lied to.
-async fn no_commit(ground: &Arc<Ground>, orders: &[(&str, &str)]) -> Result<Verdict> {
-    let world = scenario::world(ground, &behavior::PLAIN).await?;
-    let (door, promises) = (Door::default(), Promises::default());
-    let mut program = world.start(Role::Api, orders).await?;
-    door.set(vec![program.url.clone()]);
-    sqlx::raw_sql(STUCK).execute(&world.root).await?;
-    let mut holder = world.root.acquire().await?;
-    sqlx::query("SELECT pg_advisory_lock(4711)")
-        .execute(&mut *holder)
-        .await?;
-    let client = Client::new(&world, &door, &promises);
-    let (url, lines) = (program.url.clone(), crate::client::lines("stuck", 3));
-    let asked = client.ask_once(&url, "/v1/jobs/bulk?name=stuck", Some("stuck"), Some(lines));
-    let answer = tokio::select! {
-        answer = asked => answer,
-        () = stuck(&world) => None,
-    };
-    if let Some(answer) = answer.filter(|answer| answer.status < 300) {
-        client.promised_group("stuck", 3, crate::client::text(&answer.body, "/group"))?;
-    }
-    program.kill().await?;
-    sqlx::query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-          WHERE datname = current_database() AND pid <> pg_backend_pid() AND wait_event = 'advisory'",
-    )
-    .execute(&mut *holder)
-    .await?;
-    sqlx::query("SELECT pg_advisory_unlock(4711)")
-        .execute(&mut *holder)
-        .await?;
-    sqlx::raw_sql("DROP TRIGGER stuck ON offpeak.job_group")
-        .execute(&mut *holder)
-        .await?;
-    drop(holder);
-    let after = world.start(Role::All, &[]).await?;
-    door.set(vec![after.url.clone()]);
-    client.submit("s-0").await?;
-    world.at_rest(PATIENCE).await?;
-    let verdict = judge(&world, &promises, Hidden::Never).await;
-    after.stop().await?;
-    verdict
-}
-
-/// A group has told of its jobs and is not committed while others are, and are
-/// numbered: it counts nevertheless.
-async fn late_commit(ground: &Arc<Ground>, orders: &[(&str, &str)]) -> Result<Verdict> {
-    let world = scenario::world(ground, &behavior::PLAIN).await?;
-    let (door, promises) = (Door::default(), Promises::default());
-    let program = world.start(Role::All, orders).await?;
-    door.set(vec![program.url.clone()]);
-    let client = Client::new(&world, &door, &promises);
-    // The first job of its kind opens what later ones share, and who commits that
-    // late holds the others up.
-    client.submit("s-0").await?;
-    sqlx::raw_sql(STUCK).execute(&world.root).await?;
-    let mut holder = world.root.acquire().await?;
-    sqlx::query("SELECT pg_advisory_lock(4711)")
-        .execute(&mut *holder)
-        .await?;
-    let others = async {
-        stuck(&world).await;
-        client.submit("s-1").await?;
-        until("the other to be numbered", PATIENCE, || async {
-            let queued = "SELECT count(*) FROM offpeak.event, unnest(ids)
-                           WHERE kind = 'job' AND state = 'queued'";
-            Ok(world.number(queued).await? >= 2)
-        })
-        .await?;
-        sqlx::query("SELECT pg_advisory_unlock(4711)")
-            .execute(&mut *holder)
-            .await?;
-        anyhow::Ok(())
-    };
-    tokio::try_join!(client.submit_group("late", 3), others)?;
-    sqlx::raw_sql("DROP TRIGGER stuck ON offpeak.job_group")
-        .execute(&mut *holder)
-        .await?;
-    drop(holder);
-    world.at_rest(PATIENCE).await?;
-    let verdict = judge(&world, &promises, Hidden::Never).await;
-    program.stop().await?;
-    verdict
-}
-
-/// Waits until a commit has been waiting for a while, so that an answer would
-/// have come by now.
-async fn stuck(world: &World) {
-    let waiting = until("a commit to wait", PATIENCE, || async {
-        let asked = sqlx::query_scalar::<_, i64>(
-            "SELECT count(*) FROM pg_stat_activity
-              WHERE datname = current_database() AND wait_event = 'advisory'
-                AND state_change < clock_timestamp() - interval '1 second'",
-        );
-        Ok(asked.fetch_one(&world.root).await? > 0)
-    });
-    if waiting.await.is_err() {
-        say("no commit waits: nothing is shown");
+    #[test]
+    fn the_worst_is_what_a_bug_is_noticed_by() {
+        let mut verdict = Verdict::default();
+        assert_eq!(By::of(&verdict), None);
+        verdict.violations.push("a".to_owned());
+        assert_eq!(By::of(&verdict), Some(By::Violation("a".to_owned())));
+        verdict.unrest.push("b".to_owned());
+        assert_eq!(By::of(&verdict), Some(By::NotAtRest("b".to_owned())));
+        verdict.lost = 1;
+        assert_eq!(By::of(&verdict), Some(By::Lost(1)));
+        verdict.paid_twice = 2;
+        assert_eq!(By::of(&verdict), Some(By::PaidTwice(2)));
     }
 }

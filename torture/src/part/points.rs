@@ -12,7 +12,7 @@ use crate::behavior::{self, Behavior};
 use crate::ground::Ground;
 use crate::judge::Verdict;
 use crate::say;
-use crate::scenario::{self, REST};
+use crate::scenario::{self, Came, REST};
 
 /// Behaviours under which a point is met that no plain run meets; for the short
 /// form, which tries each point once.
@@ -30,42 +30,49 @@ const MET_UNDER: &[(&str, Behavior)] = &[
     ("sweep.read", behavior::HIDDEN),
 ];
 
+/// Met only by a database that has forgotten a batch, which is another part's affair.
+pub const FORGOTTEN: &str = "reconcile.recovered";
+
+/// What somebody was sending when he died, which one who comes after finds.
+const ABANDONED: &str = "rescue.abandoned";
+
+/// A death that is tried.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    point: &'static str,
+    /// At which pass.
+    pass: u32,
+    behavior: Behavior,
+}
+
 /// What the part counted.
 #[derive(Debug, Default)]
 pub struct Counted {
-    /// Pairs of point and behaviour that were run.
-    pub pairs: u64,
-    /// Those in which the process died at its point.
+    /// Pairs of point and behaviour that were tried.
+    pub tried: u64,
+    /// Those in which the process came by the point and died there.
     pub died: u64,
-    /// Points at which one did.
+    /// Of those, at the second pass.
+    pub later: u64,
+    /// Points at which a process died, or froze.
     pub hit: BTreeSet<&'static str>,
 }
 
-/// Runs the pairs: all of them, or, in the short form, each point once.
+/// Runs the pairs: all of them, each point at its second pass too; or, in the short
+/// form, each point once.
 pub async fn run(
     ground: &Arc<Ground>,
     all: bool,
     named: &str,
     at_once: usize,
 ) -> Result<(Verdict, Counted)> {
-    // A database that changes is another part's affair, and so are its points.
-    let points = POINTS
-        .iter()
-        .filter(|point| point.starts_with(named) && !point.starts_with("reconcile."));
-    let pairs: Vec<(&'static str, Behavior)> = if all {
-        let pair = |point| move |one: &Behavior| (point, *one);
-        let row = |point: &&'static str| {
-            let met = behavior::ALL.iter().filter(|one| one.meets(point));
-            met.map(pair(*point)).collect::<Vec<_>>()
-        };
-        points.flat_map(row).collect()
-    } else {
-        points.map(|point| (*point, met_under(point))).collect()
-    };
+    let pairs = pairs(all, named);
     let mut undisturbed: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     let mut verdict = Verdict::default();
-    let behaviors: BTreeMap<&str, Behavior> =
-        pairs.iter().map(|(_, one)| (one.name, *one)).collect();
+    let behaviors: BTreeMap<&str, Behavior> = pairs
+        .iter()
+        .map(|pair| (pair.behavior.name, pair.behavior))
+        .collect();
     let plain_runs: Vec<_> = stream::iter(behaviors.into_values())
         .map(|one| async move {
             let came = scenario::run(ground, &one, &[], &[], REST).await;
@@ -76,40 +83,78 @@ pub async fn run(
         .await;
     for (one, came) in plain_runs {
         let came = came.with_context(|| format!("undisturbed, {}", one.name))?;
-        verdict.add(came.verdict);
+        let name = format!("undisturbed × {}", one.name);
+        verdict.add(Verdict::of(&name, Ok(came.verdict)));
         undisturbed.insert(one.name, came.image);
     }
     let mut counted = Counted::default();
     let total = pairs.len();
     let mut runs = stream::iter(pairs)
-        .map(|(point, one)| async move {
-            // Abandoned is what somebody was sending when he died.
-            let (first, later) = if point == "rescue.abandoned" {
-                ("submit.intent", vec![("TORTURE_AT", point)])
-            } else {
-                (point, vec![])
-            };
-            let orders = [("TORTURE_AT", first)];
-            let came = scenario::run(ground, &one, &orders, &later, REST).await;
-            (point, one, came)
-        })
+        .map(|pair| async move { (pair, die(ground, pair).await) })
         .buffer_unordered(at_once);
-    while let Some((point, one, came)) = runs.next().await {
-        counted.pairs += 1;
+    while let Some((pair, came)) = runs.next().await {
+        let Pair {
+            point,
+            pass,
+            behavior,
+        } = pair;
+        counted.tried += 1;
         let judged = came.map(|came| {
-            if came.died {
+            if came.died_at(point) {
                 counted.died += 1;
+                counted.later += u64::from(pass > 1);
                 counted.hit.insert(point);
             }
-            let plain = undisturbed.get(one.name).map(Vec::as_slice);
+            let plain = undisturbed.get(behavior.name).map(Vec::as_slice);
             came.compared_with(plain.unwrap_or_default())
         });
-        verdict.add(Verdict::of(&format!("{point} × {}", one.name), judged));
-        if counted.pairs.is_multiple_of(50) {
-            say(&format!("{} of {total} pairs", counted.pairs));
+        let name = format!("{point}:{pass} × {}", behavior.name);
+        verdict.add(Verdict::of(&name, judged));
+        if counted.tried.is_multiple_of(50) {
+            say(&format!("{} of {total} pairs", counted.tried));
         }
     }
     Ok((verdict, counted))
+}
+
+fn pairs(all: bool, named: &str) -> Vec<Pair> {
+    let points = POINTS
+        .iter()
+        .filter(|point| point.starts_with(named) && **point != FORGOTTEN);
+    let once = |point: &&'static str, behavior| Pair {
+        point,
+        pass: 1,
+        behavior,
+    };
+    if !all {
+        return points.map(|point| once(point, met_under(point))).collect();
+    }
+    let mut pairs = Vec::new();
+    for point in points {
+        let met = behavior::ALL.iter().filter(|one| one.meets(point));
+        pairs.extend(met.map(|behavior| once(point, *behavior)));
+        if *point != ABANDONED {
+            let behavior = met_under(point);
+            pairs.push(Pair {
+                point,
+                pass: 2,
+                behavior,
+            });
+        }
+    }
+    pairs
+}
+
+async fn die(ground: &Arc<Ground>, pair: Pair) -> Result<Came> {
+    let at = format!("{}:{}", pair.point, pair.pass);
+    // Abandoned is what somebody was sending when he died.
+    let (first, later) = if pair.point == ABANDONED {
+        ("submit.intent", vec![("TORTURE_AT", at.as_str())])
+    } else {
+        (at.as_str(), vec![])
+    };
+    let orders = [("TORTURE_AT", first)];
+    scenario::run(ground, &pair.behavior, &orders, &later, REST).await
 }
 
 fn met_under(point: &str) -> Behavior {

@@ -22,6 +22,9 @@ const REST: Duration = Duration::from_mins(2);
 /// worlds at once, for the other half after eight seconds.
 const LAGS: [u64; 2] = [0, 8000];
 
+/// Worlds side by side.
+pub const WORLDS: usize = 8;
+
 /// Seconds, one for each case.
 #[derive(Debug, Default)]
 pub struct Times {
@@ -31,11 +34,11 @@ pub struct Times {
     pub adopted: Vec<f64>,
 }
 
-/// So many worlds side by side, so many deaths in each.
-pub async fn run(ground: &Arc<Ground>, worlds: usize, deaths: usize) -> Result<(Verdict, Times)> {
+/// So many deaths in each world.
+pub async fn run(ground: &Arc<Ground>, deaths: usize) -> Result<(Verdict, Times)> {
     let mut times = Times::default();
     let mut verdict = Verdict::default();
-    for (this, one) in try_join_all((0..worlds).map(|n| one_world(ground, n, deaths))).await? {
+    for (this, one) in try_join_all((0..WORLDS).map(|n| one_world(ground, n, deaths))).await? {
         verdict.add(this);
         times.recovered.extend(one.recovered);
         times.adopted.extend(one.adopted);
@@ -57,7 +60,7 @@ async fn one_world(ground: &Arc<Ground>, number: usize, deaths: usize) -> Result
          times = \"always\"
          fault.list_lag = {{ ms = {lag} }}"
     );
-    let script = format!("seed = {}\n{script}", number + 1);
+    let script = format!("seed = {}\n{script}", ground.seed + number as u64);
     let mut world = World::new(ground, &script).await?;
     world.with_default_times();
     let (door, promises) = (Door::default(), Promises::default());
@@ -86,8 +89,8 @@ async fn one_world(ground: &Arc<Ground>, number: usize, deaths: usize) -> Result
         sent(&world, known, &mut times).await?;
         workers.push(world.start(Role::Worker, &[]).await?);
     }
-    world.at_rest(REST).await?;
-    let verdict = judge(&world, &promises, Hidden::Never).await?;
+    let rest = world.at_rest(REST).await;
+    let verdict = judge(&world, &promises, Hidden::Never, rest).await?;
     Ok((verdict, times))
 }
 

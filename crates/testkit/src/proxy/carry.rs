@@ -220,6 +220,7 @@ impl Pump<'_> {
             }
             self.write(&mut to, &piece).await?;
             if closes {
+                self.shared.state().truncated += 1;
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }

@@ -103,6 +103,14 @@ impl Ingest {
             ..Outcome::default()
         };
         let read = match Box::pin(self.read(ended)).await {
+            #[cfg(feature = "torture")]
+            Err(Error::Upstream(error))
+                if of_read(&error) == Reading::Missing
+                    && offpeak_store::mutant!("trust_one_404") =>
+            {
+                offpeak_store::torture::never_was(&self.0.system, ended.key).await?;
+                return Ok(done(1));
+            }
             // A guess may have been wrong from the beginning.
             Err(Error::Upstream(error))
                 if of_read(&error) == Reading::Missing

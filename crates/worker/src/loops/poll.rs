@@ -151,6 +151,13 @@ impl Poll {
                 Ok(seen) if seen.processing_status == ProcessingStatus::Ended => {
                     ended += u64::from(self.ended(ours.key, &seen, now).await?);
                 }
+                #[cfg(feature = "torture")]
+                Err(error)
+                    if of_read(&error) == Reading::Missing
+                        && offpeak_store::mutant!("trust_one_404") =>
+                {
+                    offpeak_store::torture::never_was(&self.0.system, ours.key).await?;
+                }
                 // A guess may have been wrong from the beginning.
                 Err(error) if of_read(&error) == Reading::Missing && !ours.verified => {
                     if !missing(&self.0, ours.key, &ours.upstream_batch_id, now).await? {

@@ -10,7 +10,7 @@ use offpeak_domain::incident::Kind;
 use offpeak_store::batch::{self, Key, Stored};
 use offpeak_store::incident::{self, Note};
 use offpeak_store::twin::{self, Named};
-use offpeak_store::{Error as StoreError, mutant, point, uncertain};
+use offpeak_store::{Error as StoreError, point, uncertain};
 use time::OffsetDateTime;
 
 use super::ingest;
@@ -245,7 +245,7 @@ pub(super) async fn adopt(
         created_at: seen.created_at,
         expires_at: seen.expires_at,
         next_poll_at: now + Duration::from_secs(1),
-        verified: verified || mutant!("adopt_for_certain"),
+        verified,
         body_hash: None,
     };
     match batch::stored(&setting.system, key, &stored).await {
