@@ -230,6 +230,11 @@ impl World {
 
     /// The reconciler: what has ended names itself, the rest is judged.
     fn judge(&mut self, begun: Ms, shown: &[usize]) {
+        for &remote in shown {
+            self.upstream.remotes[remote]
+                .seen_at
+                .get_or_insert(self.now);
+        }
         let certain = |batch: &&Batch| batch.verified || self.flaw == Some(Flaw::GuessHides);
         let known: BTreeSet<usize> = self
             .store
@@ -285,9 +290,7 @@ impl World {
                     let certain = self.flaw == Some(Flaw::TrustGuess);
                     self.store.stored(batch, strangers[index], certain);
                 }
-                Verdict::Refute => {
-                    self.store.refute(batch, send);
-                }
+                Verdict::Refute => self.store.refute(batch, send, self.now),
                 Verdict::Wait { in_sight } => {
                     let in_sight = in_sight && self.flaw != Some(Flaw::SeenCounts);
                     let counts = begun > send.deadline;

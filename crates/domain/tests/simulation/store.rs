@@ -49,6 +49,8 @@ pub(crate) struct Batch {
     pub(crate) last_listing: Option<Ms>,
     pub(crate) remote: Option<usize>,
     pub(crate) verified: bool,
+    /// When it was refuted.
+    pub(crate) refuted_at: Option<Ms>,
     /// Refuted or rejected, and its jobs are free.
     pub(crate) freed: bool,
 }
@@ -121,6 +123,7 @@ impl Store {
             last_listing: None,
             remote: None,
             verified: true,
+            refuted_at: None,
             freed: false,
         });
     }
@@ -246,10 +249,11 @@ impl Store {
         }
     }
 
-    pub(crate) fn refute(&mut self, batch: usize, send: Send) -> bool {
-        self.batches[batch].send == Some(send)
-            && self.state(batch) == State::Uncertain
-            && self.event(batch, Event::Refuted)
+    pub(crate) fn refute(&mut self, batch: usize, send: Send, now: Ms) {
+        let same = self.batches[batch].send == Some(send);
+        if same && self.state(batch) == State::Uncertain && self.event(batch, Event::Refuted) {
+            self.batches[batch].refuted_at = Some(now);
+        }
     }
 
     pub(crate) fn listed(

@@ -20,7 +20,11 @@ pub(crate) struct Remote {
     /// Of which batch of ours; none for somebody else's.
     pub(crate) of: Option<usize>,
     pub(crate) created_at: Ms,
+    /// When its create arrived, on our clock.
+    pub(crate) arrived_at: Ms,
     pub(crate) visible_at: Ms,
+    /// When somebody first saw it in one.
+    pub(crate) seen_at: Option<Ms>,
     pub(crate) ends_at: Ms,
     /// How many; its counts say so from the beginning.
     pub(crate) total: u64,
@@ -30,13 +34,13 @@ pub(crate) struct Remote {
 /// How this run's Anthropic behaves.
 #[derive(Debug, Clone)]
 pub(crate) struct Manner {
-    /// Longest time from a create to its being listed.
+    /// Longest time from a create to its being listed; also longer than is waited.
     pub(crate) lag: Ms,
     /// Chance that a create goes wrong in some way.
     pub(crate) trouble: f64,
     /// Chance that a download breaks off.
     pub(crate) cut: f64,
-    /// Chance that a listing leaves a batch out that it has shown before.
+    /// Chance that a listing leaves a batch out that it could show.
     pub(crate) flaps: f64,
     /// How far its clock is off, either way.
     pub(crate) skew: i64,
@@ -48,7 +52,7 @@ impl Manner {
     pub(crate) fn draw(rng: &mut StdRng, settle: Ms) -> Self {
         let trouble = [0.05, 0.3, 0.8][rng.random_range(0..3)];
         Self {
-            lag: [0, 5 * SECOND, settle / 2, settle - SECOND][rng.random_range(0..4)],
+            lag: [0, 5 * SECOND, settle / 2, settle - SECOND, 3 * settle][rng.random_range(0..5)],
             trouble,
             cut: [0.0, 0.3][rng.random_range(0..2)],
             flaps: [0.0, 0.05][rng.random_range(0..2)],
@@ -97,7 +101,9 @@ impl Upstream {
         self.remotes.push(Remote {
             of,
             created_at,
+            arrived_at: now,
             visible_at: now + lag,
+            seen_at: None,
             ends_at: now + rng.random_range(1..60) * MINUTE,
             total: jobs.len() as u64,
             lines,

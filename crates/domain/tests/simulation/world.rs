@@ -351,8 +351,11 @@ impl World {
     fn right_books(&self) -> Result<(), String> {
         let mut billed: BTreeMap<usize, usize> = BTreeMap::new();
         let mut due = BTreeSet::new();
-        for remote in &self.upstream.remotes {
+        for (number, remote) in self.upstream.remotes.iter().enumerate() {
             let Some(batch) = remote.of else { continue };
+            if self.is_absorbed(number) {
+                continue;
+            }
             for &(job, kind) in &remote.lines {
                 if kind == Kind::Succeeded {
                     *billed.entry(job).or_default() += 1;
@@ -377,6 +380,17 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether what this one billed is the deployment's own: no list that anybody saw
+    /// had shown it when its send was refuted, longer than the settle time after it
+    /// was stored. If a job is settled by it all the same, it is booked and not due.
+    fn is_absorbed(&self, remote: usize) -> bool {
+        let remote = &self.upstream.remotes[remote];
+        let refuted = remote.of.and_then(|of| self.store.batches[of].refuted_at);
+        refuted.is_some_and(|refuted| {
+            refuted > remote.arrived_at + SETTLE && remote.seen_at.is_none_or(|seen| seen > refuted)
+        })
     }
 
     pub(crate) fn backoff(&mut self, tries: u32) -> Ms {
