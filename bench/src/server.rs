@@ -98,6 +98,7 @@ pub async fn play() -> Result<bool> {
         worker,
         limits: offpeak_domain::room::Queue::default(),
         live: offpeak_api::LiveOptions::default(),
+        public_url: None,
     })
     .await?;
     crate::print(format_args!("http://{address}"));

@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 
 use crate::State;
 use crate::error::{Code, Error, Result};
+use crate::live::Holder;
 
 pub(crate) mod cookie;
 mod presented;
@@ -62,6 +63,14 @@ impl Caller {
         match self.session {
             Some((id, _)) => Credential::Session(id),
             None => Credential::Key(self.key),
+        }
+    }
+
+    /// Whose live connections count together.
+    pub(crate) fn holder(&self) -> Holder {
+        match self.session {
+            Some((id, _)) => Holder::Session(id),
+            None => Holder::Key(self.key),
         }
     }
 
@@ -117,7 +126,7 @@ impl FromRequestParts<State> for Caller {
         match presented(parts)? {
             Presented::Key(key) => by_key(&state.tenants, &state.known, &key.digest()).await,
             Presented::Session(session) => {
-                cookie::expect_own_page(parts)?;
+                cookie::expect_own_page(parts, state.public_url())?;
                 by_session(&state.tenants, &session).await
             }
             // Whether it still holds makes no difference here.

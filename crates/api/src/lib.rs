@@ -35,6 +35,7 @@ mod origins;
 mod query;
 mod room;
 mod segment;
+mod serve;
 mod session;
 mod state;
 mod text;
@@ -50,6 +51,7 @@ use prometheus_client::registry::Registry;
 pub use hint::Hint;
 pub use live::{Hub, Options as LiveOptions};
 pub use openapi::openapi;
+pub use serve::serve;
 pub use state::{State, Upstream};
 
 /// Every route, with request ids, problems and metrics around them.

@@ -9,6 +9,8 @@
 //!
 //! If the process dies here, clients reconnect with their cursors and miss nothing.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::routing::get;
 use offpeak_wire::live::Bye;
@@ -20,17 +22,24 @@ use crate::state::rng;
 mod few;
 mod follow;
 mod hub;
+mod kept;
 mod measured;
 mod page;
+mod places;
 mod read;
+mod screen;
+mod share;
 pub(crate) mod socket;
 pub(crate) mod sse;
+mod sums;
 mod tape;
 mod topics;
+mod turns;
 mod view;
 mod wait;
 
 pub use hub::{Hub, Options};
+pub(crate) use places::Holder;
 pub(crate) use wait::{Wait, Waited, Waiting};
 
 pub(crate) fn routes() -> Router<State> {
@@ -39,11 +48,13 @@ pub(crate) fn routes() -> Router<State> {
         .route("/events", get(sse::handle))
 }
 
+/// How long the last words may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// After how long a client that was sent away may come again: not all at once.
 fn retry_ms(why: Bye) -> Option<u64> {
     match why {
-        Bye::BadMessage | Bye::Unauthenticated | Bye::OriginNotAllowed => None,
-        Bye::TooSlow => Some(0),
-        Bye::TooMany | Bye::Restarting => Some(rng().random_range(200..3_000)),
+        Bye::BadMessage | Bye::Unauthenticated | Bye::TicketScope => None,
+        Bye::TooSlow | Bye::TooMany | Bye::Restarting => Some(rng().random_range(200..3_000)),
     }
 }

@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use offpeak_domain::id::UpstreamId;
+use offpeak_domain::origin::Origin;
 use offpeak_domain::price::Prices;
 use offpeak_domain::room::Queue;
 use offpeak_store::Tenants;
@@ -29,6 +30,7 @@ pub struct State {
     pub(crate) requests: Requests,
     pub(crate) room: Arc<Room>,
     pub(crate) hub: Hub,
+    public_url: Option<Arc<Origin>>,
 }
 
 /// What health and metrics need: also there in a process without the API.
@@ -85,6 +87,22 @@ impl State {
             requests,
             room: Arc::default(),
             hub,
+            public_url: None,
+        }
+    }
+
+    /// By which browsers reach this server, where that is known.
+    pub(crate) fn public_url(&self) -> Option<&Origin> {
+        self.public_url.as_deref()
+    }
+
+    /// The same for a server that browsers reach by this address, through a proxy
+    /// mostly: its own pages are those that come from there.
+    #[must_use]
+    pub fn with_public_url(self, public_url: Option<Origin>) -> Self {
+        Self {
+            public_url: public_url.map(Arc::new),
+            ..self
         }
     }
 

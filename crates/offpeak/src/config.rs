@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use offpeak_domain::origin::Origin;
 use secrecy::SecretString;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -69,6 +70,9 @@ pub struct Server {
     pub listen: String,
     /// What the process does.
     pub role: Role,
+    /// By which browsers reach it, or none where that is how they reach `listen`.
+    #[serde(deserialize_with = "origin")]
+    pub public_url: Option<Origin>,
 }
 
 /// What a `serve` process does.
@@ -173,6 +177,12 @@ pub struct Live {
     pub max_connections: usize,
     /// Of one tenant in it, at most.
     pub max_connections_per_tenant: usize,
+    /// Of one API key.
+    pub max_connections_per_key: usize,
+    /// Of one session.
+    pub max_connections_per_session: usize,
+    /// By the tickets of one user, or by one ticket of a group.
+    pub max_connections_per_ticket: usize,
 }
 
 impl Live {
@@ -181,6 +191,9 @@ impl Live {
         offpeak_api::LiveOptions {
             max_connections: self.max_connections,
             max_connections_per_tenant: self.max_connections_per_tenant,
+            max_connections_per_key: self.max_connections_per_key,
+            max_connections_per_session: self.max_connections_per_session,
+            max_connections_per_ticket: self.max_connections_per_ticket,
             ..offpeak_api::LiveOptions::default()
         }
     }
@@ -362,6 +375,19 @@ fn from_environment(table: &mut Table, environment: &Environment) -> anyhow::Res
     }
 }
 
+fn origin<'de, D>(deserializer: D) -> Result<Option<Origin>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Origin::parse(&text).map(Some).map_err(|why| {
+        serde::de::Error::custom(format!("{text:?} is no address of a server: it {why}"))
+    })
+}
+
 fn secret<'de, D>(deserializer: D) -> Result<Option<SecretString>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -436,6 +462,10 @@ mod tests {
         configuration: unknown variant `king`, expected one of `api`, `worker`, `all`
         in `server.role`
         ");
+        insta::assert_snapshot!(wrong("[server]\npublic_url = \"https://a.example/\"", &[]), @r#"
+        configuration: "https://a.example/" is no address of a server: it must end after host and port: no path, no query, no slash at the end
+        in `server.public_url`
+        "#);
     }
 
     #[test]

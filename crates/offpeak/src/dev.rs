@@ -141,6 +141,7 @@ impl Dev {
             worker,
             limits: config.limits.queue(),
             live: config.live.options(),
+            public_url: config.server.public_url.clone(),
         };
         let engine = Engine::start(parts).await?;
         let target = Target {

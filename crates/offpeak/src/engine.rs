@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
 use offpeak_anthropic::Client;
+use offpeak_domain::origin::Origin;
 use offpeak_domain::price::Prices;
 use offpeak_domain::room::Queue;
 use offpeak_store::{System, Tenants, upstream};
@@ -66,6 +66,8 @@ pub struct Parts {
     pub limits: Queue,
     /// How live connections behave.
     pub live: offpeak_api::LiveOptions,
+    /// By which browsers reach it, where that is not its own address.
+    pub public_url: Option<Origin>,
 }
 
 /// A process that answers and works until it is stopped.
@@ -94,6 +96,7 @@ impl Engine {
             worker: options,
             limits,
             live,
+            public_url,
         } = parts;
         if listener.is_some() && role.has_api() {
             let allowed = open_files::raise().context("raising the limit of open files")?;
@@ -168,20 +171,13 @@ impl Engine {
                         flush_after,
                     },
                 );
-                offpeak_api::router(state.with_limits(limits).with_live(live.clone()))
+                let state = state.with_limits(limits).with_public_url(public_url);
+                offpeak_api::router(state.with_live(live.clone()))
             } else {
                 offpeak_api::observe_router(tenants.clone(), registry)
             };
-            let listener = listener.tap_io(|connection| {
-                // A frame does not wait until the client has confirmed the one
-                // before. One that is gone already shows that by itself.
-                let _ = connection.set_nodelay(true);
-            });
             tokio::spawn(async move {
-                // As it is, each connection would get a deep copy of every route, and
-                // keep it: three times what it needs otherwise.
-                axum::serve(listener, router.into_make_service())
-                    .with_graceful_shutdown(stop.cancelled_owned())
+                offpeak_api::serve(listener, router, stop)
                     .await
                     .context("the HTTP server")
             })

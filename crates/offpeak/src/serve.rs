@@ -65,6 +65,7 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
         worker,
         limits: config.limits.queue(),
         live: config.live.options(),
+        public_url: config.server.public_url.clone(),
     })
     .await?;
     match address {

@@ -126,7 +126,7 @@ pub enum Resync {
     TooOld,
     /// The database is another one, or the cursor is none of it.
     Epoch,
-    /// More changed than is kept for one client.
+    /// The client is further behind than is read or kept for one.
     Overflow,
 }
 
@@ -138,8 +138,8 @@ pub enum Bye {
     BadMessage,
     /// Key, session or ticket is over (4401).
     Unauthenticated,
-    /// Not from this origin (4403).
-    OriginNotAllowed,
+    /// The ticket does not open that topic (4403).
+    TicketScope,
     /// The client reads too slowly (4408).
     TooSlow,
     /// Too many connections (4429).
@@ -218,11 +218,12 @@ pub struct LiveUsage {
 pub struct JobRow {
     /// `job_…`.
     pub id: String,
-    /// The number of the event that brought it there.
+    /// The number of the event that brought it there; of a row that was read because
+    /// the client began to watch it, of the last event before that.
     pub rev: u64,
     /// Where it stands.
     pub state: JobState,
-    /// Since when.
+    /// Since when; of a row that was read and has not ended, when it was submitted.
     #[serde(with = "rfc3339")]
     pub at: OffsetDateTime,
     /// Why it failed.
@@ -259,7 +260,7 @@ mod tests {
             r#"{"t":"rows","cursor":"e.43","jobs":[{"id":"job_1","rev":42,"state":"failed","at":"2026-11-27T12:00:00Z","label":"truncated"}]}"#,
             r#"{"t":"beat","cursor":"e.43"}"#,
             r#"{"t":"resync","cursor":"e.43","why":"too_old"}"#,
-            r#"{"t":"bye","why":"too_slow","cursor":"e.43","retry_ms":0}"#,
+            r#"{"t":"bye","why":"too_slow","cursor":"e.43","retry_ms":740}"#,
         ] {
             let frame: Frame = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&frame).unwrap(), text);

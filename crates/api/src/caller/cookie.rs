@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
+use offpeak_domain::origin::Origin;
 use offpeak_domain::secret::SessionSecret;
 
 use super::refuse;
@@ -40,12 +41,14 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Option<SessionSecret>> {
 /// whatever any page asks for; that the page is one of ours is told by `origin`,
 /// which a page cannot forge. Only reading may go without, since browsers leave it
 /// out there.
-pub(super) fn expect_own_page(parts: &Parts) -> Result<()> {
+pub(super) fn expect_own_page(parts: &Parts, public: Option<&Origin>) -> Result<()> {
+    let headers = &parts.headers;
     let reads = [Method::GET, Method::HEAD].contains(&parts.method);
-    let own = match only(&parts.headers, header::ORIGIN) {
-        Some(origin) => only(&parts.headers, header::HOST)
-            .is_some_and(|host| is_of(origin.as_bytes(), host.as_bytes())),
-        None => reads && !parts.headers.contains_key(header::ORIGIN),
+    let own = match (only(headers, header::ORIGIN), public) {
+        (Some(origin), Some(public)) => origin == public.as_str(),
+        (Some(origin), None) => only(headers, header::HOST)
+            .is_some_and(|host| is_of(origin.as_bytes(), scheme(headers), host.as_bytes())),
+        (None, _) => reads && !headers.contains_key(header::ORIGIN),
     };
     if own {
         return Ok(());
@@ -53,15 +56,29 @@ pub(super) fn expect_own_page(parts: &Parts) -> Result<()> {
     Err(Error::new(
         Code::OriginNotAllowed,
         "a session counts only on requests of this server's own pages: the header `origin` must \
-         be scheme and host of this server; programs send an API key instead",
+         be scheme and host by which browsers reach it (behind a proxy, set `public_url` in \
+         [server]); programs send an API key instead",
     ))
 }
 
-/// Whether an origin is `http://` or `https://` and the host, port included.
-fn is_of(origin: &[u8], host: &[u8]) -> bool {
+/// By which scheme the browser came: by that of the proxy in front, if there is one
+/// that says so. A page cannot: this header is none that it may set unasked.
+fn scheme(headers: &HeaderMap) -> &'static [u8] {
+    let says = only(
+        headers,
+        header::HeaderName::from_static("x-forwarded-proto"),
+    );
+    match says {
+        Some(scheme) if scheme.as_bytes().eq_ignore_ascii_case(b"https") => b"https",
+        _ => b"http",
+    }
+}
+
+/// Whether an origin is this scheme and this host, port included.
+fn is_of(origin: &[u8], scheme: &[u8], host: &[u8]) -> bool {
     let rest = origin
-        .strip_prefix(b"https://")
-        .or_else(|| origin.strip_prefix(b"http://"));
+        .strip_prefix(scheme)
+        .and_then(|rest| rest.strip_prefix(b"://"));
     !host.is_empty() && rest == Some(host)
 }
 
@@ -72,18 +89,28 @@ fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
 }
 
 /// `set-cookie` of a new session.
-pub(crate) fn set(session: &SessionSecret, lifetime: Duration, asked: &HeaderMap) -> HeaderValue {
-    written(session.expose(), lifetime, asked)
+pub(crate) fn set(
+    session: &SessionSecret,
+    lifetime: Duration,
+    asked: &HeaderMap,
+    public: Option<&Origin>,
+) -> HeaderValue {
+    written(session.expose(), lifetime, asked, public)
 }
 
 /// `set-cookie` after a session's end.
-pub(crate) fn clear(asked: &HeaderMap) -> HeaderValue {
-    written("", Duration::ZERO, asked)
+pub(crate) fn clear(asked: &HeaderMap, public: Option<&Origin>) -> HeaderValue {
+    written("", Duration::ZERO, asked, public)
 }
 
-fn written(value: &str, lifetime: Duration, asked: &HeaderMap) -> HeaderValue {
-    let secure = only(asked, header::HeaderName::from_static("x-forwarded-proto"))
-        .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
+fn written(
+    value: &str,
+    lifetime: Duration,
+    asked: &HeaderMap,
+    public: Option<&Origin>,
+) -> HeaderValue {
+    let secure =
+        public.is_some_and(|own| own.as_str().starts_with("https://")) || scheme(asked) == b"https";
     let text = format!(
         "{NAME}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{}",
         lifetime.as_secs(),
@@ -99,6 +126,7 @@ fn written(value: &str, lifetime: Duration, asked: &HeaderMap) -> HeaderValue {
 mod tests {
     use super::{expect_own_page, read, set};
     use axum::http::{HeaderMap, HeaderValue, Request};
+    use offpeak_domain::origin::Origin;
     use offpeak_domain::secret::SessionSecret;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
@@ -127,48 +155,69 @@ mod tests {
         assert!(with(&["offpeak_session="]).is_err());
     }
 
+    fn counts(method: &str, headers: &[(&str, &str)], public: Option<&str>) -> bool {
+        let mut request = Request::builder().method(method);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let public = public.map(|own| Origin::parse(own).unwrap());
+        expect_own_page(&request.body(()).unwrap().into_parts().0, public.as_ref()).is_ok()
+    }
+
     #[test]
     fn a_cookie_counts_on_own_pages_alone() {
-        let counts = |method: &str, headers: &[(&str, &str)]| {
-            let mut request = Request::builder().method(method);
-            for (name, value) in headers {
-                request = request.header(*name, *value);
-            }
-            expect_own_page(&request.body(()).unwrap().into_parts().0).is_ok()
-        };
         let host = ("host", "offpeak.example:8080");
-        let own = ("origin", "https://offpeak.example:8080");
+        let plain = "http://offpeak.example:8080";
+        let secure = "https://offpeak.example:8080";
+        let by_tls = ("x-forwarded-proto", "https");
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"] {
             let reads = ["GET", "HEAD"].contains(&method);
-            assert!(counts(method, &[host, own]), "{method}");
-            assert!(counts(
-                method,
-                &[host, ("origin", "http://offpeak.example:8080")]
-            ));
-            assert_eq!(counts(method, &[host]), reads, "{method}");
+            let counts = |headers: &[(&str, &str)]| counts(method, headers, None);
+            assert!(counts(&[host, ("origin", plain)]), "{method}");
+            assert!(counts(&[host, by_tls, ("origin", secure)]), "{method}");
+            // The other scheme is another origin.
+            assert!(!counts(&[host, ("origin", secure)]), "{method}");
+            assert!(!counts(&[host, by_tls, ("origin", plain)]), "{method}");
+            assert!(!counts(&[host, by_tls, by_tls, ("origin", secure)]));
+            assert_eq!(counts(&[host]), reads, "{method}");
             for foreign in [
-                "https://offpeak.example",
-                "https://offpeak.example:8080/",
-                "https://OFFPEAK.example:8080",
-                "https://evil.example",
-                "https://x.offpeak.example:8080",
+                "http://offpeak.example",
+                "http://offpeak.example:8080/",
+                "http://OFFPEAK.example:8080",
+                "http://evil.example",
+                "http://x.offpeak.example:8080",
                 "offpeak.example:8080",
                 "null",
                 "",
             ] {
-                assert!(!counts(method, &[host, ("origin", foreign)]), "{foreign}");
+                assert!(!counts(&[host, ("origin", foreign)]), "{foreign}");
             }
-            assert!(!counts(method, &[host, own, own]), "{method}");
-            assert!(!counts(method, &[own]), "{method}");
-            assert!(!counts(method, &[("host", ""), ("origin", "http://")]));
+            let own = ("origin", plain);
+            assert!(!counts(&[host, own, own]), "{method}");
+            assert!(!counts(&[own]), "{method}");
+            assert!(!counts(&[("host", ""), ("origin", "http://")]));
         }
+    }
+
+    #[test]
+    fn behind_a_proxy_the_public_url_alone_counts() {
+        let public = Some("https://offpeak.example");
+        // Whatever the proxy makes of host and scheme.
+        for host in ["offpeak.example", "10.0.0.7:8080"] {
+            let counts = |origin| counts("POST", &[("host", host), ("origin", origin)], public);
+            assert!(counts("https://offpeak.example"), "{host}");
+            assert!(!counts("http://offpeak.example"), "{host}");
+            assert!(!counts("http://10.0.0.7:8080"), "{host}");
+        }
+        assert!(!counts("POST", &[("host", "offpeak.example")], public));
+        assert!(counts("GET", &[("host", "offpeak.example")], public));
     }
 
     #[test]
     fn a_cookie_is_secure_where_the_way_is() {
         let mut asked = HeaderMap::new();
         let text = |asked: &HeaderMap| {
-            let header = set(&session(), Duration::from_mins(1), asked);
+            let header = set(&session(), Duration::from_mins(1), asked, None);
             assert!(header.is_sensitive());
             header.to_str().unwrap().to_owned()
         };
@@ -179,5 +228,9 @@ mod tests {
         assert_eq!(text(&asked), plain);
         asked.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         assert_eq!(text(&asked), format!("{plain}; Secure"));
+        let public = Origin::parse("https://offpeak.example").unwrap();
+        let asked = HeaderMap::new();
+        let header = set(&session(), Duration::from_mins(1), &asked, Some(&public));
+        assert!(header.to_str().unwrap().ends_with("; Secure"));
     }
 }

@@ -6,15 +6,16 @@ use axum::http::{HeaderMap, header};
 use offpeak_domain::id::{GroupId, TenantId};
 use offpeak_domain::secret::TicketSecret;
 use offpeak_store::credential::Credential;
+use offpeak_store::event::UserKey;
 use offpeak_store::ticket::Opens;
 use offpeak_store::{TenantTx, Tenants};
-use time::OffsetDateTime;
 
 use super::presented::{self, Presented, presented};
 use super::{Caller, refuse};
 use crate::State;
 use crate::cors::{Granted, origin_of};
 use crate::error::{Code, Error, Result, fault};
+use crate::live::Holder;
 use crate::query::Query;
 
 /// What a subprotocol begins with that is a ticket: the one header that a page
@@ -54,7 +55,6 @@ pub(crate) struct Reader {
     tenant: TenantId,
     scope: Scope,
     credential: Credential,
-    expires_at: Option<OffsetDateTime>,
 }
 
 impl Reader {
@@ -72,10 +72,15 @@ impl Reader {
         self.credential
     }
 
-    /// When that ends by itself; none for an API key.
-    #[expect(dead_code, reason = "the live connections ask for it")]
-    pub(crate) fn expires_at(&self) -> Option<OffsetDateTime> {
-        self.expires_at
+    /// Whose live connections count together: one user's, however many tickets the
+    /// tenant gives out for it.
+    pub(crate) fn holder(&self) -> Holder {
+        match (self.credential, &self.scope) {
+            (Credential::Key(id), _) => Holder::Key(id),
+            (Credential::Session(id), _) => Holder::Session(id),
+            (Credential::Ticket(_), Scope::User(label)) => Holder::User(UserKey::of(label)),
+            (Credential::Ticket(id), _) => Holder::Ticket(id),
+        }
     }
 
     /// Whether it is a tenant's user, who is not shown what is the tenant's own:
@@ -118,7 +123,6 @@ impl Reader {
                 Opens::Group(id) => Scope::Group(id),
             },
             credential: Credential::Ticket(found.ticket),
-            expires_at: Some(found.expires_at),
         })
     }
 }
@@ -127,7 +131,6 @@ impl From<Caller> for Reader {
     fn from(caller: Caller) -> Self {
         Self {
             credential: caller.credential(),
-            expires_at: caller.session.map(|(_, expires_at)| expires_at),
             tenants: caller.tenants,
             tenant: caller.tenant,
             scope: Scope::Tenant,

@@ -1,27 +1,25 @@
 //! What one connection is sent, frame by frame, whatever carries it.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use offpeak_domain::id::JobId;
-use offpeak_store::stream::counts::Counts;
 use offpeak_wire::live::{Bye, Frame, Mode, Resync, Say};
-use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 
 use super::hub::Follower;
 use super::measured::{Missed, Sent};
-use super::page::{Page, Stamp, Text};
-use super::read::{self, Done, Older};
+use super::page::{Page, Text};
+use super::read::{self, Done, Older, Reading};
+use super::screen::{Screen, Wanted};
+use super::share::Share;
 use super::tape::{Head, Taken};
-use super::topics::{self, Topics};
+use super::topics::Topics;
 use super::view::{MAX_WATCHED, View};
-use crate::groups;
 use crate::live_cursor::LiveCursor;
 
-/// Between two frames of counts.
-const COUNTED: Duration = Duration::from_secs(1);
 /// After a reading that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -50,7 +48,7 @@ pub(super) struct Follow {
     older: VecDeque<Arc<Page>>,
     /// A number above what the tape knows which the database confirmed.
     ahead: u64,
-    work: Option<JoinHandle<offpeak_store::Result<Done>>>,
+    reads: Reads,
     /// After which event the database was asked.
     asked: u64,
     paused: Option<Instant>,
@@ -65,15 +63,35 @@ enum Sends {
     View(Box<Screen>),
 }
 
-/// A client's screen, and the sums on it.
-#[derive(Debug)]
-struct Screen {
-    view: View,
-    /// Of the newest event in it.
-    stamp: Option<Stamp>,
-    /// When sums were last read, and as of which event.
-    counted: Option<(Instant, u64)>,
-    shown: Option<Frame>,
+/// What is read for it: its screen does not wait for what it missed, nor the other
+/// way round.
+#[derive(Debug, Default)]
+struct Reads {
+    older: Option<Reading>,
+    screen: Option<Reading>,
+}
+
+impl Reads {
+    /// What was read first; nothing as long as nothing is. May be dropped before
+    /// that.
+    async fn done(&mut self) -> <Reading as Future>::Output {
+        let Self { older, screen } = self;
+        tokio::select! {
+            done = one(older) => done,
+            done = one(screen) => done,
+        }
+    }
+}
+
+async fn one(reading: &mut Option<Reading>) -> <Reading as Future>::Output {
+    match reading {
+        Some(under_way) => {
+            let done = under_way.await;
+            *reading = None;
+            done
+        }
+        None => pending().await,
+    }
 }
 
 impl Follow {
@@ -90,26 +108,20 @@ impl Follow {
             follower.attend(concern);
             head = follower.head().unwrap_or(head);
         }
-        let given = cursor.map(str::parse::<LiveCursor>);
-        let (at, missed) = match &given {
-            None => (head.seq, None),
-            Some(Ok(cursor)) if *cursor.epoch == *head.epoch => {
-                if cursor.seq < head.seq && cursor.seq + 1 < head.oldest {
-                    (head.seq, Some(Resync::TooOld))
-                } else {
-                    (cursor.seq, None)
-                }
-            }
-            Some(_) => (head.seq, Some(Resync::Epoch)),
+        // What somebody missed costs the reading of all that its tenant's others did.
+        let options = follower.hub().options();
+        let most = if mode == Mode::Events && topics.is_whole() {
+            options.max_behind
+        } else {
+            options.max_behind_on_screen
         };
+        let (at, missed) = begins(&head, cursor, most);
         let mode = match mode {
             Mode::Events => Sends::Events(Box::new(topics)),
-            Mode::View => Sends::View(Box::new(Screen {
-                view: View::new(topics, at),
-                stamp: None,
-                counted: None,
-                shown: None,
-            })),
+            Mode::View => {
+                let rows = Share::of(&follower.hub().shared().rows);
+                Sends::View(Box::new(Screen::new(View::new(topics, at), rows)))
+            }
         };
         let mut follow = Self {
             follower,
@@ -118,7 +130,7 @@ impl Follow {
             first: VecDeque::new(),
             older: VecDeque::new(),
             ahead: 0,
-            work: None,
+            reads: Reads::default(),
             asked: 0,
             paused: None,
             quiet: Instant::now(),
@@ -181,6 +193,12 @@ impl Follow {
         }
     }
 
+    /// Waits until the connection has to be closed. May be dropped before that:
+    /// nothing is lost.
+    pub(super) async fn ends(&mut self) -> Bye {
+        self.follower.ends().await
+    }
+
     /// Waits for what comes next. May be dropped before that: nothing is lost.
     pub(super) async fn next(&mut self) -> Step {
         loop {
@@ -199,16 +217,9 @@ impl Follow {
                 return Step::Beat(self.text(&Frame::Beat { cursor }));
             }
             let until = self.until(now).into();
-            if let Some(work) = &mut self.work {
-                tokio::select! {
-                    done = work => {
-                        self.work = None;
-                        self.done(done);
-                    }
-                    _ = timeout_at(until, self.follower.changed()) => {}
-                }
-            } else {
-                let _ = timeout_at(until, self.follower.changed()).await;
+            tokio::select! {
+                done = self.reads.done() => self.done(done),
+                _ = timeout_at(until, self.follower.changed()) => {}
             }
         }
     }
@@ -218,23 +229,15 @@ impl Follow {
         let beat = self.quiet + self.options().heartbeat;
         let screen = match &self.mode {
             Sends::View(screen) => {
-                // Whoever is too far behind says so when that is over.
-                let may = self.may_read() && !screen.view.is_blocked(now);
-                let counts = screen.counts_due(self.at, now).filter(|_| may);
-                [screen.view.due(now), counts]
+                let may_read = self.reads.screen.is_none() && self.paused.is_none();
+                screen.due(self.at, now, may_read)
             }
-            Sends::Events(_) => [None, None],
+            Sends::Events(_) => None,
         };
-        screen
+        [screen, self.paused]
             .into_iter()
-            .chain([self.paused])
             .flatten()
             .fold(beat, Instant::min)
-    }
-
-    /// Whether the database may be asked something.
-    fn may_read(&self) -> bool {
-        self.work.is_none() && self.paused.is_none()
     }
 
     /// A frame that can be sent at once.
@@ -242,17 +245,16 @@ impl Follow {
         if self.paused.is_some_and(|until| until <= now) {
             self.paused = None;
         }
-        if let Some(text) = self.take() {
+        if let Some(text) = self.take(now) {
             return Some(text);
         }
-        let may_read = self.may_read();
+        let may_read = self.reads.screen.is_none() && self.paused.is_none();
         let Sends::View(screen) = &mut self.mode else {
             return None;
         };
-        if let Some(rows) = screen.view.flush(now) {
-            if let Some(stamp) = screen.stamp.take() {
-                let hub = self.follower.hub();
-                hub.measured().seconds.observe(stamp.age());
+        if let Some((rows, age)) = screen.flush(now) {
+            if let Some(age) = age {
+                self.follower.hub().measured().seconds.observe(age);
             }
             let frame = Frame::Rows {
                 cursor: self.cursor_at(rows.seq),
@@ -261,25 +263,24 @@ impl Follow {
             };
             return Some(self.text(&frame));
         }
-        if may_read {
+        if may_read && let Some(wanted) = screen.wanted(self.at, now) {
             let (shared, tape) = (self.follower.hub().shared(), self.follower.tape());
-            if let Some(ids) = screen.view.asked() {
-                self.work = Some(read::rows(shared, tape, screen.view.topics(), ids));
-            } else if screen
-                .counts_due(self.at, now)
-                .is_some_and(|due| due <= now)
-                && !screen.view.is_blocked(now)
-            {
-                let groups = screen.view.topics().groups.clone();
-                self.work = Some(read::counts(shared, tape, groups));
-            }
+            self.reads.screen = Some(match wanted {
+                Wanted::Rows(ids) => read::rows(shared, tape, screen.view.topics(), ids),
+                Wanted::Counts(groups) => read::counts(shared, tape, groups),
+            });
         }
         None
     }
 
     /// Takes what goes on from the last event that was looked at.
-    fn take(&mut self) -> Option<Text> {
+    fn take(&mut self, now: Instant) -> Option<Text> {
         loop {
+            if let Sends::View(screen) = &self.mode
+                && screen.is_full(now)
+            {
+                return None;
+            }
             let page = match self.older.pop_front() {
                 Some(page) => page,
                 None => match self.on_tape()? {
@@ -298,9 +299,7 @@ impl Follow {
                     }
                 }
                 Sends::View(screen) => {
-                    screen.stamp = Some(page.stamp());
-                    if !screen.view.fold(&page.events, page.last) {
-                        screen.stamp = None;
+                    if !screen.fold(&page, now) {
                         self.resync(Resync::Overflow);
                         return self.first.pop_front();
                     }
@@ -321,18 +320,18 @@ impl Follow {
         if at > self.at {
             self.at = at;
             if let Sends::View(screen) = &mut self.mode {
-                screen.view.fold(&[], at);
+                screen.view.pass(at);
             }
         }
         match self.follower.after(&self.head, self.at) {
             Taken::Page(page) => Some(Ok(page)),
             Taken::Nothing => None,
             Taken::Elsewhere if self.ahead == self.at && self.at > self.head.seq => None,
-            Taken::Elsewhere if !self.may_read() => None,
+            Taken::Elsewhere if self.reads.older.is_some() || self.paused.is_some() => None,
             Taken::Elsewhere => {
                 let cursor = self.place(self.at);
                 let (shared, tape) = (self.follower.hub().shared(), self.follower.tape());
-                self.work = Some(read::older(shared, tape, cursor));
+                self.reads.older = Some(read::older(shared, tape, cursor));
                 self.asked = self.at;
                 None
             }
@@ -340,18 +339,18 @@ impl Follow {
     }
 
     /// Takes in what was read.
-    fn done(&mut self, done: Result<offpeak_store::Result<Done>, tokio::task::JoinError>) {
+    fn done(&mut self, done: <Reading as Future>::Output) {
         let failed = match done {
             // Meanwhile the tape had them.
-            Ok(Ok(Done::Older(_))) if self.asked != self.at => return,
-            Ok(Ok(Done::Older(Older::Pages(pages)))) => {
+            Ok(Done::Older(_)) if self.asked != self.at => return,
+            Ok(Done::Older(Older::Pages(pages))) => {
                 if pages.is_empty() {
                     self.ahead = self.at;
                 }
                 self.older = pages.into();
                 return;
             }
-            Ok(Ok(Done::Older(Older::Lost(head, why)))) => {
+            Ok(Done::Older(Older::Lost(head, why))) => {
                 let same = |known: &Head| known.epoch == head.epoch;
                 if !self.follower.head().as_ref().is_some_and(same) {
                     // The tape has not seen yet that the database is another one; it
@@ -365,13 +364,13 @@ impl Follow {
                 }
                 return;
             }
-            Ok(Ok(Done::Rows(rows))) => {
+            Ok(Done::Rows(rows)) => {
                 if let Sends::View(screen) = &mut self.mode {
                     screen.view.found(rows);
                 }
                 return;
             }
-            Ok(Ok(Done::Counts(seq, counts))) => {
+            Ok(Done::Counts(seq, counts)) => {
                 if let Sends::View(screen) = &mut self.mode
                     && let Some(frame) = screen.count(seq, &counts)
                 {
@@ -380,10 +379,9 @@ impl Follow {
                 }
                 return;
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+            Err(error) => error,
         };
-        tracing::debug!(error = failed, "a live connection could not read on");
+        tracing::debug!(error = %failed, "a live connection could not read on");
         if let Sends::View(screen) = &mut self.mode {
             screen.view.ask_again();
         }
@@ -404,7 +402,7 @@ impl Follow {
 
     fn resync(&mut self, why: Resync) {
         if let Sends::View(screen) = &mut self.mode {
-            (screen.counted, screen.shown) = (None, None);
+            screen.forget_sums();
         }
         let word = match why {
             Resync::TooOld => "too_old",
@@ -451,37 +449,25 @@ fn count(measured: &super::measured::Measured, frame: &'static str) {
     measured.frames.get_or_create(&Sent { frame }).inc();
 }
 
-impl Screen {
-    /// When sums may be read, if there are any on it that may have changed.
-    fn counts_due(&self, at: u64, now: Instant) -> Option<Instant> {
-        let topics = self.view.topics();
-        if !(topics.counts_jobs() || topics.usage || !topics.groups.is_empty()) {
-            return None;
+/// After which event somebody begins, and why not where it wanted to.
+fn begins(head: &Head, cursor: Option<&str>, most: u64) -> (u64, Option<Resync>) {
+    let Some(given) = cursor else {
+        return (head.seq, None);
+    };
+    let missed = match given.parse::<LiveCursor>() {
+        Ok(cursor) if *cursor.epoch == *head.epoch => {
+            if cursor.seq >= head.seq {
+                return (cursor.seq, None);
+            }
+            if cursor.seq + 1 < head.oldest {
+                Resync::TooOld
+            } else if head.seq - cursor.seq > most {
+                Resync::Overflow
+            } else {
+                return (cursor.seq, None);
+            }
         }
-        match self.counted {
-            None => Some(now),
-            Some((_, seq)) if seq >= at => None,
-            Some((here, _)) => Some((here + COUNTED).max(now)),
-        }
-    }
-
-    /// A frame of sums, if they are not as they were shown.
-    fn count(&mut self, seq: u64, counts: &Counts) -> Option<Frame> {
-        self.counted = Some((Instant::now(), seq));
-        let topics = self.view.topics();
-        let of_group = |group: &offpeak_domain::id::GroupId| {
-            let states = counts.groups.get(group).map_or(&[][..], Vec::as_slice);
-            (group.to_string(), groups::counts(states))
-        };
-        let frame = Frame::Counts {
-            jobs: topics.counts_jobs().then(|| groups::counts(&counts.jobs)),
-            groups: topics.groups.iter().map(of_group).collect(),
-            usage: topics.usage.then(|| topics::usage(counts.usage)),
-        };
-        if self.shown.as_ref() == Some(&frame) {
-            return None;
-        }
-        self.shown = Some(frame.clone());
-        Some(frame)
-    }
+        _ => Resync::Epoch,
+    };
+    (head.seq, Some(missed))
 }

@@ -16,21 +16,27 @@ use offpeak_store::credential::Credential;
 use offpeak_store::notify::{Heard, Listener};
 use offpeak_wire::live::Bye;
 use prometheus_client::registry::Registry;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::few::{Attending, Concern};
-use super::measured::{Connected, Measured};
+use super::measured::Measured;
+use super::places::{Holder, Place, Places};
 use super::tape::{Head, Mark, Taken, Tape, lock};
-use crate::error::{Code, Error, Result};
+use super::turns::Turns;
+use crate::error::Result;
 
 /// Tapes that read on at once.
 const TAPES: usize = 4;
 /// Connections that read what is on no tape at once: however many come back from
 /// long ago, those who are up to date do not wait for them.
-const OTHERS: usize = 2;
+const BEHIND: usize = 2;
+/// Connections that read for their screens at once, and wait for none of those.
+const SCREENS: usize = 2;
+/// Connections that are told at once that there is no room for them.
+const TURNED_AWAY: usize = 64;
 /// Between two tries to hear hints.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -41,11 +47,23 @@ pub struct Options {
     pub max_connections: usize,
     /// Of one tenant, at most.
     pub max_connections_per_tenant: usize,
+    /// Of one API key, at most.
+    pub max_connections_per_key: usize,
+    /// Of one session, at most.
+    pub max_connections_per_session: usize,
+    /// By the tickets of one user, or by one ticket of a group, at most.
+    pub max_connections_per_ticket: usize,
+    /// How many events somebody may have missed who comes back and wants them all.
+    pub max_behind: u64,
+    /// The same for whom the last state is enough, and for whoever has a ticket.
+    pub max_behind_on_screen: u64,
     /// The longest between two looks at a stream that nobody announced.
     pub look_every: Duration,
     /// The shortest between two questions whether credentials still hold; the
     /// longest is this and `look_every`.
     pub ask_every: Duration,
+    /// For how long the database may say nothing before connections are of no use.
+    pub lost_after: Duration,
     /// How long nothing is sent, at most.
     pub heartbeat: Duration,
     /// For the client's first message.
@@ -59,8 +77,14 @@ impl Default for Options {
         Self {
             max_connections: 20_000,
             max_connections_per_tenant: 10_000,
+            max_connections_per_key: 10_000,
+            max_connections_per_session: 100,
+            max_connections_per_ticket: 20,
+            max_behind: 1_000_000,
+            max_behind_on_screen: 10_000,
             look_every: Duration::from_secs(2),
             ask_every: Duration::from_secs(2),
+            lost_after: Duration::from_secs(15),
             heartbeat: Duration::from_secs(20),
             hello_within: Duration::from_secs(10),
             send_within: Duration::from_secs(10),
@@ -79,26 +103,24 @@ pub(super) struct Shared {
     /// A tape that reads the database has one.
     pub(super) turns: Semaphore,
     /// Whoever else does has one of these.
-    pub(super) other_turns: Semaphore,
+    pub(super) behind: Turns,
+    pub(super) screens: Turns,
+    turned_away: Arc<Semaphore>,
     /// Memory of all pages that are kept.
-    pub(super) bytes: AtomicUsize,
+    bytes: Arc<AtomicUsize>,
+    /// Rows that wait for the clients of all.
+    pub(super) rows: Arc<AtomicUsize>,
     stop: CancellationToken,
     listening: AtomicBool,
     /// With how many follow each.
     tapes: Mutex<HashMap<TenantId, (Arc<Tape>, usize)>>,
-    places: Mutex<Places>,
+    places: Places,
     tasks: TaskTracker,
-}
-
-#[derive(Debug, Default)]
-struct Places {
-    all: usize,
-    of: HashMap<TenantId, usize>,
 }
 
 impl Hub {
     /// Connections to the database that it uses at once, at most.
-    pub const CONNECTIONS: u32 = 6;
+    pub const CONNECTIONS: u32 = 8;
 
     /// One that makes everybody leave at `stop`. Its `tenants` should be its own:
     /// else every request that waits for a connection holds up all who follow.
@@ -108,12 +130,15 @@ impl Hub {
             options,
             measured: Measured::default(),
             turns: Semaphore::new(TAPES),
-            other_turns: Semaphore::new(OTHERS),
-            bytes: AtomicUsize::new(0),
+            behind: Turns::new(BEHIND),
+            screens: Turns::new(SCREENS),
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
+            bytes: Arc::default(),
+            rows: Arc::default(),
             stop,
             listening: AtomicBool::new(false),
             tapes: Mutex::default(),
-            places: Mutex::default(),
+            places: Places::default(),
             tasks: TaskTracker::new(),
         }))
     }
@@ -145,36 +170,33 @@ impl Hub {
         &self.0.stop
     }
 
+    /// Runs something that [`Hub::ended`] waits for.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(task);
+    }
+
     /// A task that [`Hub::ended`] waits for.
     pub(super) fn token(&self) -> tokio_util::task::task_tracker::TaskTrackerToken {
         self.0.tasks.token()
     }
 
     /// Room for one more connection.
-    pub(super) fn place(&self, tenant: TenantId, kind: &'static str) -> Result<Place> {
-        let mut places = lock(&self.0.places);
-        let options = &self.0.options;
-        let own = places.of.get(&tenant).copied().unwrap_or(0);
-        let full = if own >= options.max_connections_per_tenant {
-            Some("the tenant has as many live connections as one may have")
-        } else if places.all >= options.max_connections {
-            Some("this process has as many live connections as it may have")
-        } else {
-            None
-        };
-        if let Some(full) = full {
-            let detail = format!("{full}; close some, or try again later");
-            return Err(Error::new(Code::TooManyConnections, detail));
-        }
-        places.all += 1;
-        *places.of.entry(tenant).or_default() += 1;
-        let gauge = Connected { kind };
-        self.0.measured.connections.get_or_create(&gauge).inc();
-        Ok(Place {
-            hub: self.clone(),
-            tenant,
-            kind,
-        })
+    pub(super) fn place(
+        &self,
+        tenant: TenantId,
+        holder: Holder,
+        kind: &'static str,
+    ) -> Result<Place> {
+        self.0.places.take(self, (tenant, holder), kind)
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        &self.0.places
+    }
+
+    /// May tell one that there is no room for it; none while many are being told.
+    pub(super) fn turns_away(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.turned_away).try_acquire_owned().ok()
     }
 
     /// Follows a tenant's stream, for as long as `credential` holds.
@@ -207,7 +229,7 @@ impl Hub {
     }
 
     fn tape(&self, tenant: TenantId) -> Arc<Tape> {
-        let tape = Arc::new(Tape::new(tenant, CancellationToken::new()));
+        let tape = Arc::new(Tape::new(tenant, &self.0.bytes));
         let (shared, running) = (Arc::clone(&self.0), Arc::clone(&tape));
         self.0.tasks.spawn(async move {
             running.run(&shared).await;
@@ -268,29 +290,6 @@ fn wake(shared: &Shared, heard: Option<&Heard>) {
     }
 }
 
-/// Room that one connection takes.
-#[derive(Debug)]
-pub(super) struct Place {
-    hub: Hub,
-    tenant: TenantId,
-    kind: &'static str,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut places = lock(&self.hub.0.places);
-        places.all = places.all.saturating_sub(1);
-        if let Some(own) = places.of.get_mut(&self.tenant) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                places.of.remove(&self.tenant);
-            }
-        }
-        let gauge = Connected { kind: self.kind };
-        self.hub.0.measured.connections.get_or_create(&gauge).dec();
-    }
-}
-
 /// Somebody who follows a tenant's stream.
 #[derive(Debug)]
 pub(super) struct Follower {
@@ -335,6 +334,17 @@ impl Follower {
             let over = self.credential.is_some_and(|one| self.tape.is_over(one));
             over.then_some(Bye::Unauthenticated)
         })
+    }
+
+    /// Waits until it has to leave. May be dropped before that.
+    pub(super) async fn ends(&mut self) -> Bye {
+        loop {
+            self.look();
+            match self.over() {
+                Some(why) => return why,
+                None => self.changed().await,
+            }
+        }
     }
 
     /// What stands after `seq`, for somebody who has seen `head`.

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use offpeak_domain::id::{GroupId, JobId};
 use offpeak_store::event::UserKey;
 use offpeak_store::stream::{Event, Job, What};
-use offpeak_wire::live::{Frame, LiveEvent};
+use offpeak_wire::live::{Bye, Frame, LiveEvent};
 use time::OffsetDateTime;
 
+use super::retry_ms;
 use super::topics::Topics;
 use crate::live_cursor::LiveCursor;
 
@@ -44,7 +45,12 @@ impl Text {
             Frame::Bye { cursor, .. } => ("bye", cursor.as_ref()),
         };
         let id = cursor.map(|cursor| format!("id: {cursor}\n"));
-        let mut bytes = format!("event: {name}\n{}data: ", id.unwrap_or_default()).into_bytes();
+        let retry = match frame {
+            Frame::Bye { retry_ms, .. } => retry_ms.map(|ms| format!("retry: {ms}\n")),
+            _ => None,
+        };
+        let (id, retry) = (id.unwrap_or_default(), retry.unwrap_or_default());
+        let mut bytes = format!("event: {name}\n{id}{retry}data: ").into_bytes();
         let begin = bytes.len();
         // Plain data: there is nothing in it that could not be written.
         let _ = serde_json::to_writer(&mut bytes, frame);
@@ -55,6 +61,15 @@ impl Text {
         let sse = Bytes::from(bytes);
         let json = Utf8Bytes::try_from(sse.slice(begin..end)).unwrap_or_default();
         Self { sse, json }
+    }
+
+    /// The only words for one that has followed nothing.
+    pub(super) fn bye(why: Bye) -> Self {
+        Self::of(&Frame::Bye {
+            why,
+            cursor: None,
+            retry_ms: retry_ms(why),
+        })
     }
 }
 
@@ -91,8 +106,8 @@ pub(crate) struct Page {
     /// Of all its jobs, sorted, each once; like `users`.
     pub(super) groups: Box<[GroupId]>,
     pub(super) users: Box<[UserKey]>,
-    /// Memory that it takes, about.
-    pub(crate) bytes: usize,
+    /// Memory that it takes, about, beside its texts.
+    own_bytes: usize,
     /// By the kind of subscription: `None` when there is nothing for it.
     common: [OnceLock<Option<Text>>; 8],
 }
@@ -125,9 +140,9 @@ impl Page {
         users.sort_unstable();
         users.dedup();
         let rows = all().count();
-        let bytes = size_of::<Self>()
-            + events.len() * (size_of::<Event>() + EVENT_BYTES)
-            + rows * (size_of::<Job>() + JOB_BYTES)
+        let own_bytes = size_of::<Self>()
+            + events.len() * size_of::<Event>()
+            + rows * size_of::<Job>()
             + groups.len() * size_of::<GroupId>()
             + users.len() * size_of::<UserKey>();
         Some(Arc::new(Self {
@@ -138,9 +153,16 @@ impl Page {
             read,
             groups: groups.into(),
             users: users.into(),
-            bytes,
+            own_bytes,
             common: Default::default(),
         }))
+    }
+
+    /// Memory that it takes, about: more, the more kinds of subscription have had
+    /// it.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = self.common.iter().filter_map(OnceLock::get).flatten();
+        self.own_bytes + texts.map(|text| text.sse.len()).sum::<usize>()
     }
 
     /// Its place in the stream.
@@ -215,12 +237,12 @@ pub(super) mod tests {
     use offpeak_domain::id::JobId;
     use offpeak_domain::job::State;
     use offpeak_store::stream::{Event, Job, What};
-    use offpeak_wire::live::Frame;
+    use offpeak_wire::live::{Bye, Frame};
     use std::time::Instant;
     use time::OffsetDateTime;
     use uuid::Uuid;
 
-    fn event(seq: u64, jobs: u128) -> Event {
+    pub(in crate::live) fn event(seq: u64, jobs: u128) -> Event {
         let job = |n| Job {
             id: JobId::from_uuid(Uuid::from_u128(n)),
             group: None,
@@ -258,6 +280,13 @@ pub(super) mod tests {
             "event: beat\nid: e.7\ndata: {\"t\":\"beat\",\"cursor\":\"e.7\"}\n\n"
         );
         assert_eq!(text.json.as_str(), r#"{"t":"beat","cursor":"e.7"}"#);
+        // A browser's own way to come back keeps to what the server asks for.
+        let bye = Text::of(&Frame::Bye {
+            why: Bye::Restarting,
+            cursor: None,
+            retry_ms: Some(700),
+        });
+        assert!(bye.sse.starts_with(b"event: bye\nretry: 700\ndata: {"));
         let place = text.json.as_ptr() as usize;
         assert!((text.sse.as_ptr() as usize..).contains(&place));
     }
@@ -306,7 +335,11 @@ pub(super) mod tests {
             let topics = Topics::parse(words, &Scope::Tenant).unwrap();
             page.text(&topics, 0).unwrap().sse.as_ptr()
         };
+        let before = page.bytes();
         assert_eq!(text(["jobs", "usage"]), text(["usage", "jobs"]));
+        let once = page.bytes() - before;
+        assert!(once > 3 * 30, "{once}");
         assert_ne!(text(["jobs", "usage"]), text(["jobs", "batches"]));
+        assert_eq!(page.bytes() - before, 2 * once);
     }
 }

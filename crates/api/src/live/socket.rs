@@ -1,10 +1,11 @@
 //! `GET /v1/live`: the frames of [`super::follow`] over a WebSocket.
 
-use std::time::Duration;
+use std::error::Error as _;
 
-use axum::extract::State as Extract;
+use axum::Extension;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, State as Extract};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use bytes::Bytes;
@@ -12,16 +13,18 @@ use offpeak_store::credential::Credential;
 use offpeak_wire::Problem;
 use offpeak_wire::live::{Bye, Frame, Say};
 use tokio::time::timeout;
+use tungstenite::error::CapacityError;
 
 use super::follow::{Follow, Step};
-use super::hub::Hub;
+use super::hub::{Follower, Hub};
 use super::page::Text;
-use super::retry_ms;
 use super::topics::{Refused, Topics};
+use super::{LAST_WORDS, retry_ms};
 use crate::State;
 use crate::caller::Reader;
 use crate::error::{Code, Error, Result};
 use crate::query::Query;
+use crate::serve::Line;
 
 /// What both sides speak.
 const PROTOCOL: &str = "offpeak.live.v1";
@@ -29,8 +32,6 @@ const PROTOCOL: &str = "offpeak.live.v1";
 const MAX_MESSAGE: usize = 64 * 1024;
 /// What a connection reads into, kept for as long as it lasts.
 const READ_BUFFER: usize = 4 * 1024;
-/// How long the last words may take.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Pings that a client may leave unanswered.
 const UNANSWERED: u32 = 3;
 
@@ -58,6 +59,7 @@ pub(crate) async fn handle(
     reader: Reader,
     mut query: Query,
     headers: HeaderMap,
+    line: Option<Extension<ConnectInfo<Line>>>,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
     query.read_before("ticket");
@@ -93,12 +95,30 @@ pub(crate) async fn handle(
         ));
     }
     let hub = state.hub;
-    let place = hub.place(reader.tenant(), "websocket")?;
+    let line = line.map_or_else(Line::default, |Extension(ConnectInfo(line))| line);
+    let place = match hub.place(reader.tenant(), reader.holder(), "websocket") {
+        Ok(place) => place,
+        // A page sees no status of a refusal, only that there is no connection.
+        Err(full) => {
+            let told = upgrade.selected_protocol().and_then(|_| hub.turns_away());
+            let told = told.ok_or(full)?;
+            return Ok(upgrade.on_upgrade(move |socket| async move {
+                let connection = Connection { socket, hub, line };
+                connection
+                    .leave(Bye::TooMany, Text::bye(Bye::TooMany))
+                    .await;
+                drop(told);
+            }));
+        }
+    };
+    // From here on it is known when the credential is over.
+    let follower = hub.follow(reader.tenant(), Some(reader.credential()));
     let token = hub.token();
     Ok(upgrade.on_upgrade(move |socket| {
         // In memory of its own: the frame around it is there twice.
         Box::pin(async move {
-            Connection { socket, hub }.run(reader).await;
+            let connection = Connection { socket, hub, line };
+            connection.run(reader, follower).await;
             drop((place, token));
         })
     }))
@@ -108,39 +128,32 @@ pub(crate) async fn handle(
 enum Unsent {
     /// There is nobody.
     Gone,
-    /// The client did not take it in time.
-    Slow,
+    /// The connection has to end first.
+    Over(Bye),
 }
 
 struct Connection {
     socket: WebSocket,
     hub: Hub,
+    line: Line,
 }
 
 impl Connection {
-    async fn run(mut self, reader: Reader) {
-        let stop = self.hub.stop().clone();
+    async fn run(mut self, reader: Reader, mut follower: Follower) {
         let within = self.hub.options().hello_within;
         let said = tokio::select! {
-            () = stop.cancelled() => Err(Bye::Restarting),
+            why = follower.ends() => Err(why),
             said = timeout(within, self.said()) => said.unwrap_or(Err(Bye::TooSlow)),
         };
         let begun = match said {
-            Ok(Some(said)) => begin(&self.hub, &reader, said).await,
+            Ok(Some(said)) => begin(follower, &reader, said).await,
             Ok(None) => return,
             Err(why) => Err(why),
         };
         drop(reader);
         match begun {
             Ok(follow) => self.follow(follow).await,
-            Err(why) => {
-                let frame = Frame::Bye {
-                    why,
-                    cursor: None,
-                    retry_ms: retry_ms(why),
-                };
-                self.leave(why, Text::of(&frame)).await;
-            }
+            Err(why) => self.leave(why, Text::bye(why)).await,
         }
     }
 
@@ -150,17 +163,19 @@ impl Connection {
             tokio::select! {
                 step = follow.next() => {
                     let sent = match step {
-                        Step::Frame(text) => self.send(Message::Text(text.json)).await,
-                        Step::Beat(_) if unanswered >= UNANSWERED => Err(Unsent::Slow),
+                        Step::Frame(text) => self.send(&mut follow, Message::Text(text.json)).await,
+                        Step::Beat(_) if unanswered >= UNANSWERED => {
+                            Err(Unsent::Over(Bye::TooSlow))
+                        }
                         Step::Beat(text) => {
                             unanswered += 1;
-                            self.beat(text).await
+                            self.beat(&mut follow, text).await
                         }
                         Step::End(why) => break why,
                     };
                     match sent {
                         Ok(()) => {}
-                        Err(Unsent::Slow) => break Bye::TooSlow,
+                        Err(Unsent::Over(why)) => break why,
                         Err(Unsent::Gone) => return,
                     }
                 }
@@ -191,9 +206,9 @@ impl Connection {
 
     /// Says that nothing came, and asks whether the client is there: one that is
     /// gone without a word takes what is sent for a long time.
-    async fn beat(&mut self, text: Text) -> std::result::Result<(), Unsent> {
-        self.send(Message::Text(text.json)).await?;
-        self.send(Message::Ping(Bytes::new())).await
+    async fn beat(&mut self, follow: &mut Follow, text: Text) -> std::result::Result<(), Unsent> {
+        self.send(follow, Message::Text(text.json)).await?;
+        self.send(follow, Message::Ping(Bytes::new())).await
     }
 
     /// The client's next message; none when it left.
@@ -213,12 +228,21 @@ impl Connection {
         }
     }
 
-    async fn send(&mut self, message: Message) -> std::result::Result<(), Unsent> {
-        let within = self.hub.options().send_within;
-        match timeout(within, self.socket.send(message)).await {
+    async fn send(
+        &mut self,
+        follow: &mut Follow,
+        message: Message,
+    ) -> std::result::Result<(), Unsent> {
+        let within = follow.options().send_within;
+        let sent = tokio::select! {
+            sent = timeout(within, self.socket.send(message)) => sent,
+            // Whatever the client takes, or does not.
+            why = follow.ends() => return Err(Unsent::Over(why)),
+        };
+        match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Unsent::Gone),
-            Err(_) => Err(Unsent::Slow),
+            Err(_) => Err(Unsent::Over(Bye::TooSlow)),
         }
     }
 
@@ -227,42 +251,47 @@ impl Connection {
         let (code, word) = match why {
             Bye::BadMessage => (close::BAD_MESSAGE, "bad_message"),
             Bye::Unauthenticated => (close::UNAUTHENTICATED, "unauthenticated"),
-            Bye::OriginNotAllowed => (close::NOT_ALLOWED, "origin_not_allowed"),
+            Bye::TicketScope => (close::TICKET_SCOPE, "ticket_scope"),
             Bye::TooSlow => (close::TOO_SLOW, "too_slow"),
             Bye::TooMany => (close::TOO_MANY, "too_many"),
             Bye::Restarting => (close::RESTARTING, "restarting"),
         };
-        let said = timeout(LAST_WORDS, self.socket.send(Message::Text(bye.json))).await;
-        if matches!(said, Ok(Ok(()))) {
-            self.close(code, word).await;
+        let mut said = false;
+        let last = async {
+            if self.socket.send(Message::Text(bye.json)).await.is_ok() {
+                self.close(code, word, &mut said).await;
+            }
+        };
+        let _ = timeout(LAST_WORDS, last).await;
+        if !said {
+            // It takes nothing: what lies there for it is nobody's any more.
+            self.line.cut();
         }
     }
 
     /// The rest of a message that is too long is not read, so that the connection
     /// will be reset: not before the client had time to hear why.
     async fn refuse_length(&mut self) {
-        self.close(close::TOO_LONG, "too_long").await;
+        let mut said = false;
+        let closing = self.close(close::TOO_LONG, "too_long", &mut said);
+        let _ = timeout(LAST_WORDS, closing).await;
         let stop = self.hub.stop().clone();
         let _ = timeout(LAST_WORDS, stop.cancelled()).await;
     }
 
-    async fn close(&mut self, code: u16, word: &'static str) {
+    async fn close(&mut self, code: u16, word: &'static str, said: &mut bool) {
         let frame = CloseFrame {
             code,
             reason: word.into(),
         };
+        *said = self.socket.send(Message::Close(Some(frame))).await.is_ok();
         // What the client still sends must be read: closing over it would reset the
         // connection, and the last words with it.
-        let last = async {
-            self.socket.send(Message::Close(Some(frame))).await?;
-            while let Some(Ok(_)) = self.socket.recv().await {}
-            Ok::<(), axum::Error>(())
-        };
-        let _ = timeout(LAST_WORDS, last).await;
+        while *said && matches!(self.socket.recv().await, Some(Ok(_))) {}
     }
 }
 
-async fn begin(hub: &Hub, reader: &Reader, said: Say) -> std::result::Result<Follow, Bye> {
+async fn begin(follower: Follower, reader: &Reader, said: Say) -> std::result::Result<Follow, Bye> {
     let Say::Hello {
         mode,
         topics,
@@ -274,9 +303,8 @@ async fn begin(hub: &Hub, reader: &Reader, said: Say) -> std::result::Result<Fol
     let topics = topics.iter().map(String::as_str);
     let topics = Topics::parse(topics, reader.scope()).map_err(|refused| match refused {
         Refused::Unknown(_) => Bye::BadMessage,
-        Refused::Foreign => Bye::OriginNotAllowed,
+        Refused::Foreign => Bye::TicketScope,
     })?;
-    let follower = hub.follow(reader.tenant(), Some(reader.credential()));
     Box::pin(Follow::begin(follower, mode, topics, cursor.as_deref())).await
 }
 
@@ -290,10 +318,18 @@ fn read(
             .map_err(|_| Unread::Bad),
         Some(Ok(Message::Binary(_))) => Err(Unread::Bad),
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
-        // The library below is another crate's: its words are all there is.
-        Some(Err(error)) if error.to_string().contains("too long") => Err(Unread::TooLong),
+        Some(Err(error)) if is_too_long(&error) => Err(Unread::TooLong),
         Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Unread::Gone),
     }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    matches!(
+        error.source().and_then(|source| source.downcast_ref()),
+        Some(tungstenite::Error::Capacity(
+            CapacityError::MessageTooLong { .. }
+        ))
+    )
 }
 
 /// Why a message says nothing.
@@ -312,7 +348,7 @@ mod close {
     pub(super) const RESTARTING: u16 = 1012;
     pub(super) const BAD_MESSAGE: u16 = 4400;
     pub(super) const UNAUTHENTICATED: u16 = 4401;
-    pub(super) const NOT_ALLOWED: u16 = 4403;
+    pub(super) const TICKET_SCOPE: u16 = 4403;
     pub(super) const TOO_SLOW: u16 = 4408;
     pub(super) const TOO_MANY: u16 = 4429;
 }

@@ -1,25 +1,33 @@
 //! `GET /v1/events`: the frames of [`super::follow`] as server-sent events.
 
 use std::convert::Infallible;
-use std::time::Instant;
+use std::ops::Range;
 
+use axum::Extension;
 use axum::body::Body;
-use axum::extract::State as Extract;
+use axum::extract::{ConnectInfo, State as Extract};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use offpeak_wire::Problem;
 use offpeak_wire::live::{Bye, Frame, Mode};
+use rand::RngExt;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::follow::{Follow, Step};
-use super::hub::Place;
-use super::retry_ms;
 use super::topics::{Refused, Topics};
+use super::{LAST_WORDS, retry_ms};
 use crate::State;
 use crate::caller::Reader;
 use crate::error::{Code, Error, Result, fault};
 use crate::query::Query;
+use crate::serve::Line;
+use crate::state::rng;
+
+/// Milliseconds after which a browser comes back by itself: not all at once.
+const RETRY: Range<u32> = 500..3_000;
 
 /// What happens, as server-sent events
 ///
@@ -46,6 +54,7 @@ pub(crate) async fn handle(
     reader: Reader,
     mut query: Query,
     headers: HeaderMap,
+    line: Option<Extension<ConnectInfo<Line>>>,
 ) -> Result<Response> {
     let topics = query.text("topics").unwrap_or_default();
     let mode = query.parsed("mode", "events or view", |word| match word {
@@ -78,7 +87,7 @@ pub(crate) async fn handle(
             "a ticket opens its own user's or group's jobs: ask for the topic jobs",
         )
     })?;
-    let place = state.hub.place(reader.tenant(), "sse")?;
+    let place = state.hub.place(reader.tenant(), reader.holder(), "sse")?;
     let follower = state.hub.follow(reader.tenant(), Some(reader.credential()));
     // A client that comes back by itself still asks for where it began.
     let last = headers
@@ -94,15 +103,24 @@ pub(crate) async fn handle(
             "events cannot be read at the moment; try again",
         ),
     })?;
+    let (frames, taken) = mpsc::channel(1);
     let sending = Sending {
         follow,
-        _place: place,
-        given: None,
+        frames,
+        line: line.map_or_else(Line::default, |Extension(ConnectInfo(line))| line),
     };
-    let body = stream::unfold(Some(Box::new(sending)), |sending| async move {
-        let mut sending = sending?;
-        let (bytes, goes_on) = sending.next().await;
-        Some((Ok::<Bytes, Infallible>(bytes), goes_on.then_some(sending)))
+    state.hub.spawn(async move {
+        sending.run().await;
+        drop(place);
+    });
+    let body = stream::unfold(Some(taken), |taken| async {
+        let mut taken: mpsc::Receiver<Given> = taken?;
+        let given = taken.recv().await?;
+        let goes_on = !given.is_last;
+        Some((
+            Ok::<Bytes, Infallible>(given.bytes),
+            goes_on.then_some(taken),
+        ))
     });
     let headers = [
         (
@@ -115,39 +133,96 @@ pub(crate) async fn handle(
             header::HeaderName::from_static("x-accel-buffering"),
             HeaderValue::from_static("no"),
         ),
+        // Nothing else comes on it after the last words.
+        (header::CONNECTION, HeaderValue::from_static("close")),
     ];
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
+/// What the connection takes next.
+struct Given {
+    bytes: Bytes,
+    is_last: bool,
+}
+
+/// Makes frames in a task of its own: the connection's own waits for the client, and
+/// sees neither the time nor a revoked key while it does.
 struct Sending {
     follow: Follow,
-    _place: Place,
-    /// When the last frame was given to the connection.
-    given: Option<Instant>,
+    frames: mpsc::Sender<Given>,
+    line: Line,
 }
 
 impl Sending {
-    /// What is sent next, and whether anything is to come after it.
-    async fn next(&mut self) -> (Bytes, bool) {
-        // It is asked for the next one when there is room for it.
-        let within = self.follow.options().send_within;
-        let slow = self.given.is_some_and(|given| given.elapsed() > within);
-        let step = if slow {
-            Step::End(Bye::TooSlow)
-        } else {
-            self.follow.next().await
+    async fn run(mut self) {
+        // After how long a browser comes back that heard nothing of it.
+        let retry = rng().random_range(RETRY);
+        let first = Bytes::from(format!("retry: {retry}\n\n"));
+        let why = match self.give(first).await {
+            Ok(()) => self.until_over().await,
+            Err(why) => why,
         };
-        match step {
-            Step::Frame(text) | Step::Beat(text) => {
-                self.given = Some(Instant::now());
-                (text.sse, true)
+        let Some(why) = why else {
+            return;
+        };
+        if why == Bye::TooSlow {
+            self.follow.count_slow();
+        }
+        let bytes = self.follow.bye(why, retry_ms(why)).sse;
+        let Self {
+            follow,
+            frames,
+            line,
+        } = self;
+        drop(follow);
+        let last = Given {
+            bytes,
+            is_last: true,
+        };
+        let said = async {
+            if frames.send(last).await.is_ok() {
+                line.gone().await;
             }
-            Step::End(why) => {
-                if why == Bye::TooSlow {
-                    self.follow.count_slow();
-                }
-                (self.follow.bye(why, retry_ms(why)).sse, false)
+        };
+        if timeout(LAST_WORDS, said).await.is_err() {
+            line.cut();
+        }
+    }
+
+    /// Why it has to end; none when the client went away.
+    async fn until_over(&mut self) -> Option<Bye> {
+        loop {
+            let step = tokio::select! {
+                step = self.follow.next() => step,
+                () = self.frames.closed() => return None,
+            };
+            let text = match step {
+                Step::Frame(text) | Step::Beat(text) => text,
+                Step::End(why) => return Some(why),
+            };
+            if let Err(why) = self.give(text.sse).await {
+                return why;
             }
+        }
+    }
+
+    /// Waits until the connection takes it, or gives why it ends first.
+    async fn give(&mut self, bytes: Bytes) -> std::result::Result<(), Option<Bye>> {
+        let within = self.follow.options().send_within;
+        let room = tokio::select! {
+            room = timeout(within, self.frames.reserve()) => room,
+            why = self.follow.ends() => return Err(Some(why)),
+        };
+        match room {
+            Ok(Ok(room)) => {
+                room.send(Given {
+                    bytes,
+                    is_last: false,
+                });
+                Ok(())
+            }
+            Ok(Err(_)) => Err(None),
+            Err(_) => Err(Some(Bye::TooSlow)),
         }
     }
 }

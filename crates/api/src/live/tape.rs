@@ -3,14 +3,13 @@
 //! without any it looks every few seconds, and acts on what it finds alone.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use offpeak_domain::id::{GroupId, TenantId};
+use offpeak_domain::id::TenantId;
 use offpeak_store::credential::{self, Credential};
 use offpeak_store::stream;
-use offpeak_store::stream::counts::{self, Counts};
 use offpeak_wire::live::Bye;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -18,7 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::few::{Attending, Concern, Few};
 use super::hub::Shared;
+use super::kept::Kept;
 use super::page::{Page, Read};
+use super::share::Share;
+use super::sums::Sums;
+use super::turns::Own;
+use crate::live_cursor::LiveCursor;
 
 /// Jobs of one reading, about.
 const JOBS: u32 = 4_000;
@@ -34,14 +38,10 @@ const FEW_BYTES: usize = 50_000;
 /// Between two looks, for each connection that hears of everything: together they
 /// are sent about a thousand frames a second.
 const FRAME: Duration = Duration::from_millis(1);
+/// After a look that failed.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks, however many they are.
 const APART: Duration = Duration::from_millis(100);
-/// After so long without an answer of the database connections are of no use.
-const LOST: Duration = Duration::from_secs(15);
-/// For how long counts that were read are good for others.
-const COUNTED: Duration = Duration::from_millis(500);
-/// Sets of groups whose counts are kept, at most.
-const MAX_COUNTED: usize = 64;
 
 /// How far the stream was read.
 #[derive(Clone, Debug)]
@@ -84,13 +84,18 @@ pub(super) struct Tape {
     bell: Notify,
     stop: CancellationToken,
     held: Mutex<HashMap<Credential, Held>>,
-    counted: tokio::sync::Mutex<HashMap<Box<[GroupId]>, Counted>>,
+    /// For those who are behind the tape.
+    kept: Mutex<Kept>,
+    pub(super) sums: Sums,
+    /// The tenant's place in line, for those who are behind and for screens.
+    pub(super) behind: Own,
+    pub(super) screens: Own,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ring {
     pages: VecDeque<Arc<Page>>,
-    bytes: usize,
+    bytes: Share,
 }
 
 #[derive(Debug, Default)]
@@ -99,24 +104,21 @@ struct Held {
     over: bool,
 }
 
-#[derive(Debug)]
-struct Counted {
-    here: Instant,
-    seq: u64,
-    counts: Arc<Counts>,
-}
-
 impl Tape {
-    pub(super) fn new(tenant: TenantId, stop: CancellationToken) -> Self {
+    /// One whose pages count among these bytes.
+    pub(super) fn new(tenant: TenantId, bytes: &Arc<AtomicUsize>) -> Self {
         Self {
             tenant,
             mark: watch::Sender::default(),
-            ring: Mutex::default(),
+            ring: Mutex::new(Ring::new(Share::of(bytes))),
             few: Mutex::default(),
             bell: Notify::new(),
-            stop,
+            stop: CancellationToken::new(),
             held: Mutex::default(),
-            counted: tokio::sync::Mutex::default(),
+            kept: Mutex::new(Kept::new(Share::of(bytes))),
+            sums: Sums::default(),
+            behind: Own::default(),
+            screens: Own::default(),
         }
     }
 
@@ -152,29 +154,30 @@ impl Tape {
         let (mut fresh, mut asked) = (Instant::now(), Instant::now());
         while !self.stop.is_cancelled() && self.mark.borrow().end.is_none() {
             let looked = Instant::now();
-            let asks = asked.elapsed() >= shared.options.ask_every;
-            match self.look(shared, asks).await {
-                Ok(()) => {
-                    fresh = Instant::now();
-                    asked = if asks { fresh } else { asked };
-                }
+            let mut within = shared.options.look_every;
+            match self.look(shared, &mut asked).await {
+                Ok(()) => fresh = Instant::now(),
                 Err(error) => {
+                    within = within.min(AGAIN);
                     tracing::debug!(%error, "a look at a tenant's events failed");
-                    if fresh.elapsed() > LOST {
+                    if fresh.elapsed() > shared.options.lost_after {
                         self.end(Bye::Restarting);
                     }
                 }
             }
+            // Also for the question that is due, whatever was looked at meanwhile.
+            let question = shared.options.ask_every.saturating_sub(asked.elapsed());
+            within = within.min(question.max(APART));
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                _ = timeout(shared.options.look_every, self.bell.notified()) => {}
+                _ = timeout(within, self.bell.notified()) => {}
             }
             // What happens in quick succession comes together where many hear it.
             let rest = self.apart().saturating_sub(looked.elapsed());
             let _ = timeout(rest, self.stop.cancelled()).await;
         }
-        let mut ring = lock(&self.ring);
-        ring.clear(&shared.bytes);
+        lock(&self.ring).clear();
+        lock(&self.kept).clear();
     }
 
     /// The shortest between two looks: each is a frame for everybody whom no page
@@ -187,7 +190,7 @@ impl Tape {
             .min(APART)
     }
 
-    async fn look(&self, shared: &Shared, asks: bool) -> offpeak_store::Result<()> {
+    async fn look(&self, shared: &Shared, asked: &mut Instant) -> offpeak_store::Result<()> {
         let Ok(_turn) = shared.turns.acquire().await else {
             return Ok(());
         };
@@ -196,6 +199,7 @@ impl Tape {
             at: tx.now(),
             here: Instant::now(),
         };
+        self.ask_if_due(shared, &mut tx, asked).await?;
         let head = stream::head(&mut tx).await?;
         let known = self.mark.borrow().head.clone();
         // Of another database, or of one whose last transactions are lost, nothing
@@ -208,7 +212,8 @@ impl Tape {
         let goes_on = known.is_some();
         let mut at = known.map_or_else(
             || {
-                lock(&self.ring).clear(&shared.bytes);
+                lock(&self.ring).clear();
+                lock(&self.kept).clear();
                 let oldest = head.oldest.saturating_sub(1);
                 head.seq.saturating_sub(BACK).max(oldest).min(head.seq)
             },
@@ -221,18 +226,31 @@ impl Tape {
             };
             let (gap, last) = (first.seq != at + 1, last.seq);
             let pages = Page::cut(&epoch, read, events);
-            lock(&self.ring).extend(&pages, gap, &shared.bytes);
+            lock(&self.ring).extend(&pages, gap);
             at = last;
             if goes_on {
                 self.publish(&epoch, at, head.oldest, &pages);
             }
+            // However much there is to read.
+            self.ask_if_due(shared, &mut tx, asked).await?;
         }
         self.publish(&epoch, at.max(head.seq), head.oldest, &[]);
         if !goes_on {
             self.wake_few();
         }
-        if asks {
-            self.ask(&mut tx).await?;
+        lock(&self.kept).age();
+        Ok(())
+    }
+
+    async fn ask_if_due(
+        &self,
+        shared: &Shared,
+        tx: &mut offpeak_store::TenantTx,
+        asked: &mut Instant,
+    ) -> offpeak_store::Result<()> {
+        if asked.elapsed() >= shared.options.ask_every {
+            self.ask(tx).await?;
+            *asked = Instant::now();
         }
         Ok(())
     }
@@ -342,67 +360,55 @@ impl Tape {
         }
     }
 
-    /// Sums of the tenant and of these groups, as of at least the event whose
-    /// number comes with them. Whoever asks for the same at about the same time
-    /// gets the same.
-    pub(super) async fn counts(
-        &self,
-        shared: &Shared,
-        groups: &[GroupId],
-    ) -> offpeak_store::Result<(u64, Arc<Counts>)> {
-        let mut all = self.counted.lock().await;
-        if let Some(known) = all.get(groups)
-            && known.here.elapsed() < COUNTED
-        {
-            return Ok((known.seq, Arc::clone(&known.counts)));
-        }
-        let Ok(_turn) = shared.other_turns.acquire().await else {
-            return Ok((0, Arc::default()));
-        };
-        let here = Instant::now();
-        let mut tx = shared.tenants.begin(self.tenant).await?;
-        let seq = stream::head(&mut tx).await?.seq;
-        let counts = Arc::new(counts::of(&mut tx, groups).await?);
-        if all.len() >= MAX_COUNTED {
-            all.clear();
-        }
-        let known = Counted {
-            here,
-            seq,
-            counts: Arc::clone(&counts),
-        };
-        all.insert(groups.into(), known);
-        Ok((seq, counts))
+    /// Keeps what was read for somebody who is behind, for others who are.
+    pub(super) fn keep(&self, pages: &[Arc<Page>]) {
+        let most = most_bytes(lock(&self.ring).bytes.all());
+        lock(&self.kept).add(pages, most);
+    }
+
+    /// The page that goes on from there, if somebody else had it read.
+    pub(super) fn kept(&self, cursor: &LiveCursor) -> Option<Arc<Page>> {
+        lock(&self.kept).after(&cursor.epoch, cursor.seq)
     }
 }
 
 impl Ring {
-    /// Adds pages; before a gap nothing is kept.
-    fn extend(&mut self, pages: &[Arc<Page>], gap: bool, all: &AtomicUsize) {
-        if gap {
-            self.clear(all);
-        }
-        for page in pages {
-            self.bytes += page.bytes;
-            all.fetch_add(page.bytes, Ordering::Relaxed);
-            self.pages.push_back(Arc::clone(page));
-        }
-        let most = if all.load(Ordering::Relaxed) > MAX_BYTES_OF_ALL {
-            FEW_BYTES
-        } else {
-            MAX_BYTES
-        };
-        while self.bytes > most && self.pages.len() > 1 {
-            if let Some(page) = self.pages.pop_front() {
-                self.bytes -= page.bytes;
-                all.fetch_sub(page.bytes, Ordering::Relaxed);
-            }
+    fn new(bytes: Share) -> Self {
+        Self {
+            pages: VecDeque::new(),
+            bytes,
         }
     }
 
-    fn clear(&mut self, all: &AtomicUsize) {
-        all.fetch_sub(self.bytes, Ordering::Relaxed);
-        *self = Self::default();
+    /// Adds pages; before a gap nothing is kept.
+    fn extend(&mut self, pages: &[Arc<Page>], gap: bool) {
+        if gap {
+            self.clear();
+        }
+        self.pages.extend(pages.iter().map(Arc::clone));
+        let mut bytes = self.pages.iter().map(|page| page.bytes()).sum();
+        let most = most_bytes(self.bytes.all());
+        while bytes > most
+            && self.pages.len() > 1
+            && let Some(page) = self.pages.pop_front()
+        {
+            bytes -= page.bytes();
+        }
+        self.bytes.set(bytes);
+    }
+
+    fn clear(&mut self) {
+        self.pages.clear();
+        self.bytes.set(0);
+    }
+}
+
+/// What one tenant's pages may take, where those of all take so much.
+fn most_bytes(all: usize) -> usize {
+    if all > MAX_BYTES_OF_ALL {
+        FEW_BYTES
+    } else {
+        MAX_BYTES
     }
 }
 

@@ -144,6 +144,11 @@ impl Topics {
         self.jobs && self.within == Within::Tenant
     }
 
+    /// Whether all of the tenant's events are wanted, or may be: no ticket's.
+    pub(super) fn is_whole(&self) -> bool {
+        self.within == Within::Tenant
+    }
+
     /// Whether costs and batches may be shown.
     pub(super) fn shows_costs(&self) -> bool {
         self.within == Within::Tenant

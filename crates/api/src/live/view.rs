@@ -14,8 +14,12 @@ use time::OffsetDateTime;
 use super::topics::Topics;
 use crate::{batches, jobs};
 
-/// Rows that wait for a client, at most. More, and it reads anew what it shows.
+/// Rows that wait for a client that is too far behind, at most. More, and it reads
+/// anew what it shows.
 const MAX_WAITING: usize = 4_096;
+/// Rows from which on nothing is taken in before some are sent, unless the client is
+/// too far behind: who keeps up never has too many, whatever happens at once.
+const FULL: usize = 2_048;
 /// Rows of one frame, at most: what a connection keeps of its longest frame.
 const MAX_ROWS: usize = 160;
 /// Rows are sent no more often than this.
@@ -93,15 +97,41 @@ impl View {
         self.sent
     }
 
+    /// Rows that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.jobs.len() + self.batches.len()
+    }
+
+    /// Whether some rows are to be sent before more events are taken in; of a client
+    /// that is too far behind the last state is kept instead. Where memory is
+    /// `pressed`, one page is enough.
+    pub(crate) fn is_full(&self, now: Instant, pressed: bool) -> bool {
+        let most = if pressed { 1 } else { FULL };
+        self.waiting() >= most && !self.is_blocked(now)
+    }
+
+    /// Looks at no event up to here: none concerns it.
+    pub(crate) fn pass(&mut self, last: u64) {
+        self.folded = self.folded.max(last);
+        self.settle();
+    }
+
     /// Takes in events. False when more changed than is kept: then nothing waits
     /// any more, and the client has to read anew.
-    pub(crate) fn fold(&mut self, events: &[Event], last: u64) -> bool {
+    pub(crate) fn fold(
+        &mut self,
+        events: &[Event],
+        last: u64,
+        now: Instant,
+        pressed: bool,
+    ) -> bool {
         let folded = self.folded;
         for event in events.iter().filter(|event| event.seq > folded) {
             self.take(event);
         }
         self.folded = self.folded.max(last);
-        if self.jobs.len() + self.batches.len() > MAX_WAITING {
+        let too_many = self.waiting() > MAX_WAITING;
+        if too_many || pressed && self.waiting() > 0 && self.is_blocked(now) {
             self.begin_at(self.folded);
             return false;
         }
@@ -167,6 +197,11 @@ impl View {
                 0
             });
         }
+    }
+
+    /// Whether watched jobs are to be read.
+    pub(crate) fn asks(&self) -> bool {
+        !self.asked.is_empty()
     }
 
     /// Watched jobs that are to be read; each is given out once.

@@ -12,7 +12,8 @@ use offpeak_store::job::{self, Job};
 use time::OffsetDateTime;
 use tokio::time::{timeout, timeout_at};
 
-use super::hub::{Follower, Hub, Place};
+use super::hub::{Follower, Hub};
+use super::places::Place;
 use super::tape::{Head, Taken};
 use crate::caller::Caller;
 use crate::error::{Code, Error, Result, fault};
@@ -75,7 +76,7 @@ impl Waiting {
     /// Begins to follow before anything is submitted. None where too many do: then
     /// the answer comes at once.
     pub(crate) fn begin(hub: &Hub, caller: &Caller, wait: Wait) -> Option<Self> {
-        let place = hub.place(caller.tenant(), "wait").ok()?;
+        let place = hub.place(caller.tenant(), caller.holder(), "wait").ok()?;
         let follower = hub.follow(caller.tenant(), Some(caller.credential()));
         Some(Self {
             since: follower.head(),

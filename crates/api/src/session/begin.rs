@@ -22,7 +22,7 @@ use crate::state::{State, rng};
     post, path = "/v1/session", tag = "me", operation_id = "begin_session",
     responses(
         (status = 201, description = "Signed in", body = Session,
-            headers(("set-cookie" = String, description = "`offpeak_session`; `Secure` where `x-forwarded-proto` is `https`"))),
+            headers(("set-cookie" = String, description = "`offpeak_session`; `Secure` where `x-forwarded-proto` or the `public_url` is `https`"))),
         (status = 401, description = "No API key, or none that holds", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
@@ -48,7 +48,8 @@ pub(crate) async fn handle(
     let expires_at = session::create(&mut tx, id, caller.key(), &secret.digest(), LIFETIME).await?;
     let me = me::of(&state, &caller, &mut tx).await?;
     tx.commit().await?;
-    let set = [(header::SET_COOKIE, cookie::set(&secret, LIFETIME, &headers))];
+    let cookie = cookie::set(&secret, LIFETIME, &headers, state.public_url());
+    let set = [(header::SET_COOKIE, cookie)];
     let shown = axum::Json(Session { me, expires_at });
     Ok((StatusCode::CREATED, set, shown).into_response())
 }

@@ -1,9 +1,11 @@
+use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use offpeak_store::session;
 use offpeak_wire::Problem;
 
 use super::no_session;
+use crate::State;
 use crate::caller::{Caller, cookie};
 use crate::error::Result;
 use crate::query::Query;
@@ -24,6 +26,7 @@ use crate::query::Query;
     ),
 )]
 pub(crate) async fn handle(
+    Extract(state): Extract<State>,
     caller: Caller,
     headers: HeaderMap,
     mut query: Query,
@@ -38,6 +41,9 @@ pub(crate) async fn handle(
         session::end(&mut tx, id).await?;
     }
     tx.commit().await?;
-    let clear = [(header::SET_COOKIE, cookie::clear(&headers))];
+    let clear = [(
+        header::SET_COOKIE,
+        cookie::clear(&headers, state.public_url()),
+    )];
     Ok((StatusCode::NO_CONTENT, clear).into_response())
 }

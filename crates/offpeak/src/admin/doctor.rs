@@ -68,6 +68,7 @@ pub(super) async fn run(
     note(plain("configuration", Ok("can be read".to_owned())));
     note(plain("prices", prices(config)));
     note(plain("address", address(&config.server.listen).await));
+    note(public_url(config));
     note(open_files(config));
     let options = store(config);
     if let (Err(error), true) = (&options, config.database.url.is_some()) {
@@ -129,6 +130,37 @@ async fn address(listen: &str) -> Result<String, String> {
              [server]) like 127.0.0.1:8080"
         )),
     }
+}
+
+/// From where pages of the server's own come. Not set where others reach it, it
+/// rests on what a proxy passes on.
+fn public_url(config: &Config) -> Check {
+    let (warning, detail) = match &config.server.public_url {
+        Some(own) => (false, own.as_str().to_owned()),
+        None if is_local(&config.server.listen) => (
+            false,
+            "not set: browsers reach the address itself".to_owned(),
+        ),
+        None => (
+            true,
+            "not set: signed-in pages count only if every proxy in front passes on `host` and \
+             sets `x-forwarded-proto`; else set public_url in [server]"
+                .to_owned(),
+        ),
+    };
+    Check {
+        name: "public URL",
+        ok: true,
+        warning,
+        detail,
+    }
+}
+
+/// Whether only this machine reaches an address.
+fn is_local(listen: &str) -> bool {
+    let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether as many live connections as are allowed find room, if the server is

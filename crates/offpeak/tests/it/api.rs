@@ -14,7 +14,7 @@ use offpeak_domain::api_key::ApiKey;
 use offpeak_domain::id::{Minter, TenantId};
 use offpeak_domain::room::Queue;
 use offpeak_domain::{job_type, price::Prices};
-use offpeak_store::{api_key, tenant, upstream};
+use offpeak_store::{Tenants, api_key, tenant, upstream};
 use offpeak_testkit::world::World;
 use prometheus_client::registry::Registry;
 use rand::SeedableRng;
@@ -130,7 +130,7 @@ impl Api {
         tx.commit().await?;
         let key = key_for(&world, world.tenant, &mut rng).await?;
 
-        let (url, serving) = serve(&world, limits, live).await?;
+        let (url, serving) = serve(&world, limits, live, None).await?;
         // The world's own client has installed the TLS provider that this one asks for.
         let http = Client::builder().no_proxy().build()?;
         Ok(Self {
@@ -145,14 +145,26 @@ impl Api {
 
     /// The same after a restart, with other limits.
     pub(crate) async fn again(&mut self, limits: Queue) -> Result<()> {
-        (self.url, self.serving) = serve(&self.world, limits, LiveOptions::default()).await?;
+        (self.url, self.serving) = serve(&self.world, limits, LiveOptions::default(), None).await?;
         Ok(())
     }
 
     /// The same after a restart, with live connections that behave like this.
     pub(crate) async fn live_again(&mut self, live: LiveOptions) -> Result<()> {
-        (self.url, self.serving) = serve(&self.world, Queue::default(), live).await?;
+        (self.url, self.serving) = serve(&self.world, Queue::default(), live, None).await?;
         Ok(())
+    }
+
+    /// The same, with live connections that have their own way to the database.
+    pub(crate) async fn live_through(&mut self, way: Tenants, live: LiveOptions) -> Result<()> {
+        (self.url, self.serving) = serve(&self.world, Queue::default(), live, Some(way)).await?;
+        Ok(())
+    }
+
+    /// What `/metrics` says: a line of it.
+    pub(crate) async fn measures(&self, line: &str) -> Result<bool> {
+        let shown = self.get("/metrics").await?.text;
+        Ok(shown.lines().any(|one| one == line))
     }
 
     /// For requests of another form.
@@ -226,7 +238,12 @@ impl Api {
 }
 
 /// Serves the world on loopback until the guard is dropped.
-async fn serve(world: &World, limits: Queue, live: LiveOptions) -> Result<(String, DropGuard)> {
+async fn serve(
+    world: &World,
+    limits: Queue,
+    live: LiveOptions,
+    way: Option<Tenants>,
+) -> Result<(String, DropGuard)> {
     let hint = Hint::default();
     let state = State::new(
         world.tenants.clone(),
@@ -244,11 +261,10 @@ async fn serve(world: &World, limits: Queue, live: LiveOptions) -> Result<(Strin
     let url = format!("http://{}", listener.local_addr()?);
     let stop = CancellationToken::new();
     tokio::spawn(hint.forward(world.tenants.clone(), stop.clone()));
-    let hub = Hub::new(world.tenants.clone(), live, stop.clone());
+    let way = way.unwrap_or_else(|| world.tenants.clone());
+    let hub = Hub::new(way, live, stop.clone());
     let router = offpeak_api::router(state.with_limits(limits).with_live(hub));
-    let serving = axum::serve(listener, router.into_make_service())
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::spawn(async move { serving.await });
+    tokio::spawn(offpeak_api::serve(listener, router, stop.clone()));
     Ok((url, stop.drop_guard()))
 }
 

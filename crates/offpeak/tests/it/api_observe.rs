@@ -39,9 +39,7 @@ async fn health_and_metrics_stand_alone() -> Result<()> {
     let url = format!("http://{}", listener.local_addr()?);
     let stop = CancellationToken::new();
     let router = offpeak_api::observe_router(world.tenants.clone(), registry);
-    let serving =
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::spawn(async move { serving.await });
+    tokio::spawn(offpeak_api::serve(listener, router, stop.clone()));
     let _stop = stop.drop_guard();
 
     assert_eq!(get(&format!("{url}/healthz")).await?.0, 200);

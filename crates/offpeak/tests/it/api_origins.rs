@@ -32,6 +32,9 @@ async fn only_listed_pages_may_use_a_ticket() -> Result<()> {
         format!("/v1/jobs/{id}/result"),
         "/v1/jobs/x".to_owned(),
         "/v1/jobs?limit=x".to_owned(),
+        // Refused for what they lack, once it is known who asks.
+        "/v1/live".to_owned(),
+        "/v1/events?mode=view".to_owned(),
     ];
     for path in &paths {
         // A problem has to be seen too.
@@ -91,7 +94,13 @@ async fn a_browser_may_ask_before_and_gets_nothing_by_it() -> Result<()> {
         ("access-control-request-method", "GET"),
         ("access-control-request-headers", "authorization"),
     ];
-    for path in ["/v1/jobs", "/v1/jobs/x", "/v1/jobs/x/result"] {
+    for path in [
+        "/v1/jobs",
+        "/v1/jobs/x",
+        "/v1/jobs/x/result",
+        "/v1/live",
+        "/v1/events",
+    ] {
         let may = api.send(Method::OPTIONS, path, "", &asks, "").await?;
         assert_eq!((may.status, may.text.as_str()), (204, ""));
         for (name, value) in [

@@ -10,7 +10,7 @@ use crate::api_walls::operations;
 const HOURS_12: &str = "; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200";
 
 /// Signs in and gives back the cookie.
-async fn sign_in(api: &Api, key: &str) -> Result<String> {
+pub(crate) async fn sign_in(api: &Api, key: &str) -> Result<String> {
     let begun = api.send(Method::POST, "/v1/session", key, &[], "").await?;
     assert_eq!(begun.status, 201, "{begun:?}");
     Ok(cookie_of(&begun))
@@ -23,7 +23,7 @@ fn cookie_of(answer: &Answer) -> String {
 
 impl Api {
     /// With the cookie, as a page of the server's own would send it.
-    async fn as_page(
+    pub(crate) async fn as_page(
         &self,
         method: Method,
         path: &str,
@@ -134,8 +134,17 @@ async fn a_cookie_counts_on_own_pages_alone() -> Result<()> {
         .as_page(Method::POST, "/v1/jobs", &cookie, &raw_job("a"))
         .await?;
     assert_eq!(own.status, 202, "{own:?}");
+    // The other scheme is another origin, unless a proxy says that it is ours.
     let https = api.url.replace("http://", "https://");
-    let headers = [("cookie", cookie.as_str()), ("origin", https.as_str())];
+    let headers = [
+        ("cookie", cookie.as_str()),
+        ("origin", https.as_str()),
+        ("x-forwarded-proto", "https"),
+    ];
+    let other = api
+        .send(Method::POST, "/v1/jobs", "", &headers[..2], raw_job("b"))
+        .await?;
+    assert_eq!(other.problem(), "403 origin_not_allowed");
     let own = api
         .send(Method::POST, "/v1/jobs", "", &headers, raw_job("b"))
         .await?;

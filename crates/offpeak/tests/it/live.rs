@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures_util::{SinkExt as _, StreamExt as _};
 use offpeak_api::LiveOptions;
-use offpeak_store::event;
 use offpeak_wire::live::{Bye, Frame, LiveEvent, LiveWhat};
 use offpeak_worker::Loop;
 use serde_json::{Value, json};
@@ -210,27 +209,6 @@ async fn events_are_dense_and_in_order_whoever_submits() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_hint_costs_a_moment() -> Result<()> {
-    let api = Api::with_live(hasty()).await?;
-    let mut live = Live::events(&api, &["jobs"], None).await?;
-    // Numbered, and nobody says so.
-    api.post("/v1/jobs", raw_job("unheard")).await?;
-    assert_eq!(event::number(&api.world.system, 1_000).await?.taken, 1);
-    live.until(|event| event.n == 1).await?;
-    // Said, while nobody can hear.
-    api.world
-        .meddle(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-              WHERE datname = current_database() AND query LIKE 'LISTEN%'",
-        )
-        .await?;
-    api.post("/v1/jobs", raw_job("unheard too")).await?;
-    relay(&api).await?;
-    live.until(|event| event.n == 2).await?;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn groups_and_users_hear_of_their_own() -> Result<()> {
     let mut api = Api::new().await?;
     let job_of = |user: &str| {
@@ -303,7 +281,7 @@ async fn a_ticket_hears_of_its_own_without_costs() -> Result<()> {
         .say(json!({"t": "hello", "topics": ["user:bob"]}))
         .await?;
     let (why, code, _) = foreign.end().await?;
-    assert_eq!((why, code), (Bye::OriginNotAllowed, 4403));
+    assert_eq!((why, code), (Bye::TicketScope, 4403));
     let path = format!("/v1/events?topics=usage&ticket={ticket}");
     let refused = api.send(reqwest::Method::GET, &path, "", &[], "").await?;
     assert_eq!(refused.problem(), "403 ticket_scope");
@@ -435,6 +413,9 @@ async fn who_may_not_connect_hears_why() -> Result<()> {
         "400 invalid_header"
     );
     let live = Live::events(&api, &["jobs"], None).await?;
+    // A page sees no status of a WebSocket that was refused: it is told on one.
+    let mut told = Live::with_key(&api, &api.key).await?;
+    assert_eq!(told.end().await?, (Bye::TooMany, 4429, None));
     let full = get("/v1/events?topics=jobs", &[]).await?;
     assert_eq!(full.problem(), "429 too_many_connections");
     assert_eq!(full.header("retry-after"), "10");

@@ -19,7 +19,7 @@ use crate::live::{Live, SOON, relay};
 const ALL: [&str; 3] = ["jobs", "batches", "usage"];
 
 /// The cursor before the first event.
-async fn begin(api: &Api) -> Result<String> {
+pub(crate) async fn begin(api: &Api) -> Result<String> {
     let answer = api.get("/v1/jobs").await?;
     let (epoch, _) = answer
         .header("offpeak-cursor")
@@ -30,8 +30,18 @@ async fn begin(api: &Api) -> Result<String> {
 
 /// Gives the tenant events of five hundred jobs each, as a worker of a large group
 /// would, and says so to nobody.
-async fn invent(api: &Api, sql: &'static str) -> Result<()> {
-    api.world.meddle(sql).await?;
+pub(crate) async fn invent(api: &Api) -> Result<()> {
+    // About ten megabytes: more than any buffer between them holds.
+    api.world
+        .meddle(
+            "INSERT INTO offpeak.event (tenant_id, seq, numbered_at, at, kind, state, ids)
+             SELECT t.id, n, now(), now(), 'job', 'queued', many.ids
+               FROM offpeak.tenant t, generate_series(1, 600) AS n,
+                    (SELECT array_agg(gen_random_uuid()) AS ids
+                       FROM generate_series(1, 500)) AS many
+              WHERE t.name = 'acme'",
+        )
+        .await?;
     api.world
         .meddle(
             "INSERT INTO offpeak.stream SELECT tenant_id, max(seq) FROM offpeak.event GROUP BY 1
@@ -179,16 +189,7 @@ async fn a_slow_reader_is_closed_and_hurts_nobody() -> Result<()> {
     let begin = begin(&api).await?;
     let mut slow = Live::events(&api, &["jobs"], None).await?;
     let mut fast = Live::events(&api, &["jobs"], None).await?;
-    // About ten megabytes: more than any buffer between them holds.
-    invent(
-        &api,
-        "INSERT INTO offpeak.event (tenant_id, seq, numbered_at, at, kind, state, ids)
-         SELECT t.id, n, now(), now(), 'job', 'queued', many.ids
-           FROM offpeak.tenant t, generate_series(1, 600) AS n,
-                (SELECT array_agg(gen_random_uuid()) AS ids FROM generate_series(1, 500)) AS many
-          WHERE t.name = 'acme'",
-    )
-    .await?;
+    invent(&api).await?;
     let seen = fast.until(|event| event.n == 600).await?;
     assert_eq!(seen.len(), 600);
     timeout(SOON, async {
@@ -250,6 +251,11 @@ async fn server_sent_events_are_the_same_frames() -> Result<()> {
         )?);
         while let Some((event, rest)) = text.split_once("\n\n") {
             let lines: Vec<&str> = event.lines().collect();
+            if let Some(when) = event.strip_prefix("retry: ") {
+                assert!((500..3_000).contains(&when.parse::<u64>()?), "{event}");
+                text = rest.to_owned();
+                continue;
+            }
             let [name, id, data] = lines[..] else {
                 panic!("{event}");
             };

@@ -18,7 +18,7 @@ pub type States = Vec<(State, u64)>;
 pub struct Counts {
     /// The tenant's jobs.
     pub jobs: States,
-    /// What was billed in all; input tokens with those of caches.
+    /// What was billed in all.
     pub usage: Usage,
     /// The jobs of each group asked for that has any.
     pub groups: BTreeMap<GroupId, States>,

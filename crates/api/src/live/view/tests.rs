@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{MAX_ROWS, MAX_WAITING, Row, Rows, View};
+use super::{FULL, MAX_ROWS, MAX_WAITING, Row, Rows, View};
 use crate::caller::Scope;
 use crate::live::topics::Topics;
 
@@ -52,6 +52,13 @@ fn event(seq: u64, state: State, jobs: impl IntoIterator<Item = usize>) -> Event
     }
 }
 
+impl View {
+    /// Of a client that keeps up.
+    fn folds(&mut self, events: &[Event], last: u64) -> bool {
+        self.fold(events, last, Instant::now(), false)
+    }
+}
+
 fn row(rev: u64, state: State) -> Row {
     Row {
         rev,
@@ -72,10 +79,10 @@ fn only_what_is_watched_or_a_topic_comes_in_rows() {
     let now = Instant::now();
     let mut watching = view(&["jobs"]);
     watching.watch(vec![id(1)]);
-    assert!(watching.fold(&[event(1, State::Queued, 0..3)], 1));
+    assert!(watching.folds(&[event(1, State::Queued, 0..3)], 1));
     assert_eq!(watching.flush(now).unwrap().jobs.len(), 1);
     let mut of_user = view(&["user:ada"]);
-    assert!(of_user.fold(&[event(1, State::Queued, 0..3)], 1));
+    assert!(of_user.folds(&[event(1, State::Queued, 0..3)], 1));
     assert_eq!(of_user.flush(now).unwrap().jobs.len(), 3);
 }
 
@@ -84,12 +91,12 @@ fn a_ticket_watches_its_own_and_sees_no_cost() {
     let scope = &Scope::User("ada".to_owned());
     let mut own = View::new(Topics::parse(["jobs"], scope).unwrap(), 0);
     own.watch(vec![id(1)]);
-    assert!(own.fold(&[event(1, State::Completed, [1])], 1));
+    assert!(own.folds(&[event(1, State::Completed, [1])], 1));
     assert_eq!(own.flush(Instant::now()).unwrap().jobs[0].cost, None);
     let scope = &Scope::User("bob".to_owned());
     let mut other = View::new(Topics::parse(["jobs"], scope).unwrap(), 0);
     other.watch(vec![id(1)]);
-    assert!(other.fold(&[event(1, State::Completed, [1])], 1));
+    assert!(other.folds(&[event(1, State::Completed, [1])], 1));
     assert_eq!(other.flush(Instant::now()), None);
 }
 
@@ -108,7 +115,7 @@ fn batches_come_with_their_topic() {
         moved(1, batch::State::Planned),
         moved(2, batch::State::Sending),
     ];
-    assert!(all.fold(&events, 2));
+    assert!(all.folds(&events, 2));
     let rows = all.flush(Instant::now()).unwrap();
     assert_eq!(
         (rows.batches.len(), rows.batches[0].rev, rows.seq),
@@ -120,13 +127,13 @@ fn batches_come_with_their_topic() {
 fn changes_are_folded_and_kept_apart() {
     let now = Instant::now();
     let mut view = view(&["user:ada"]);
-    assert!(view.fold(&[event(1, State::Queued, [1])], 1));
+    assert!(view.folds(&[event(1, State::Queued, [1])], 1));
     assert_eq!(shown(view.flush(now)), Some((vec![1], 1)));
     let more = [
         event(2, State::Submitted, [1]),
         event(3, State::Processing, [1]),
     ];
-    assert!(view.fold(&more, 3));
+    assert!(view.folds(&more, 3));
     assert_eq!(view.flush(now), None);
     let due = view.due(now).unwrap();
     assert_eq!(due, now + Duration::from_millis(50));
@@ -138,8 +145,8 @@ fn changes_are_folded_and_kept_apart() {
 fn a_cursor_promises_no_more_than_was_sent() {
     let now = Instant::now();
     let mut view = view(&["user:ada"]);
-    assert!(view.fold(&[event(1, State::Queued, 0..MAX_ROWS)], 1));
-    assert!(view.fold(&[event(2, State::Queued, MAX_ROWS..MAX_ROWS + 5)], 9));
+    assert!(view.folds(&[event(1, State::Queued, 0..MAX_ROWS)], 1));
+    assert!(view.folds(&[event(2, State::Queued, MAX_ROWS..MAX_ROWS + 5)], 9));
     assert_eq!(view.sent(), 0);
     let first = view.flush(now).unwrap();
     assert_eq!((first.jobs.len(), first.seq), (MAX_ROWS, 1));
@@ -155,7 +162,7 @@ fn who_acknowledges_is_waited_for() {
     let mut seq = 0;
     let mut step = |view: &mut View, now| {
         seq += 1;
-        assert!(view.fold(&[event(seq, State::Queued, [1])], seq));
+        assert!(view.folds(&[event(seq, State::Queued, [1])], seq));
         view.flush(now).map(|rows| rows.seq)
     };
     // Who never does gets everything.
@@ -179,11 +186,56 @@ fn who_acknowledges_is_waited_for() {
 #[test]
 fn too_much_is_dropped_and_said() {
     let mut view = view(&["user:ada"]);
-    assert!(view.fold(&[event(1, State::Queued, 0..MAX_WAITING)], 1));
-    assert!(!view.fold(&[event(2, State::Queued, [MAX_WAITING])], 3));
+    assert!(view.folds(&[event(1, State::Queued, 0..MAX_WAITING)], 1));
+    assert!(!view.folds(&[event(2, State::Queued, [MAX_WAITING])], 3));
     assert_eq!((view.sent(), view.due(Instant::now())), (3, None));
-    assert!(view.fold(&[event(4, State::Queued, [1])], 4));
+    assert!(view.folds(&[event(4, State::Queued, [1])], 4));
     assert_eq!(shown(view.flush(Instant::now())), Some((vec![4], 4)));
+}
+
+#[test]
+fn who_keeps_up_never_has_too_many() {
+    let (now, second) = (Instant::now(), Duration::from_secs(1));
+    let mut view = view(&["user:ada"]);
+    // As pages come: each has about a frame's jobs.
+    let mut seq = 0;
+    while !view.is_full(now, false) {
+        seq += 1;
+        let first = 500 * usize::try_from(seq).unwrap();
+        assert!(view.folds(&[event(seq, State::Submitted, first..first + 500)], seq));
+    }
+    assert!((FULL..MAX_WAITING).contains(&view.waiting()));
+    while view.is_full(now, false) {
+        assert!(view.flush(now).is_some());
+    }
+    // Who does not is told the last state, or that there is too much of it.
+    view.acknowledges = true;
+    let late = now + 3 * second;
+    assert!(view.is_blocked(late) && !view.is_full(late, false));
+    let mut first = 0;
+    loop {
+        (seq, first) = (seq + 1, first + 500);
+        let more = [event(seq, State::Completed, first..first + 500)];
+        if !view.fold(&more, seq, late, false) {
+            break;
+        }
+        assert!(view.waiting() <= MAX_WAITING);
+    }
+    assert!(first > FULL);
+    assert_eq!(view.waiting(), 0);
+}
+
+#[test]
+fn where_memory_is_short_who_is_behind_reads_anew() {
+    let (now, second) = (Instant::now(), Duration::from_secs(1));
+    let mut view = view(&["user:ada"]);
+    assert!(view.fold(&[event(1, State::Queued, 0..3)], 1, now, true));
+    assert!(view.is_full(now, true) && !view.is_full(now, false));
+    assert!(view.flush(now).is_some());
+    view.ack(0);
+    let late = now + 3 * second;
+    assert!(!view.fold(&[event(2, State::Queued, 0..3)], 2, late, true));
+    assert_eq!((view.waiting(), view.sent()), (0, 2));
 }
 
 #[test]
@@ -197,7 +249,7 @@ fn what_was_read_stands_against_older_events() {
         (id(2), row(5, State::Queued)),
     ]);
     // It catches up: these happened before the reading.
-    assert!(view.fold(&[event(4, State::Submitted, [1])], 4));
+    assert!(view.folds(&[event(4, State::Submitted, [1])], 4));
     assert_eq!(shown(view.flush(now)), Some((vec![5], 4)));
 }
 
@@ -264,7 +316,7 @@ proptest! {
         };
         // The first event stands before the connection.
         head += 1;
-        assert!(view.fold(&[event(head, State::Queued, 0..8)], head));
+        assert!(view.folds(&[event(head, State::Queued, 0..8)], head));
         for step in steps {
             match step {
                 Step::Event(state, mut ids) => {
@@ -272,7 +324,7 @@ proptest! {
                     ids.dedup();
                     head += 1;
                     truth.extend(ids.iter().map(|n| (*n, STATES[state])));
-                    prop_assert!(view.fold(&[event(head, STATES[state], ids)], head));
+                    prop_assert!(view.folds(&[event(head, STATES[state], ids)], head));
                 }
                 Step::Watch(ids) => {
                     view.watch(ids.iter().map(|n| id(*n)).collect());
