@@ -19,9 +19,11 @@ const examples = {
     send: "/api/jobs",
     async ben(page, url) {
       await page.goto(url);
-      const reloaded = page.waitForEvent("load");
+      await page.locator('[data-live="true"]').waitFor({ timeout: PATIENCE });
+      // Without a reload: the hook itself changes over to him.
+      const his = page.waitForResponse((response) => response.url().endsWith("/api/ticket"));
       await page.getByLabel("Signed in as").selectOption("ben");
-      await reloaded;
+      await his;
     },
     open: (item) => item.getByRole("button").click(),
   },

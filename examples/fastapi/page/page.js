@@ -17,10 +17,11 @@ let attempt = 0;
 let pause = 0; // what the server asked for
 let source;
 let silence;
+let run = 0;
 let retry;
 
 async function ask(address, options) {
-  const answer = await fetch(address, options);
+  const answer = await fetch(address, { ...options, signal: AbortSignal.timeout(15_000) });
   const found = await answer.json();
   if (answer.ok) return found;
   const { detail } = found;
@@ -86,6 +87,7 @@ function say(word, live = false) {
 }
 
 function lost() {
+  run++; // what this one awaits does not count
   source?.close();
   source = undefined;
   clearTimeout(silence);
@@ -101,20 +103,23 @@ function lost() {
 async function connect() {
   clearTimeout(retry);
   retry = undefined;
+  const mine = ++run;
+  silence = setTimeout(lost, 15_000); // ticket, connection and first frame together
   try {
-    ticket = await ask("/ticket");
+    const fresh = await ask("/ticket");
+    if (mine !== run) return;
+    ticket = fresh;
   } catch {
-    return lost();
+    return mine === run && lost();
   }
   at("user").textContent = ticket.user;
   const query = new URLSearchParams({ topics: `user:${ticket.user}`, mode: "view", ticket: ticket.ticket });
   if (cursor) query.set("cursor", cursor);
-  const mine = new EventSource(`${ticket.url}/v1/events?${query}`);
-  source = mine;
-  // It would come back by itself, but neither with another ticket nor with jitter.
-  mine.onerror = lost;
+  source = new EventSource(`${ticket.url}/v1/events?${query}`);
+  // It would come back by itself after a cut, but neither with another ticket nor after a refusal.
+  source.onerror = lost;
   const on = (kind, act) =>
-    mine.addEventListener(kind, async ({ data }) => {
+    source.addEventListener(kind, async ({ data }) => {
       const frame = JSON.parse(data);
       cursor = frame.cursor ?? cursor;
       clearTimeout(silence);
@@ -122,13 +127,13 @@ async function connect() {
       try {
         await act?.(frame);
       } catch {
-        if (source === mine) lost();
+        if (mine === run) lost();
       }
     });
   on("hello", async () => {
     attempt = 0;
     if (!listed) await list();
-    if (source === mine) say("Live", true);
+    if (mine === run) say("Live", true);
   });
   on("rows", (frame) => frame.jobs?.forEach(take));
   on("resync", () => {

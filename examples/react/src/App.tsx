@@ -1,3 +1,4 @@
+import { useState } from "react";
 import { getTicket, type Session, signIn } from "./app";
 import { Compose } from "./Compose";
 import { Connection } from "./Connection";
@@ -6,7 +7,8 @@ import { useJobs } from "./useJobs";
 
 const named = (user: string) => user.charAt(0).toUpperCase() + user.slice(1);
 
-export function App({ session: { user, users } }: { session: Session }) {
+export function App({ session }: { session: Session }) {
+  const [{ user, users }, setSession] = useState(session);
   const { read, ...live } = useJobs(user, getTicket);
   const ready = live.jobs.filter((job) => job.state === "completed").length;
   const count = live.loaded && live.jobs.length > 0 && `${ready} of ${live.jobs.length} ready`;
@@ -16,7 +18,7 @@ export function App({ session: { user, users } }: { session: Session }) {
         <h1>Your summaries</h1>
         <label className="account">
           Signed in as
-          <select value={user} onChange={(event) => signIn(event.target.value).then(() => location.reload())}>
+          <select value={user} onChange={(event) => signIn(event.target.value).then(setSession)}>
             {users.map((name) => (
               <option key={name} value={name}>
                 {named(name)}

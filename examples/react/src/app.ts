@@ -1,12 +1,12 @@
 // What the page asks of its own backend, `server.mjs`.
-import type { Ticket } from "./client";
+import { PATIENCE, type Ticket } from "./client";
 
 export type Session = { user: string; users: string[] };
 
 async function ask<T>(path: string, body?: object, headers?: Record<string, string>): Promise<T> {
   const json = { "content-type": "application/json", ...headers };
   const post = body && { method: "POST", body: JSON.stringify(body), headers: json };
-  const answer = await fetch(path, post).catch(() => {
+  const answer = await fetch(path, { ...post, signal: AbortSignal.timeout(PATIENCE) }).catch(() => {
     throw new Error("This page's server cannot be reached.");
   });
   const found = await answer.json().catch(() => ({ detail: `${answer.status} ${answer.statusText}` }));

@@ -5,6 +5,11 @@ import { listed, type Row } from "./jobs";
 export type Ticket = { url: string; ticket: string };
 export type GetTicket = () => Promise<Ticket>;
 
+export type Client = ReturnType<typeof client>;
+
+/** After which an answer is not waited for any more. */
+export const PATIENCE = 15_000;
+
 /** Keeps a ticket until it is over, and reads with it. */
 export function client(getTicket: GetTicket) {
   let held: Promise<Ticket> | undefined;
@@ -17,13 +22,15 @@ export function client(getTicket: GetTicket) {
     return held;
   };
 
-  async function get(path: string) {
+  async function get(path: string, ended?: AbortSignal) {
+    const late = AbortSignal.timeout(PATIENCE);
+    const signal = ended ? AbortSignal.any([ended, late]) : late;
     const fresh = !held;
     const { url, ticket: secret } = await ticket();
-    const answer = await fetch(url + path, { headers: { authorization: `Bearer ${secret}` } });
+    const answer = await fetch(url + path, { headers: { authorization: `Bearer ${secret}` }, signal });
     if (answer.status === 401) {
       drop();
-      if (!fresh) return get(path); // it was over: once more, with another
+      if (!fresh) return get(path, ended); // it was over: once more, with another
     }
     const body = await answer.json();
     if (!answer.ok) throw new Error(body.detail);
@@ -35,11 +42,11 @@ export function client(getTicket: GetTicket) {
     ticket,
     drop,
     /** The newest jobs, a hundred or all. A page may be short and not the last. */
-    async list(): Promise<Row[]> {
+    async list(ended?: AbortSignal): Promise<Row[]> {
       const rows: Row[] = [];
       let cursor = "";
       do {
-        const page = await get(`/v1/jobs?limit=100${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
+        const page = await get(`/v1/jobs?limit=100${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, ended);
         rows.push(...page.data.map(listed));
         cursor = page.next_cursor ?? "";
       } while (cursor && rows.length < 100);

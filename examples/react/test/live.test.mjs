@@ -201,3 +201,48 @@ test("silence counts as lost; who listens no more is not connected", async () =>
   await settle();
   assert.equal(Socket.all.length, 1);
 });
+
+test("a backend or a server that says nothing is not waited for", async () => {
+  let asks = 0;
+  live = liveJobs("ada", async () => (++asks === 1 ? new Promise(() => {}) : { url: "http://offpeak", ticket: `t${asks}` }));
+  leave = live.subscribe(() => {});
+  await settle();
+  mock.timers.tick(15_000);
+  mock.timers.tick(500);
+  await settle();
+  assert.equal(asks, 2);
+  const [silent] = Socket.all;
+  silent.onopen();
+  mock.timers.tick(14_999);
+  assert.equal(silent.closed, undefined);
+  mock.timers.tick(1);
+  assert.equal(silent.closed, true);
+  mock.timers.tick(1000);
+  await settle();
+  assert.deepEqual(Socket.all[1].protocols[1], "offpeak.ticket.t3");
+});
+
+test("what was asked for before the end does not count after it, and is aborted", async () => {
+  let answer;
+  let signal;
+  globalThis.fetch = (url, options) => {
+    signal = options.signal;
+    return new Promise((resolve) => {
+      answer = () => resolve({ ok: true, status: 200, json: async () => page });
+    });
+  };
+  leave = live.subscribe(() => {});
+  await settle();
+  const [socket] = Socket.all;
+  socket.onopen();
+  socket.say({ t: "hello", cursor: "e.1" });
+  await settle();
+  assert.equal(signal.aborted, false);
+  leave();
+  leave = () => {};
+  assert.equal(signal.aborted, true);
+  page.data = [{ id: "a", state: "queued", created_at: "2026-01-01T00:00:00Z" }];
+  answer();
+  await settle();
+  assert.deepEqual([live.current().jobs, live.current().live], [[], false]);
+});
