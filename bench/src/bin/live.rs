@@ -11,7 +11,7 @@ use offpeak_bench::child::Child;
 use offpeak_bench::cluster::{Cluster, Database, cpu_seconds};
 use offpeak_bench::discard::discard;
 use offpeak_bench::figures::{Figures, Samples};
-use offpeak_bench::live::abuse::Plan;
+use offpeak_bench::live::abuse::{self, Plan};
 use offpeak_bench::live::bare::{self, Like};
 use offpeak_bench::live::crowd::{self, Crowd};
 use offpeak_bench::live::sample::{Clients, Read};
@@ -34,6 +34,11 @@ const USERS_SAMPLED: usize = 1_000;
 const FRAMES: usize = 3;
 /// For what is under way to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// That read more than a gigabyte together.
+const BURST_READERS: usize = 100;
+/// What the server may take for them, and for those that never read, beside good ones.
+const BURST_MB: f64 = 64.0;
+const ABUSE_MB: f64 = 64.0;
 /// A thousand changes a second.
 const LOAD: Load = Load {
     transactions: 100,
@@ -69,6 +74,12 @@ async fn main() -> Result<()> {
     }
     if runs("storm") {
         bench.storm().await?;
+    }
+    if runs("view") {
+        bench.view().await?;
+    }
+    if runs("burst") {
+        bench.burst().await?;
     }
     if runs("abuse") {
         bench.abuse().await?;
@@ -145,6 +156,8 @@ impl Bench {
     /// 500 sockets that all hear everything, and the same of a bare server.
     async fn many(&mut self) -> Result<()> {
         let served = Served::start(self, "many").await?;
+        let pid = served.child.pid()?;
+        let resident = memory::resident_mb(pid)?;
         let crowd = 500 - SAMPLES;
         self.crowd.open(&served.to, crowd / 2, "jobs").await?;
         let topics = vec!["jobs".to_owned(); SAMPLES];
@@ -152,11 +165,19 @@ impl Bench {
         self.crowd
             .open(&served.to, crowd - crowd / 2, "jobs")
             .await?;
-        let before = cpu_seconds(served.child.pid()?)?;
+        let before = cpu_seconds(pid)?;
         let jobs = self.writer.at_rate(served.tenant, &LOAD).await?;
         let read = clients.until(jobs, PATIENCE).await?;
         self.crowd.until(u64::try_from(jobs)?, PATIENCE).await?;
-        let cpu = (cpu_seconds(served.child.pid()?)? - before) / f64::from(LOAD.seconds);
+        let cpu = (cpu_seconds(pid)? - before) / f64::from(LOAD.seconds);
+        // As long as frames get: what a connection keeps of its longest one.
+        for _ in 0..10 {
+            self.writer.commit(served.tenant, 0..500).await?;
+        }
+        let all = u64::try_from(jobs + 10 * 500)?;
+        self.crowd.until(all, PATIENCE).await?;
+        let each = (memory::resident_mb(pid)? - resident) * 1024.0 / 500.0;
+        self.figures.note("kb_per_socket_of_long_frames", each);
         self.closed().await?;
         served.child.end().await?;
         let frames = read.frames / SAMPLES;
@@ -313,19 +334,73 @@ impl Bench {
         Ok(())
     }
 
+    /// 500 screens, each of a user of its own, in mode `view`.
+    async fn view(&mut self) -> Result<()> {
+        let users = 500;
+        let served = Served::start(self, "view").await?;
+        let crowd = users - SAMPLES;
+        let own = (crowd..users)
+            .map(|user| format!("view,user:user-{user}"))
+            .collect();
+        let clients = Clients::open(&served.to, own, &self.writer).await?;
+        let topics = "view,user:user-#";
+        self.crowd.open(&served.to, crowd, topics).await?;
+        let load = Load { users, ..LOAD };
+        let jobs = self.writer.at_rate(served.tenant, &load).await?;
+        let read = clients.until(jobs / users, PATIENCE).await?;
+        self.crowd
+            .until(u64::try_from(jobs / users)?, PATIENCE)
+            .await?;
+        self.closed().await?;
+        served.child.end().await?;
+        let (p50, p99) = (read.late.quantile(0.5), read.late.quantile(0.99));
+        print(format_args!(
+            "{users} screens: p50 {p50:.1} ms, p99 {p99:.1} ms"
+        ));
+        self.figures.add_as("view_p50_ms", p50, &read.late);
+        self.figures.add_as("view_p99_ms", p99, &read.late);
+        Ok(())
+    }
+
+    /// More than a gigabyte, to readers so slow that it lies with the server for most
+    /// of the time.
+    async fn burst(&mut self) -> Result<()> {
+        let served = Served::start(self, "burst").await?;
+        let pid = served.child.pid()?;
+        // Behind those that were told while it got warm: about 11 MB for each reader.
+        let last = storm::heap_up(&self.database, served.tenant, 700).await?;
+        let before = memory::resident_mb(pid)?;
+        memory::forget_peak(pid)?;
+        let begun = Instant::now();
+        let bytes = abuse::slowly(&served.to, BURST_READERS, 1 << 20, last).await?;
+        let took = begun.elapsed().as_secs_f64();
+        let grown = memory::peak_mb(pid)? - before;
+        served.child.end().await?;
+        print(format_args!(
+            "burst: {bytes} bytes to {BURST_READERS} slow readers in {took:.1} s, {grown:.1} MB more"
+        ));
+        ensure!(bytes > 1 << 30, "{bytes} bytes are no gigabyte");
+        ensure!(
+            grown < BURST_MB,
+            "{grown:.1} MB lay with the server at once"
+        );
+        self.figures.note("burst_mb", grown);
+        self.figures.note("burst_s", took);
+        Ok(())
+    }
+
     /// A thousand changes a second, heard by good clients among bad ones.
     async fn abuse(&mut self) -> Result<()> {
         let plan = Plan {
-            mute: 100,
+            mute: 50,
             connects: argument("connects", 5_000)?,
-            seconds: 14,
+            // Longer than the ten seconds after which whoever takes nothing is closed.
+            seconds: 20,
         };
         let served = Served::start(self, "abuse").await?;
-        // More than the kernel holds for one that does not read.
-        for _ in 0..50 {
-            self.writer.commit(served.tenant, 0..1_000).await?;
-        }
         storm::numbered(&self.database).await?;
+        // More than the kernel holds for one that does not read.
+        storm::heap_up(&self.database, served.tenant, 600).await?;
         let pid = served.child.pid()?;
         let before = memory::resident_mb(pid)?;
         memory::forget_peak(pid)?;
@@ -344,13 +419,13 @@ impl Bench {
         let grown = memory::peak_mb(pid)? - before;
         served.child.end().await?;
         let p99 = late.quantile(0.99);
+        let mute = 2 * u64::try_from(plan.mute)?;
         let connects = f64::from(u32::try_from(outcome.connected)?) / f64::from(plan.seconds);
         print(format_args!(
             "abuse: p50 {:.1} ms, p99 {p99:.1} ms, {grown:.1} MB more; {connects:.0} connects/s, \
-             {} of {} that never read were closed, the long message after {} bytes with {}",
+             {} of {mute} that never read were closed, the long message after {} bytes with {}",
             late.quantile(0.5),
             outcome.mute_closed,
-            plan.mute,
             outcome.giant_bytes,
             outcome.giant_code
         ));
@@ -358,6 +433,12 @@ impl Bench {
             outcome.giant_bytes < 64 << 20,
             "a message without end was not cut off"
         );
+        ensure!(
+            outcome.mute_closed == mute,
+            "{} of {mute} that never read were closed",
+            outcome.mute_closed
+        );
+        ensure!(grown < ABUSE_MB, "{grown:.1} MB lay with the server");
         self.figures.note("abuse_mb", grown);
         self.figures.add_as("abuse_p99_ms", p99, &late);
         self.figures.note("abuse_connects_per_s", connects);

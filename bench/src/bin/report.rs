@@ -33,6 +33,8 @@ const GOALS: &[(&str, &str, f64, bool)] = &[
     ("live", "p99_ms", 250.0, false),
     ("live", "enqueue_loss", 0.05, false),
     ("live", "kb_per_socket", 40.0, false),
+    ("live", "abuse_p99_ms", 250.0, false),
+    ("live", "abuse_connects_per_s", 5_000.0, true),
 ];
 
 const BEGINNING: &str = "\

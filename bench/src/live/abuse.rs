@@ -1,5 +1,7 @@
 //! Clients that no server likes, all at once and for a bounded time: some ask for
-//! all that there was and never read it, one reads it slowly, many come and go, and one sends a message without end.
+//! all that there was and never read it, over either way, one reads it slowly, many
+//! come and go, and one sends a message without end. And, by themselves, slow readers
+//! of very much.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{Buf as _, BytesMut};
+use offpeak_wire::live::Frame;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -34,9 +37,9 @@ const DRAINED: Duration = Duration::from_secs(3);
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Sockets that never read.
+    /// Connections that never read, of either way: a WebSocket, and server-sent events.
     pub mute: usize,
-    /// Connects attempted in a second.
+    /// Connects and disconnects attempted in a second.
     pub connects: u32,
     /// For how long.
     pub seconds: u32,
@@ -64,7 +67,7 @@ impl FromStr for Plan {
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    /// Connections that were made.
+    /// Connections that were upgraded, said `hello` and left.
     pub connected: u64,
     /// Bytes of the message without end that were sent.
     pub giant_bytes: u64,
@@ -112,6 +115,7 @@ pub async fn run(to: To, plan: Plan) -> Result<Outcome> {
     let mut mute = Vec::new();
     for _ in 0..plan.mute {
         mute.push(deaf(&to, &oldest).await?);
+        mute.push(deaf_sse(&to, &oldest).await?);
     }
     let mut slow = deaf(&to, &oldest).await?;
     let slowly = async {
@@ -171,6 +175,65 @@ async fn deaf(to: &To, oldest: &str) -> Result<TcpStream> {
     Ok(socket.into_stream())
 }
 
+/// The same, as server-sent events.
+async fn deaf_sse(to: &To, oldest: &str) -> Result<TcpStream> {
+    let mut stream = to.connect(None, Some(ROOM)).await?;
+    let To { address, key, .. } = to;
+    let request = format!(
+        "GET /v1/events?topics=jobs&cursor={oldest} HTTP/1.1\r\nhost: {address}\r\n\
+         authorization: Bearer {key}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    Ok(stream)
+}
+
+/// Reads all that there was on so many sockets at once, none of them faster than so
+/// many bytes a second; gives how many bytes that were. It fails where one is closed,
+/// or misses an event.
+pub async fn slowly(to: &To, sockets: usize, rate: u32, last: u64) -> Result<u64> {
+    let oldest = oldest(to).await?;
+    let mut readers = JoinSet::new();
+    for _ in 0..sockets {
+        let stream = deaf(to, &oldest).await?;
+        readers.spawn(slow(stream, rate, last));
+    }
+    let mut bytes = 0;
+    while let Some(read) = readers.join_next().await {
+        bytes += read??;
+    }
+    Ok(bytes)
+}
+
+/// Reads slowly up to the event of this number.
+async fn slow(mut stream: TcpStream, rate: u32, last: u64) -> Result<u64> {
+    let mut ticks = interval(Duration::from_millis(50));
+    let piece = usize::try_from(rate / 20)?;
+    let (mut read, mut bytes, mut next) = (BytesMut::new(), 0, 1);
+    loop {
+        ticks.tick().await;
+        read.reserve(piece);
+        let mut little = (&mut stream).take(u64::try_from(piece)?);
+        let count = little.read_buf(&mut read).await?;
+        ensure!(count > 0, "closed at event {next}");
+        bytes += u64::try_from(count)?;
+        while let Some((opcode, payload)) = frame(&mut read)? {
+            ensure!(opcode != 0x8, "closed at event {next}");
+            if opcode != 0x1 {
+                continue;
+            }
+            if let Frame::Events { events, .. } = serde_json::from_slice(&payload)? {
+                for event in events {
+                    ensure!(event.n == next, "{} came after {}", event.n, next - 1);
+                    next += 1;
+                }
+            }
+            if next > last {
+                return Ok(bytes);
+            }
+        }
+    }
+}
+
 /// Sends a message without end; gives how much of it was taken, and what the
 /// server said.
 async fn giant(to: &To, until: Instant) -> (u64, u64) {
@@ -210,7 +273,8 @@ async fn code(reads: &mut (impl AsyncRead + Unpin)) -> u64 {
     }
 }
 
-/// Connects, asks, and leaves without waiting for the answer; gives how often.
+/// Connects, waits for the upgrade, says `hello` and leaves; gives how often all of
+/// that came to pass.
 async fn come_and_go(to: &To, rate: u32, until: Instant) -> Result<u64> {
     let mut ticks = interval(Duration::from_millis(1));
     // What cannot be done in its time is not made up for.
@@ -233,12 +297,12 @@ async fn come_and_go(to: &To, rate: u32, until: Instant) -> Result<u64> {
             let from = IpAddr::V4(Ipv4Addr::new(127, 0, 1, last));
             let (to, connected) = (Arc::clone(&to), Arc::clone(&connected));
             open.spawn(async move {
-                let asked = async {
-                    let mut stream = to.connect(Some(from), None).await?;
-                    stream.write_all(to.request().as_bytes()).await?;
-                    anyhow::Ok(())
+                let came = async {
+                    let stream = to.connect(Some(from), None).await?;
+                    let mut socket = Socket::upgrade(stream, &to).await?;
+                    socket.say(&hello("jobs")).await
                 };
-                if asked.await.is_ok() {
+                if came.await.is_ok() {
                     connected.fetch_add(1, Ordering::Relaxed);
                 }
                 drop(place);

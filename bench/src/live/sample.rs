@@ -92,26 +92,29 @@ async fn listen(
             bail!("a client was closed: {message:?}");
         };
         let frame: Frame = serde_json::from_slice(&text)?;
-        let events = match frame {
-            Frame::Events { events, .. } => events,
-            Frame::Beat { .. } => continue,
+        let mut ids = Vec::new();
+        match frame {
+            Frame::Events { events, .. } => {
+                for event in events {
+                    ensure!(last.is_none_or(|last| last < event.n), "out of order");
+                    last = Some(event.n);
+                    if let LiveWhat::Job { jobs, .. } = event.what {
+                        ids.extend(jobs);
+                    }
+                }
+            }
+            Frame::Rows { jobs, .. } => ids.extend(jobs.into_iter().map(|row| row.id)),
+            Frame::Beat { .. } | Frame::Counts { .. } => continue,
             other => bail!("not expected: {other:?}"),
-        };
+        }
         read.frames += 1;
         read.bytes += text.len();
-        for event in events {
-            ensure!(last.is_none_or(|last| last < event.n), "out of order");
-            last = Some(event.n);
-            let LiveWhat::Job { jobs: ids, .. } = event.what else {
-                continue;
-            };
-            jobs += ids.len();
-            for id in ids {
-                let job = id.parse().ok().context("no id of a job")?;
-                if let Some(at) = writer.committed(job) {
-                    read.late
-                        .push(now.saturating_duration_since(at).as_secs_f64() * 1e3);
-                }
+        jobs += ids.len();
+        for id in ids {
+            let job = id.parse().ok().context("no id of a job")?;
+            if let Some(at) = writer.committed(job) {
+                read.late
+                    .push(now.saturating_duration_since(at).as_secs_f64() * 1e3);
             }
         }
     }

@@ -150,10 +150,15 @@ impl Socket {
     }
 }
 
-/// The first message of a client.
+/// The first message of a client: of one that wants the last state alone where the
+/// topics begin with `view,`.
 pub fn hello(topics: &str) -> String {
+    let (mode, topics) = match topics.strip_prefix("view,") {
+        Some(topics) => ("view", topics),
+        None => ("events", topics),
+    };
     let topics: Vec<&str> = topics.split(',').collect();
-    serde_json::json!({ "t": "hello", "topics": topics }).to_string()
+    serde_json::json!({ "t": "hello", "mode": mode, "topics": topics }).to_string()
 }
 
 /// Of a client's frame, under a mask that changes nothing.

@@ -134,6 +134,28 @@ fn completed(released: Released) -> Effect {
     }
 }
 
+/// Gives a tenant so many events of 500 jobs each, all of them there before anybody
+/// asks.
+pub async fn heap_up(database: &Database, tenant: TenantId, events: u32) -> Result<u64> {
+    let of = tenant.as_uuid();
+    database
+        .run(&format!(
+            "INSERT INTO event (tenant_id, seq, numbered_at, at, kind, state, ids)
+             SELECT '{of}', s.seq + n, now(), now(), 'job', 'queued', many.ids
+               FROM stream s, generate_series(1, {events}) AS n,
+                    (SELECT array_agg(gen_random_uuid()) AS ids
+                       FROM generate_series(1, 500)) AS many
+              WHERE s.tenant_id = '{of}';
+             UPDATE stream SET seq = seq + {events} WHERE tenant_id = '{of}'",
+        ))
+        .await?;
+    let last = format!("SELECT seq::text FROM stream WHERE tenant_id = '{of}'");
+    let last: String = sqlx::query_scalar(sqlx::AssertSqlSafe(last))
+        .fetch_one(&database.root)
+        .await?;
+    Ok(last.parse()?)
+}
+
 /// Returns when all that was told is numbered.
 pub async fn numbered(database: &Database) -> Result<()> {
     let mut looks = tokio::time::interval(Duration::from_millis(50));
