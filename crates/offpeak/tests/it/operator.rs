@@ -239,6 +239,7 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     ok    configuration          can be read
     ok    prices                 17 models
     ok    address                127.0.0.1:0
+    ok    public URL             not set: browsers reach the address itself
     ok    open files             enough are allowed
     ok    database               answers
     ok    partitions             room for 8 days
