@@ -93,8 +93,13 @@ impl Outcome {
     /// Points at which a process died or was frozen. A kill at a random moment after
     /// one is none of them.
     pub fn points_hit(&self) -> usize {
+        POINTS.len() - self.points_missed().len()
+    }
+
+    fn points_missed(&self) -> Vec<&'static str> {
         let hit = &self.points.hit;
-        POINTS.iter().filter(|point| hit.contains(**point)).count()
+        let missed = POINTS.iter().filter(|point| !hit.contains(**point));
+        missed.copied().collect()
     }
 
     /// Mutants that were noticed.
@@ -132,9 +137,10 @@ impl Outcome {
             }
         };
         demand("something is wrong", self.sum().is_clean());
+        let missed = self.points_missed();
         demand(
-            "a crash point was not hit",
-            self.points_hit() == POINTS.len(),
+            &format!("crash points were not hit: {}", missed.join(", ")),
+            missed.is_empty(),
         );
         demand("a mutant was not noticed", self.caught() == MUTANTS.len());
         let within = |times: &[f64], part, limit: f64| {
