@@ -209,7 +209,7 @@ impl Bench {
 
     /// Single submits while 100 sockets follow and while none does, in turns.
     async fn enqueue(&mut self) -> Result<()> {
-        let pairs: usize = argument("pairs", 10)?;
+        let pairs: usize = argument("pairs", 40)?;
         let served = Served::start(self, "enqueue").await?;
         let body = line("A text that nobody will summarize today.")?;
         let mut losses = Samples::default();
