@@ -78,7 +78,7 @@ pub fn check(body: &[u8]) -> Result<Checked, Vec<FieldError>> {
     }
     let text = std::str::from_utf8(body)
         .map_err(|_| vec![FieldError::new("", "the body is not UTF-8")])?;
-    if shape::depth(text) > MAX_DEPTH {
+    if shape::depth(text.as_bytes()) > MAX_DEPTH {
         let message = format!("is nested deeper than {MAX_DEPTH} levels");
         return Err(vec![FieldError::new("", message)]);
     }

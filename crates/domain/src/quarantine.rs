@@ -4,6 +4,7 @@
 use serde::de::IgnoredAny;
 
 use crate::label::labels;
+use crate::params::shape::depth;
 
 labels! {
     /// Why a line could not be taken as it came.
@@ -68,26 +69,6 @@ pub fn is_too_deep(line: &[u8]) -> bool {
     // Counting is so much faster than following that nearly no line is followed.
     let opened = line.iter().filter(|byte| matches!(byte, b'[' | b'{'));
     opened.count() > DEEPEST && depth(line) > DEEPEST
-}
-
-/// How deep the brackets outside of strings go.
-fn depth(line: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let (mut quoted, mut escaped) = (false, false);
-    for byte in line {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// How many requests of a batch came out in which way.

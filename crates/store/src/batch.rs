@@ -129,7 +129,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
     let left = i64::from(taken.items) - canceled.items;
     // A create before this one may have been stored against its answer, as long as
     // the batch lives: then what was canceled since has a line, which is booked.
-    if taken.sends == 0 || left == 0 {
+    if canceled.items > 0 && (taken.sends == 0 || left == 0) {
         sqlx::query!(
             "DELETE FROM inflight WHERE tenant_id = $1 AND batch_id = $2 AND dropped",
             key.tenant.as_uuid(),

@@ -30,6 +30,7 @@ mod worker;
 pub use clock::Clock;
 pub use options::Options;
 pub use outcome::{Outcome, Queue, Seen, Wait};
+pub use price::usage;
 pub use upstream::Upstream;
 pub use worker::{Loop, Worker};
 

@@ -7,8 +7,8 @@ use offpeak_domain::price::{Prices, UnknownModel, Usage};
 use offpeak_store::settle::Measured;
 use time::Date;
 
-/// The usage as the price table reads it.
-pub(crate) fn usage(reported: &shape::Usage) -> Usage {
+/// The usage that Anthropic reports, as the price list reads it.
+pub fn usage(reported: &shape::Usage) -> Usage {
     let (five_minutes, one_hour) = reported.cache_writes();
     Usage {
         input: reported.input_tokens,

@@ -38,10 +38,10 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 
 /// The greatest depth of nesting: 0 for a bare value, 1 for `{}`. Counts
 /// brackets outside strings, whether or not they match.
-pub(super) fn depth(text: &str) -> usize {
+pub(crate) fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);
-    for byte in text.bytes() {
+    for byte in text {
         if in_string {
             match byte {
                 _ if escaped => escaped = false,
@@ -124,7 +124,7 @@ mod tests {
             (r#""[[[\"[[\\""#, 0),
             ("]]]", 0),
         ] {
-            assert_eq!(depth(text), expected, "{text}");
+            assert_eq!(depth(text.as_bytes()), expected, "{text}");
         }
     }
 }

@@ -6,7 +6,6 @@ use offpeak_anthropic::shape::{ServiceTier, Usage as Reported};
 use offpeak_domain::FieldError;
 use offpeak_domain::estimate::Logged;
 use offpeak_domain::job::Lane;
-use offpeak_domain::price::Usage;
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -296,22 +295,11 @@ fn logged(place: &str, usage: &RawValue) -> Result<Logged, FieldError> {
              numbers",
         )
     })?;
-    let (five_minutes, one_hour) = reported.cache_writes();
     let lane = match reported.service_tier {
         Some(ServiceTier::Batch) => Lane::Batch,
         _ => Lane::Direct,
     };
-    let usage = Usage {
-        input: reported.input_tokens,
-        output: reported.output_tokens,
-        cache_write_5m: five_minutes,
-        cache_write_1h: one_hour,
-        cache_read: reported.cache_read_input_tokens.unwrap_or(0),
-        web_searches: reported
-            .server_tool_use
-            .map_or(0, |tools| tools.web_search_requests),
-        geo_us: reported.inference_geo.as_deref() == Some("us"),
-    };
+    let usage = offpeak_worker::usage(&reported);
     Ok(Logged { usage, lane })
 }
 
