@@ -36,12 +36,12 @@ const MAX_BYTES_OF_ALL: usize = 200_000_000;
 /// That little.
 const FEW_BYTES: usize = 50_000;
 /// Between two looks, for each connection that hears of everything: together they
-/// are sent about a thousand frames a second.
-const FRAME: Duration = Duration::from_millis(1);
+/// are sent some seven hundred frames a second.
+const FRAME: Duration = Duration::from_micros(1_500);
 /// After a look that failed.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks, however many they are.
-const APART: Duration = Duration::from_millis(100);
+const APART: Duration = Duration::from_millis(150);
 
 /// How far the stream was read.
 #[derive(Clone, Debug)]
