@@ -7,7 +7,7 @@ BENCHES = bulk submit ingest claim life list idle live
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help deps build run test lint check sqlx openapi clean-data bench rolling torture torture-short
-.PHONY: example-react example-fastapi
+.PHONY: example-react example-fastapi deadlines
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ bench: deps ## every bench, one after the other, then docs/performance.md
 # Each ends with one line of JSON: bulk submit ingest claim life list idle live.
 bench-%: deps
 	@$(CARGO) run --quiet --release --locked -p offpeak-bench --bin $* -- $(ARGS)
+
+deadlines: ## ten thousand deadlines in virtual time, which takes minutes
+	@scripts/deps test
+	@$(CARGO) test -p offpeak --locked --test it -- --ignored nor_among_ten_thousand
 
 clean-data: ## forget all that `offpeak dev` and the tests keep
 	@scripts/clean-data

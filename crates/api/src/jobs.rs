@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
-use offpeak_wire::Priority;
+use offpeak_wire::{OnLate, Priority};
 
 use crate::State;
 use crate::body::{Field, reads_as};
@@ -23,8 +23,8 @@ pub(crate) mod submit;
 mod upload;
 pub(crate) mod view;
 
-pub(crate) use draft::unknown_model;
-pub(crate) use view::state;
+pub(crate) use draft::{policy, unknown_model};
+pub(crate) use view::{on_late, state};
 
 pub(crate) fn routes() -> Router<State> {
     Router::new()
@@ -57,6 +57,13 @@ pub(crate) const FIELDS: &[Field] = &[
         expected: "\"low\", \"normal\" or \"high\"",
         required: false,
         fits: reads_as::<Option<Priority>>,
+    },
+    string("deliver_within"),
+    Field {
+        name: "on_late",
+        expected: "\"wait\", \"escalate\" or \"fail\"",
+        required: false,
+        fits: reads_as::<Option<OnLate>>,
     },
     string("idempotency_key"),
     Field {

@@ -32,6 +32,7 @@ mod me;
 mod metrics;
 mod openapi;
 mod origins;
+mod outlook;
 mod query;
 mod room;
 mod segment;

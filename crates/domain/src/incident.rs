@@ -34,6 +34,8 @@ labels! {
         SendUncertain = "send_uncertain",
         /// A batch is sent again and again, and not stored.
         BatchNotSent = "batch_not_sent",
+        /// The answer to a direct call was lost.
+        OutcomeUnknown = "outcome_unknown",
     }
 }
 
@@ -115,6 +117,13 @@ impl Kind {
                 "This batch was planned an hour ago, and Anthropic has stored none of its \
                  creates. It is sent again, as before. Look at the last error of the batch and \
                  at the worker's log."
+            }
+            Self::OutcomeUnknown => {
+                "A direct call was sent and its answer lost, or the process that sent it died. \
+                 Anthropic may have billed it, and nobody can look that up by its job. The job \
+                 failed as outcome_unknown or, where its type says on_unknown = retry, was called \
+                 for again; then what the lost call cost, going by the answer to the next one, is \
+                 absorbed by the deployment."
             }
         }
     }

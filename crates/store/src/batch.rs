@@ -130,13 +130,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
     // A create before this one may have been stored against its answer, as long as
     // the batch lives: then what was canceled since has a line, which is booked.
     if canceled.items > 0 && (taken.sends == 0 || left == 0) {
-        sqlx::query!(
-            "DELETE FROM inflight WHERE tenant_id = $1 AND batch_id = $2 AND dropped",
-            key.tenant.as_uuid(),
-            key.batch.as_uuid(),
-        )
-        .execute(tx.conn())
-        .await?;
+        forget_dropped(tx.conn(), key).await?;
     }
     let overhead = i64::try_from(begin.item_overhead).unwrap_or(0);
     let body_bytes = taken.body_bytes - canceled.bytes - canceled.items * overhead;
@@ -203,6 +197,28 @@ async fn drop_canceled(conn: &mut Connection, key: Key) -> Result<Dropped> {
     )
     .fetch_one(conn)
     .await?)
+}
+
+/// Forgets those that were left out and have no line. Of one that was called for
+/// beside this batch nothing else would be known: it leaves an attempt.
+pub(crate) async fn forget_dropped(conn: &mut Connection, key: Key) -> Result<()> {
+    sqlx::query!(
+        "WITH gone AS (
+             DELETE FROM inflight
+              WHERE tenant_id = $1 AND batch_id = $2 AND dropped
+             RETURNING id, attempt)
+         INSERT INTO attempt (tenant_id, id, attempt, outcome, batch_id, ended_at)
+         SELECT $1, g.id, g.attempt, 'canceled', $2, clock_timestamp()
+           FROM gone g
+          WHERE NOT EXISTS (SELECT FROM result r
+                             WHERE r.tenant_id = $1 AND r.id = g.id AND r.attempt = g.attempt)
+             ON CONFLICT DO NOTHING",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Whether the last bytes of this send may still be handed over: nobody has

@@ -30,6 +30,8 @@ pub struct Waiting {
     pub oldest: OffsetDateTime,
     /// When the last one that may go now became ready.
     pub newest: OffsetDateTime,
+    /// The earliest deadline of any of them.
+    pub deadline: Option<OffsetDateTime>,
     /// At most so many in a batch, after a batch with them was refused.
     pub max_items: Option<u32>,
     /// The tenant's weight.
@@ -57,8 +59,10 @@ pub async fn waiting(
                 GROUP BY tenant_id, key
                HAVING sum(n) > 0)
            SELECT s.tenant_id AS "tenant_id!", s.key AS "key!", b.upstream_id, b.model,
-                  s.n::bigint AS "n!", s.bytes::bigint AS "bytes!", later.n + held.n AS "later!",
+                  s.n::bigint AS "n!", s.bytes::bigint AS "bytes!",
+                  later.n + held.n + called.n AS "later!",
                   head.oldest AS "oldest!", head.newest AS "newest!", head.max_items,
+                  hurry.deadline AS "deadline?",
                   t.weight, share.vtime AS "vtime?"
              FROM sums s
              JOIN bucket b ON b.tenant_id = s.tenant_id AND b.id = s.key
@@ -75,11 +79,13 @@ pub async fn waiting(
                          SELECT not_before, max_items FROM ready
                           WHERE tenant_id = s.tenant_id AND bucket_id = s.key
                             AND priority = p.priority AND not_before <= $1 AND id >= $2
+                            AND lane = 'batch'
                           ORDER BY not_before, id LIMIT 1) AS first
                    CROSS JOIN LATERAL (
                          SELECT not_before FROM ready
                           WHERE tenant_id = s.tenant_id AND bucket_id = s.key
                             AND priority = p.priority AND not_before <= $1 AND id >= $2
+                            AND lane = 'batch'
                           ORDER BY not_before DESC, id DESC LIMIT 1) AS last) AS head
             CROSS JOIN LATERAL (
                   -- Those in backoff stand at the end of the same index, and are few.
@@ -90,6 +96,7 @@ pub async fn waiting(
                            FROM (SELECT FROM ready
                                   WHERE tenant_id = s.tenant_id AND bucket_id = s.key
                                     AND priority = p.priority AND not_before > $1
+                                    AND lane = 'batch'
                                   LIMIT 100000) AS waiting) AS counted) AS later
             CROSS JOIN LATERAL (
                   -- Counted only where something is kept back at all.
@@ -97,8 +104,19 @@ pub async fn waiting(
                     FROM (SELECT FROM ready
                            WHERE $2 <> '00000000-0000-0000-0000-000000000000'::uuid
                              AND tenant_id = s.tenant_id AND bucket_id = s.key
-                             AND not_before <= $1 AND id < $2
+                             AND not_before <= $1 AND id < $2 AND lane = 'batch'
                            LIMIT 100000) AS back) AS held
+            CROSS JOIN LATERAL (
+                  -- Those that are called for directly: few, and with an index of their own.
+                  SELECT count(*) AS n
+                    FROM (SELECT FROM ready
+                           WHERE tenant_id = s.tenant_id AND bucket_id = s.key
+                             AND lane = 'direct'
+                           LIMIT 100000) AS direct) AS called
+            CROSS JOIN LATERAL (
+                  SELECT min(deadline) AS deadline FROM ready
+                   WHERE tenant_id = s.tenant_id AND bucket_id = s.key
+                     AND lane = 'batch' AND deadline IS NOT NULL) AS hurry
             WHERE head.oldest IS NOT NULL
             -- The longest wait first, so that nobody is cut off for ever.
             ORDER BY head.oldest, s.tenant_id, s.key
@@ -119,6 +137,7 @@ pub async fn waiting(
             bytes: share_of(row.bytes, row.n - row.later, row.n),
             oldest: row.oldest,
             newest: row.newest,
+            deadline: row.deadline,
             max_items: row.max_items.and_then(|cap| u32::try_from(cap).ok()),
             weight: u32::try_from(row.weight).unwrap_or(1),
             vtime: row.vtime,
@@ -187,6 +206,7 @@ pub async fn claim(
                   -- as an old transaction keeps it: so none of it is looked at.
                   AND not_before >= $8
                   AND id >= $9
+                  AND lane = 'batch'
                 ORDER BY priority DESC, not_before, id
                 LIMIT $4
                   FOR UPDATE SKIP LOCKED),
@@ -203,10 +223,12 @@ pub async fn claim(
                 WHERE tenant_id = $1
                   AND id = ANY (ARRAY(SELECT id FROM measured
                                        WHERE place <= cap AND (body <= $5::bigint OR place = 1)))
-               RETURNING tenant_id, id, group_id, attempt, tries, bytes),
+               RETURNING tenant_id, id, group_id, attempt, tries, bytes, deadline, on_late),
            moved AS (
-               INSERT INTO inflight (tenant_id, batch_id, id, group_id, attempt, tries, bytes)
-               SELECT tenant_id, $7, id, group_id, attempt, tries, bytes FROM gone)
+               INSERT INTO inflight (tenant_id, batch_id, id, group_id, attempt, tries, bytes,
+                                     deadline, on_late)
+               SELECT tenant_id, $7, id, group_id, attempt, tries, bytes, deadline, on_late
+                 FROM gone)
            SELECT count(*) AS "items!", coalesce(sum(bytes), 0)::bigint AS "bytes!" FROM gone"#,
         claim.tenant.as_uuid(),
         claim.bucket.as_uuid(),

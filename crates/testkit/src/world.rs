@@ -26,8 +26,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::database;
 
 mod several;
+mod urgent;
 
 pub use several::{SECOND_KEY, metrics};
+pub use urgent::{insistent, terms};
 
 /// A model that the shipped prices know.
 pub const MODEL: &str = "claude-haiku-5-5";
@@ -203,6 +205,8 @@ impl World {
                 user: None,
                 model: MODEL.to_owned(),
                 upstream: upstream::OWN,
+                lane: offpeak_domain::job::Lane::Batch,
+                terms: offpeak_domain::deliver::Terms::default(),
                 priority: 0,
                 metadata: None,
                 params: params(text),

@@ -32,7 +32,7 @@ pub use job_type::{JobType, JobTypeRequest};
 pub use me::{Me, Upstream};
 pub use page::Page;
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
-pub use request::{JobRequest, Priority};
+pub use request::{JobRequest, OnLate, OnUnknown, Priority};
 pub use result::JobResult;
 pub use session::Session;
 pub use ticket::{Origins, Ticket, TicketRequest};

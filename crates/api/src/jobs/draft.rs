@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use offpeak_domain::deliver::{self, Terms};
+use offpeak_domain::job::{Lane, OnLate};
 use offpeak_domain::job_type::Compiled;
 use offpeak_domain::params;
+use offpeak_domain::route::{Ways, route};
 use offpeak_wire::{FieldError, JobRequest, Priority};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -27,6 +31,8 @@ pub(super) struct Draft {
     pub(super) job_type: Option<(String, u32)>,
     pub(super) user: Option<String>,
     pub(super) model: String,
+    pub(super) lane: Lane,
+    pub(super) terms: Terms,
     pub(super) priority: i16,
     pub(super) metadata: Option<String>,
     pub(super) structured: bool,
@@ -41,6 +47,7 @@ pub(super) struct Drafting<'a> {
     state: &'a State,
     caller: &'a Caller,
     types: HashMap<String, Found>,
+    ways: Option<Ways>,
 }
 
 impl<'a> Drafting<'a> {
@@ -49,6 +56,7 @@ impl<'a> Drafting<'a> {
             state,
             caller,
             types: HashMap::new(),
+            ways: None,
         }
     }
 
@@ -101,8 +109,32 @@ impl<'a> Drafting<'a> {
                 Err(vec![unknown_model(self.state, field)])
             }
         });
+        let own = within(request.deliver_within.as_deref());
+        let own = own.unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
+        let terms = match &work {
+            Ok(work) => terms(own, request.on_late.map(policy), &work.terms),
+            Err(_) => Ok(Terms::default()),
+        };
+        let terms = terms.unwrap_or_else(|fault| {
+            if request.deliver_within.is_none() {
+                faults.push(fault);
+            }
+            Terms::default()
+        });
+        let ways = self.ways().await;
+        let lane = route(
+            terms.within,
+            terms.on_late.unwrap_or(OnLate::Escalate),
+            &ways,
+        )
+        .lane();
         Ok(match work {
             Ok(work) if faults.is_empty() => Ok(Draft {
+                lane,
+                terms,
                 job_type: work.job_type,
                 user: request.user.clone(),
                 model: work.model,
@@ -121,6 +153,15 @@ impl<'a> Drafting<'a> {
                 Err(faults)
             }
         })
+    }
+
+    /// What is known of the two ways, looked up once a request.
+    async fn ways(&mut self) -> Ways {
+        if let Some(ways) = self.ways {
+            return ways;
+        }
+        let outlook = self.state.outlook().await;
+        *self.ways.insert(outlook.ways(outlook.now))
     }
 
     async fn typed(
@@ -170,6 +211,11 @@ impl<'a> Drafting<'a> {
             job_type: Some((name.to_owned(), version)),
             model: compiled.job_type().model.clone(),
             structured: compiled.job_type().output_schema.is_some(),
+            terms: Terms {
+                within: compiled.within(),
+                on_late: compiled.job_type().on_late,
+                on_unknown: compiled.job_type().on_unknown,
+            },
             params,
         }))
     }
@@ -193,7 +239,46 @@ struct Work {
     job_type: Option<(String, u32)>,
     model: String,
     structured: bool,
+    /// What its type asks for, unless the job says it itself.
+    terms: Terms,
     params: Vec<u8>,
+}
+
+/// How soon a job is wanted, where it says so.
+fn within(text: Option<&str>) -> std::result::Result<Option<Duration>, FieldError> {
+    let read = text.map(deliver::parse).transpose();
+    read.map_err(|error| fault("/deliver_within", "invalid_value", error.to_string()))
+}
+
+/// What a job asks for: what it says itself, else what its type says.
+fn terms(
+    within: Option<Duration>,
+    on_late: Option<OnLate>,
+    of_type: &Terms,
+) -> std::result::Result<Terms, FieldError> {
+    let within = within.or(of_type.within);
+    if within.is_none() && on_late.is_some() {
+        return Err(fault(
+            "/deliver_within",
+            "missing_field",
+            "is missing; `on_late` says what is done when it is not kept",
+        ));
+    }
+    let on_late = on_late.or(of_type.on_late).unwrap_or(OnLate::Escalate);
+    Ok(Terms {
+        within,
+        on_late: within.map(|_| on_late),
+        on_unknown: of_type.on_unknown,
+    })
+}
+
+/// A policy as the rules name it.
+pub(crate) fn policy(policy: offpeak_wire::OnLate) -> OnLate {
+    match policy {
+        offpeak_wire::OnLate::Wait => OnLate::Wait,
+        offpeak_wire::OnLate::Escalate => OnLate::Escalate,
+        offpeak_wire::OnLate::Fail => OnLate::Fail,
+    }
 }
 
 fn raw(params: &RawValue, input: Option<&RawValue>) -> std::result::Result<Work, Vec<FieldError>> {
@@ -212,6 +297,7 @@ fn raw(params: &RawValue, input: Option<&RawValue>) -> std::result::Result<Work,
                 job_type: None,
                 model: checked.model,
                 structured,
+                terms: Terms::default(),
                 params: params.to_vec(),
             })
         }

@@ -1,5 +1,7 @@
 //! A job type made ready: checked once, then used for each of its jobs.
 
+use std::time::Duration;
+
 use jsonschema::Validator;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -7,6 +9,7 @@ use serde_json::{Map, Value};
 use super::template::Template;
 use super::{Invalid, JobType, Mismatch, OutputChecker, placeholder, schema};
 use crate::FieldError;
+use crate::deliver;
 use crate::params::{MAX_BYTES, MAX_MODEL};
 
 const MAX_NAME: usize = 63;
@@ -23,6 +26,7 @@ pub struct Compiled {
     template: Template,
     /// The names of the input's properties, with their defaults.
     properties: Vec<(String, Option<Value>)>,
+    within: Option<Duration>,
 }
 
 /// Why an input that fits its schema cannot be rendered.
@@ -91,12 +95,23 @@ impl Compiled {
             }
         }
 
+        let within = job_type.deliver_within.as_deref().map(deliver::parse);
+        let within = within.transpose().unwrap_or_else(|error| {
+            errors.push(FieldError::new("/deliver_within", error.to_string()));
+            None
+        });
+        if job_type.on_late.is_some() && job_type.deliver_within.is_none() {
+            let message = "says what is done for late jobs, and `deliver_within` not when they are";
+            errors.push(FieldError::new("/on_late", message.to_owned()));
+        }
+
         match (input, template) {
             (Ok(input), Ok(template)) if errors.is_empty() => Ok(Self {
                 job_type,
                 input,
                 template,
                 properties,
+                within,
             }),
             _ => Err(Invalid { errors }),
         }
@@ -105,6 +120,11 @@ impl Compiled {
     /// The job type as it was given.
     pub fn job_type(&self) -> &JobType {
         &self.job_type
+    }
+
+    /// How soon its jobs are wanted, unless they say it themselves.
+    pub fn within(&self) -> Option<Duration> {
+        self.within
     }
 
     /// Checks an input against the input schema; at most twenty faults, none

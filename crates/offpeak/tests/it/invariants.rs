@@ -171,6 +171,8 @@ async fn staged(api: &mut Api) -> Result<()> {
         user: None,
         model: MODEL.to_owned(),
         upstream: upstream::OWN,
+        lane: offpeak_domain::job::Lane::Batch,
+        terms: offpeak_domain::deliver::Terms::default(),
         priority: 0,
         metadata: None,
         params: params("Staged."),

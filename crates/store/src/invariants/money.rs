@@ -100,7 +100,8 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
                FROM result r
                LEFT JOIN ledger l ON l.tenant_id = r.tenant_id AND l.batch_id = r.batch_id
                                  AND l.id = r.id
-              WHERE r.outcome <> 'canceled'
+              -- One that was ended by hand, or by its deadline, has nothing of its late line.
+              WHERE r.outcome <> 'canceled' AND r.label IS DISTINCT FROM 'deadline_missed'
                 AND (r.sync_pico, r.input_tokens, r.output_tokens)
                     <> (coalesce(l.sync_pico, 0), coalesce(l.input_tokens, 0),
                         coalesce(l.output_tokens, 0))"

@@ -194,8 +194,7 @@ fn facts(here: &[&Waiting]) -> (Vec<BucketFacts>, Vec<TenantShare>) {
             bytes: bucket.bytes,
             oldest: bucket.oldest,
             newest: bucket.newest,
-            // No job has a deadline yet.
-            earliest_deadline: None,
+            earliest_deadline: bucket.deadline,
             item_cap: bucket.max_items,
         })
         .collect();
