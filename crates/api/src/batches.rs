@@ -2,8 +2,10 @@
 
 use axum::Router;
 use axum::routing::get;
-use offpeak_domain::batch;
-use offpeak_wire::{Batch, BatchState, CloseReason, ItemCounts};
+use offpeak_domain::{batch, cache};
+use offpeak_wire::{
+    Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts,
+};
 
 use crate::State;
 
@@ -62,5 +64,38 @@ fn view(batch: offpeak_store::batches::Batch) -> Batch {
                 canceled,
                 expired,
             }),
+        cache: batch.cache.and_then(view_cache),
     }
+}
+
+/// Nothing, if a newer version decided what this one has no word for.
+fn view_cache(decided: offpeak_store::batches::Cache) -> Option<BatchCache> {
+    let marked = decided.real.map(|(read, written)| (read, read + written));
+    Some(BatchCache {
+        mark: match decided.mark.parse().ok()? {
+            cache::Mark::None => CacheMark::None,
+            cache::Mark::FiveMinutes => CacheMark::FiveMinutes,
+            cache::Mark::OneHour => CacheMark::OneHour,
+        },
+        reason: match decided.reason.parse().ok()? {
+            cache::Reason::TooShort => CacheReason::TooShort,
+            cache::Reason::TooFew => CacheReason::TooFew,
+            cache::Reason::WouldNotPay => CacheReason::WouldNotPay,
+            cache::Reason::PaysFiveMinutes => CacheReason::PaysFiveMinutes,
+            cache::Reason::PaysOneHour => CacheReason::PaysOneHour,
+            cache::Reason::Primed => CacheReason::Primed,
+            cache::Reason::Trial => CacheReason::Trial,
+        },
+        prefix_tokens: decided.tokens,
+        predicted_hit_rate: rate(decided.predicted.into(), 1_000),
+        predicted_cost: decided.with.to_usd_string(),
+        predicted_cost_without: decided.without.to_usd_string(),
+        real_hit_rate: marked.map(|(read, all)| rate(read, all)),
+    })
+}
+
+/// A part of a whole with three digits after the point; nothing of nothing is none.
+fn rate(part: u64, whole: u64) -> String {
+    let mille = u128::from(part) * 1_000 / u128::from(whole.max(1));
+    format!("{}.{:03}", mille / 1_000, mille % 1_000)
 }

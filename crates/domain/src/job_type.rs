@@ -12,12 +12,14 @@ use serde_json::Value;
 use crate::FieldError;
 
 mod compiled;
+mod head;
 mod output;
 mod placeholder;
 mod schema;
 mod template;
 
 pub use compiled::{Compiled, RenderError};
+pub use head::Head;
 pub use output::{Mismatch, OutputChecker, check_output_against};
 
 /// A prompt template with what it takes and what it gives.

@@ -12,7 +12,7 @@ use crate::access::Write as _;
 use crate::batch::{Key, key};
 use crate::incident::{self, Note};
 use crate::lease::{Term, interval};
-use crate::{Result, System, delta, event, point};
+use crate::{Result, System, cache, delta, event, point};
 
 /// A batch in progress upstream.
 #[derive(Clone, Debug)]
@@ -388,6 +388,7 @@ pub async fn finish(
     )
     .execute(tx.conn())
     .await?;
+    cache::measure(tx.conn(), ended.key).await?;
     if let Some(note) = note {
         incident::note_within(tx.conn(), note).await?;
     }

@@ -2,7 +2,9 @@
 //! moves them into a batch.
 
 use offpeak_domain::batch::{CloseReason, State};
+use offpeak_domain::cache::Decision;
 use offpeak_domain::id::{BatchId, BucketId, JobId, TenantId, UpstreamId};
+use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
 
 use crate::access::Write as _;
@@ -36,6 +38,8 @@ pub struct Waiting {
     pub weight: u32,
     /// The tenant's virtual time on this upstream; none before its first batch.
     pub vtime: Option<i64>,
+    /// Tokens of what all of them begin with; zero where they share nothing.
+    pub prefix_tokens: u32,
 }
 
 /// Every bucket with at least one job that may go at `now` and is not kept back:
@@ -59,11 +63,12 @@ pub async fn waiting(
            SELECT s.tenant_id AS "tenant_id!", s.key AS "key!", b.upstream_id, b.model,
                   s.n::bigint AS "n!", s.bytes::bigint AS "bytes!", later.n + held.n AS "later!",
                   head.oldest AS "oldest!", head.newest AS "newest!", head.max_items,
-                  t.weight, share.vtime AS "vtime?"
+                  t.weight, share.vtime AS "vtime?", prefix.tokens AS "prefix_tokens?"
              FROM sums s
              JOIN bucket b ON b.tenant_id = s.tenant_id AND b.id = s.key
              JOIN tenant t ON t.id = s.tenant_id
              LEFT JOIN share ON share.tenant_id = s.tenant_id AND share.upstream_id = b.upstream_id
+             LEFT JOIN prefix ON prefix.tenant_id = s.tenant_id AND prefix.bucket_id = s.key
             CROSS JOIN LATERAL (
                   -- Two probes of the claim's index for each priority, instead
                   -- of a walk over all that waits.
@@ -122,6 +127,10 @@ pub async fn waiting(
             max_items: row.max_items.and_then(|cap| u32::try_from(cap).ok()),
             weight: u32::try_from(row.weight).unwrap_or(1),
             vtime: row.vtime,
+            prefix_tokens: row
+                .prefix_tokens
+                .and_then(|tokens| u32::try_from(tokens).ok())
+                .unwrap_or(0),
         })
         .collect())
 }
@@ -158,6 +167,8 @@ pub struct Claim<'a> {
     pub reason: CloseReason,
     /// The first job that nothing keeps back.
     pub first_free: JobId,
+    /// Tokens of what all of them begin with.
+    pub prefix_tokens: u32,
 }
 
 /// What a claim took.
@@ -170,13 +181,15 @@ pub struct Claimed {
 }
 
 /// Moves the first jobs of a bucket that may go at `now` into a new batch in state `planned`; the
-/// caller says what the body's exact length is and commits. Takes nothing and
-/// makes no batch when another process was faster.
+/// caller says what the body's exact length is before it is marked, decides how
+/// it is marked, and commits. Takes nothing and makes no batch when another
+/// process was faster.
 pub async fn claim(
     tx: &mut SystemTx,
     now: OffsetDateTime,
     claim: &Claim<'_>,
     body_len: impl FnOnce(Claimed) -> u64,
+    cache: impl FnOnce(Claimed) -> Decision,
 ) -> Result<Option<Claimed>> {
     let taken = sqlx::query!(
         r#"WITH head AS MATERIALIZED (
@@ -227,10 +240,15 @@ pub async fn claim(
         items: u32::try_from(taken.items).unwrap_or(u32::MAX),
         params_bytes: u64::try_from(taken.bytes).unwrap_or(0),
     };
+    let cache = cache(claimed);
+    let pico = |amount: Pico| amount.as_i64().unwrap_or(i64::MAX);
     sqlx::query!(
         "INSERT INTO batch (tenant_id, id, upstream_id, bucket_id, model, state, close_reason,
-                            items, body_bytes, planned_at, not_before)
-         VALUES ($1, $2, $3, $4, $5, 'planned', $6, $7, $8, $9, $9)",
+                            items, body_bytes, planned_at, not_before, cache_mark, prime,
+                            cache_reason, cache_tokens, cache_per_mille, cache_with_pico,
+                            cache_without_pico)
+         VALUES ($1, $2, $3, $4, $5, 'planned', $6, $7, $8, $9, $9, $10, $11, $12, $13, $14, $15,
+                 $16)",
         claim.tenant.as_uuid(),
         claim.batch.as_uuid(),
         claim.upstream.as_uuid(),
@@ -240,6 +258,13 @@ pub async fn claim(
         i32::try_from(taken.items).unwrap_or(i32::MAX),
         i64::try_from(body_len(claimed)).unwrap_or(i64::MAX),
         now,
+        cache.mark.as_str(),
+        cache.prime,
+        cache.reason.as_str(),
+        i32::try_from(claim.prefix_tokens).unwrap_or(i32::MAX),
+        i32::try_from(cache.predicted.hits_per_mille).unwrap_or(1000),
+        pico(cache.predicted.with),
+        pico(cache.predicted.without),
     )
     .execute(tx.conn())
     .await?;

@@ -10,6 +10,7 @@
 //! If the process dies here, every loop finds its work again in the database.
 
 mod absorb;
+mod caching;
 mod chunk;
 mod clock;
 mod driver;

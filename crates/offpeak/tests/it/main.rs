@@ -16,6 +16,7 @@ mod api_walls;
 mod bad_input;
 mod bill;
 mod books;
+mod caching;
 mod chaos;
 mod cli;
 mod cli_faults;

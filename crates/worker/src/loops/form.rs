@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_domain::breaker::Call;
+use offpeak_domain::cache::{self, Facts};
 use offpeak_domain::id::{BatchId, JobId, Minter};
 use offpeak_domain::plan::{self, BucketFacts, Budget, Close, TenantShare};
-use offpeak_store::ready::{self, Claim, Waiting};
+use offpeak_store::ready::{self, Claim, Claimed, Waiting};
 use offpeak_store::upstream::{self, Upstream};
 use offpeak_store::{comparison, hold, lease, point, uncertain};
 use time::OffsetDateTime;
 
 use crate::outcome::{Outcome, Queue, Wait};
 use crate::worker::{Loop, Setting};
-use crate::{Error, Result};
+use crate::{Error, Result, caching};
 
 /// After the end of another process's lease, until it is taken over.
 const AFTER_LEASE: Duration = Duration::from_millis(100);
@@ -149,6 +150,7 @@ impl Form {
         else {
             return Ok(false);
         };
+        let facts = caching::facts(&self.0, bucket, now).await?;
         let mut tx = self.0.system.begin().await?;
         let batch: BatchId = Minter::new(tx.now(), self.0.random()).mint();
         let claim = Claim {
@@ -164,11 +166,15 @@ impl Form {
             item_overhead: plan::ITEM_OVERHEAD,
             reason: close.reason,
             first_free,
+            prefix_tokens: bucket.prefix_tokens,
         };
-        let claimed = ready::claim(&mut tx, now, &claim, |claimed| {
-            plan::body_len(u64::from(claimed.items), claimed.params_bytes)
-        })
-        .await?;
+        let body_len =
+            |claimed: Claimed| plan::body_len(u64::from(claimed.items), claimed.params_bytes);
+        let decision = |claimed: Claimed| {
+            let items = claimed.items;
+            cache::decide(&Facts { items, ..facts })
+        };
+        let claimed = ready::claim(&mut tx, now, &claim, body_len, decision).await?;
         let Some(claimed) = claimed else {
             return Ok(false);
         };

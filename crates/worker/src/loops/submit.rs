@@ -122,7 +122,7 @@ impl Submit {
             return Ok(Taken::Not);
         };
         point!("submit.intent");
-        let (body, hash) = upload::body(Arc::clone(setting), sending.sent, until);
+        let (body, hash) = upload::body(Arc::clone(setting), &sending, until);
         let patience = within * if mutant!("no_deadline_check") { 100 } else { 1 };
         let answer = upstream
             .create_batch(may, sending.body_bytes, body, patience)
@@ -131,7 +131,7 @@ impl Submit {
             Err(error)
                 if mutant!("retry_create") && of_create(&error) == Disposition::Uncertain =>
             {
-                let (body, _) = upload::body(Arc::clone(setting), sending.sent, until);
+                let (body, _) = upload::body(Arc::clone(setting), &sending, until);
                 let may = upstream.may_create().await?;
                 upstream
                     .create_batch(may, sending.body_bytes, body, within)
