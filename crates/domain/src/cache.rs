@@ -18,8 +18,10 @@ use crate::money::Pico;
 use crate::price::Rates;
 
 mod minimum;
+mod opening;
 
 pub use minimum::minimum;
+pub use opening::opening;
 
 /// What the params of a job begin with and share with others: their opening up
 /// to the end of the system prompt.
@@ -240,9 +242,10 @@ pub fn decide(facts: &Facts) -> Decision {
             |best, way| if way.cost < best.cost { way } else { best },
         );
     let cheapest = best.cost.min(without);
+    // In vain it is when no more is found than without.
     let vain = unknown
         .into_iter()
-        .map(|mark| facts.way(mark, true, Some(LOW)))
+        .map(|mark| facts.way(mark, true, Some(facts.rate(mark, false))))
         .min_by_key(|way| way.cost)
         .filter(|way| (way.cost - cheapest).0 * TRIAL_SHARE <= (cheapest + facts.lately).0);
     let take = |way: Way, reason| Decision {

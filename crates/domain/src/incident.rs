@@ -34,6 +34,8 @@ labels! {
         SendUncertain = "send_uncertain",
         /// A batch is sent again and again, and not stored.
         BatchNotSent = "batch_not_sent",
+        /// Nobody knows whether what went ahead of a batch was billed.
+        PrimeUnknown = "prime_unknown",
     }
 }
 
@@ -110,6 +112,12 @@ impl Kind {
                 "The answer to this create was lost more than a day ago, and it is still not \
                  known whether Anthropic stored it: its jobs wait. Does listing the message \
                  batches fail, or does another program create many in the same workspace?"
+            }
+            Self::PrimeUnknown => {
+                "One request goes ahead of some batches, to bring into Anthropic's cache what \
+                 their jobs share; the answer to this one was lost. It is not sent again, its \
+                 batch went without. What it would have cost is absorbed by the deployment, \
+                 whether it was billed or not. Nothing is to be done."
             }
             Self::BatchNotSent => {
                 "This batch was planned an hour ago, and Anthropic has stored none of its \

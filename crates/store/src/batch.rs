@@ -106,6 +106,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
                 listing_ahead_us = NULL,
                 last_error = NULL
           WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
+            AND (NOT prime OR prime_ended_at IS NOT NULL)
             AND EXISTS (SELECT FROM lease
                          WHERE name = $6 AND holder = $3 AND expires_at > clock_timestamp())
             -- Once one send is in doubt, those under way count as if they were.

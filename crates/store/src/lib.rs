@@ -43,6 +43,7 @@ pub mod notify;
 pub mod open_batch;
 pub mod origin;
 pub mod pause;
+pub mod prime;
 pub mod quarantine;
 pub mod ready;
 pub mod recover;

@@ -21,6 +21,7 @@ mod options;
 mod outcome;
 mod pause;
 mod price;
+mod prime;
 mod recover;
 mod setting;
 mod their_clock;

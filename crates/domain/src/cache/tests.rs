@@ -259,7 +259,7 @@ fn every_reason() {
     priming did not help                 5m pays_5m 394 ‰ $0.4663 / $0.6000
     quick and large                      5m trial 300 ‰ $5.36 / $6.00
     quick and not so large               5m pays_5m 297 ‰ $0.5362 / $0.6000
-    small beside the rest                1h trial 300 ‰ $0.1938 / $0.1200
+    small beside the rest                1h trial 496 ‰ $0.1479 / $0.1200
     ");
 }
 

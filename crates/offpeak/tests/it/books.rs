@@ -22,10 +22,19 @@ pub(crate) async fn are_right_beside(world: &World, absorbed: i64) -> Result<()>
     // By job, not by attempt: an attempt's id holds its batch, so that a job
     // which was paid for in two batches would look like two payments in order.
     let mut billed: HashMap<JobId, i64> = HashMap::new();
+    let mut ahead = 0;
     for item in &journal {
-        let id: CustomId = item.custom_id.as_deref().unwrap_or_default().parse()?;
-        *billed.entry(id.job).or_default() += 1;
+        match item.custom_id.as_deref() {
+            Some(id) => *billed.entry(id.parse::<CustomId>()?.job).or_default() += 1,
+            None => ahead += 1,
+        }
     }
+    let primed = "SELECT count(*) FROM offpeak.ledger WHERE id = batch_id AND lane = 'direct'";
+    assert_eq!(
+        world.number(primed).await?,
+        ahead,
+        "what went ahead of batches"
+    );
     let twins: HashMap<JobId, i64> = absorbed_by_job(world).await?;
     assert_eq!(twins.values().sum::<i64>(), absorbed, "lines of late twins");
     for (job, times) in billed {

@@ -9,7 +9,7 @@ use crate::api::{Api, raw_job};
 use crate::books;
 
 /// A job type with a system prompt of so many tokens, as the stand-in counts them.
-async fn job_type(api: &Api, name: &str, tokens: usize) -> Result<()> {
+pub(crate) async fn job_type(api: &Api, name: &str, tokens: usize) -> Result<()> {
     let definition = json!({
         "name": name,
         "model": "claude-haiku-5-5",
@@ -27,7 +27,7 @@ async fn job_type(api: &Api, name: &str, tokens: usize) -> Result<()> {
     Ok(())
 }
 
-fn jobs(name: &str, context: &[&str], count: usize) -> String {
+pub(crate) fn jobs(name: &str, context: &[&str], count: usize) -> String {
     let line = |n| {
         json!({ "type": name, "context": context, "input": { "text": format!("Number {n}.") } })
             .to_string()
@@ -35,14 +35,14 @@ fn jobs(name: &str, context: &[&str], count: usize) -> String {
     (0..count).map(|n| line(n) + "\n").collect()
 }
 
-async fn submit(api: &Api, lines: String) -> Result<()> {
+pub(crate) async fn submit(api: &Api, lines: String) -> Result<()> {
     let kind = ("content-type", "application/x-ndjson");
     let accepted = api.post_with("/v1/jobs/bulk", kind, lines).await?;
     assert_eq!(accepted.status, 202, "{accepted:?}");
     Ok(())
 }
 
-fn found(api: &Api, cache_hit_rate: f64) {
+pub(crate) fn found(api: &Api, cache_hit_rate: f64) {
     api.world.standin.set_behavior(Behavior {
         cache_hit_rate,
         ..Behavior::default()
@@ -50,7 +50,7 @@ fn found(api: &Api, cache_hit_rate: f64) {
 }
 
 /// The batches, oldest first, each as `mark reason predicted real`.
-async fn decisions(api: &Api) -> Result<Vec<String>> {
+pub(crate) async fn decisions(api: &Api) -> Result<Vec<String>> {
     let batches = api.get("/v1/batches").await?.json();
     let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let mut all: Vec<String> = batches["data"]

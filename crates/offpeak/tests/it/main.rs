@@ -44,6 +44,7 @@ mod look;
 mod operator;
 mod outage;
 mod pauses;
+mod priming;
 mod private;
 mod quarantine;
 mod queue;
