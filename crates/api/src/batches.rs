@@ -49,6 +49,7 @@ fn view(batch: offpeak_store::batches::Batch) -> Batch {
             batch::CloseReason::Urgency => CloseReason::Urgency,
             batch::CloseReason::CreateRate => CloseReason::CreateRate,
             batch::CloseReason::QueueFull => CloseReason::QueueFull,
+            batch::CloseReason::Turnaround => CloseReason::Turnaround,
         },
         planned_at: batch.planned_at,
         sent_at: batch.sent_at,

@@ -1,10 +1,13 @@
 //! Jobs that wait: what the planner needs to know of them, and the claim that
 //! moves them into a batch.
 
+use std::time::Duration;
+
 use offpeak_domain::batch::{CloseReason, State};
 use offpeak_domain::cache::Decision;
 use offpeak_domain::id::{BatchId, BucketId, JobId, TenantId, UpstreamId};
 use offpeak_domain::money::Pico;
+use offpeak_domain::plan::Took;
 use time::OffsetDateTime;
 
 use crate::access::Write as _;
@@ -306,6 +309,38 @@ pub async fn set_shares(
     .write(system)
     .await?;
     Ok(())
+}
+
+/// What the batches of the last week took that ran to their end, up to `limit`
+/// of the latest.
+pub async fn took(
+    system: &System,
+    upstream: UpstreamId,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<Took>> {
+    let rows = sqlx::query!(
+        r#"SELECT items, extract(epoch FROM ended_at - created_at)::bigint AS "seconds!"
+             FROM batch
+            WHERE upstream_id = $1 AND sent_at > $2::timestamptz - interval '7 days'
+              AND ended_at IS NOT NULL AND created_at IS NOT NULL
+              -- What was canceled or ran out says nothing about its size.
+              AND coalesce(canceled, 0) = 0 AND coalesce(expired, 0) = 0
+            ORDER BY sent_at DESC
+            LIMIT $3"#,
+        upstream.as_uuid(),
+        now,
+        limit,
+    )
+    .fetch_all(&system.pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Took {
+            items: u32::try_from(row.items).unwrap_or(0),
+            time: Duration::from_secs(u64::try_from(row.seconds).unwrap_or(0)),
+        })
+        .collect())
 }
 
 /// How much of an upstream's budgets is spent.

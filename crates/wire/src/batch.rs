@@ -172,4 +172,6 @@ pub enum CloseReason {
     CreateRate,
     /// It was cut short, because no more may be queued at Anthropic.
     QueueFull,
+    /// A larger one would have answered later, or after a deadline.
+    Turnaround,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use offpeak_domain::breaker::Call;
 use offpeak_domain::cache::{self, Facts};
 use offpeak_domain::id::{BatchId, JobId, Minter};
-use offpeak_domain::plan::{self, BucketFacts, Budget, Close, TenantShare};
+use offpeak_domain::plan::{self, BucketFacts, Budget, Close, Limits, Pace, TenantShare};
 use offpeak_store::ready::{self, Claim, Claimed, Waiting};
 use offpeak_store::upstream::{self, Upstream};
 use offpeak_store::{comparison, hold, lease, point, uncertain};
@@ -21,6 +21,9 @@ use crate::{Error, Result, caching};
 
 /// After the end of another process's lease, until it is taken over.
 const AFTER_LEASE: Duration = Duration::from_millis(100);
+
+/// Of so many batches, the latest, it is seen how long they take.
+const PACED_BY: i64 = 200;
 
 pub(crate) struct Form(pub(crate) Arc<Setting>);
 
@@ -82,7 +85,11 @@ impl Form {
         let here: Vec<&Waiting> = waiting.iter().collect();
         let budget = self.budget(upstream, now).await?;
         let (facts, shares) = facts(&here);
-        let plan = plan::plan(now, &facts, &shares, &self.0.options.limits, &budget);
+        let limits = Limits {
+            pace: self.pace(upstream, !here.is_empty(), now).await?,
+            ..self.0.options.limits
+        };
+        let plan = plan::plan(now, &facts, &shares, &limits, &budget);
         for hold in &plan.hold {
             tracing::debug!(bucket = %hold.bucket, reason = ?hold.reason, "held");
         }
@@ -124,6 +131,21 @@ impl Form {
         }
         let doubt = (doubtful || !compared).then_some(self.0.options.list_every);
         Ok(paused.or(outage.or(doubt).map(|wait| now + wait)))
+    }
+
+    /// How long batches take by their size, as far as that shows; asked only where
+    /// one may be made.
+    async fn pace(
+        &self,
+        upstream: &Upstream,
+        asked: bool,
+        now: OffsetDateTime,
+    ) -> Result<Option<Pace>> {
+        if !asked {
+            return Ok(None);
+        }
+        let took = ready::took(&self.0.system, upstream.id, now, PACED_BY).await?;
+        Ok(Pace::of(&took))
     }
 
     async fn budget(&self, upstream: &Upstream, now: OffsetDateTime) -> Result<Budget> {
