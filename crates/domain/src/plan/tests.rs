@@ -236,6 +236,14 @@ fn every_close_reason() {
     no create left                hold CreateRate 1s
     queue takes 12,000 more       take 10000 item_limit, take 2000 queue_full, hold QueueFull
     queue takes no more           hold QueueFull
+    paced, fewer than pays        hold Filling 5s
+    paced, more than pays         take 2000 turnaround, take 2000 turnaround, hold Filling 5s
+    paced, few creates left       hold Filling 5s
+    paced, few left, full         take 10000 item_limit
+    paced, due in 30 min          take 4000 turnaround, hold CreateRate 30s
+    paced, due in 15 min          take 1000 turnaround, take 1000 turnaround, take 1000 turnaround, take 1000 turnaround, take 1000 turnaround, … 10 in all
+    paced, due in 9 min           take 10000 item_limit
+    paced, idle before a deadline hold Filling 5s
     ");
 }
 

@@ -86,7 +86,7 @@ async fn what_is_shared_is_marked_measured_and_believed() -> Result<()> {
     submit(&api, jobs("brief", &[], 100)).await?;
     api.world.run_out().await?;
     let second = decisions(&api).await?;
-    assert!(second[1].starts_with("5m pays_5m 0.7"), "{second:?}");
+    assert!(second[1].starts_with("5m pays_5m 0.6"), "{second:?}");
     assert!(
         second[1]
             .rsplit(' ')
