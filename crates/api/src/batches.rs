@@ -65,12 +65,12 @@ fn view(batch: offpeak_store::batches::Batch) -> Batch {
                 canceled,
                 expired,
             }),
-        cache: batch.cache.and_then(view_cache),
+        cache: batch.cache.as_ref().and_then(view_cache),
     }
 }
 
 /// Nothing, if a newer version decided what this one has no word for.
-fn view_cache(decided: offpeak_store::batches::Cache) -> Option<BatchCache> {
+fn view_cache(decided: &offpeak_store::batches::Cache) -> Option<BatchCache> {
     let marked = decided.real.map(|(read, written)| (read, read + written));
     Some(BatchCache {
         mark: match decided.mark.parse().ok()? {

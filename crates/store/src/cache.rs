@@ -117,7 +117,7 @@ pub async fn past(
             chances: u64::try_from(chances).unwrap_or(0),
         };
         let lately: i128 = row.lately.parse().unwrap_or(0);
-        past.lately = past.lately + Pico(lately);
+        past.lately += Pico(lately);
         let pick = |measured: &mut Measured, seen| match (mark(&row.cache_mark), row.primed) {
             (Mark::None, _) => {}
             (Mark::FiveMinutes, false) => measured.short = seen,

@@ -117,10 +117,10 @@ mod tests {
     fn size_counts_only_where_it_shows() {
         let sizes = || (1..=30).map(|n| n * 300);
         let pace = Pace::of(&took(sizes(), |items| 120 + u64::from(items) / 10)).unwrap();
-        assert_eq!(pace.least, Duration::from_secs(120));
+        assert_eq!(pace.least, Duration::from_mins(2));
         assert_eq!(pace.per_thousand, Duration::from_secs(100));
-        assert_eq!(pace.time(3_000), Duration::from_secs(420));
-        assert_eq!(pace.most_within(Duration::from_secs(420)), Some(3_000));
+        assert_eq!(pace.time(3_000), Duration::from_mins(7));
+        assert_eq!(pace.most_within(Duration::from_mins(7)), Some(3_000));
         assert_eq!(pace.most_within(Duration::from_secs(119)), None);
         assert_eq!(pace.turning_point(), 1_200);
 
