@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::get;
 use offpeak_domain::{batch, cache};
 use offpeak_wire::{
-    Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts,
+    Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts, PrimeOutcome,
 };
 
 use crate::State;
@@ -92,6 +92,13 @@ fn view_cache(decided: &offpeak_store::batches::Cache) -> Option<BatchCache> {
         predicted_cost: decided.with.to_usd_string(),
         predicted_cost_without: decided.without.to_usd_string(),
         real_hit_rate: marked.map(|(read, all)| rate(read, all)),
+        prime_outcome: match decided.prime_outcome.as_deref() {
+            Some("primed") => Some(PrimeOutcome::Primed),
+            Some("refused") => Some(PrimeOutcome::Refused),
+            Some("unknown") => Some(PrimeOutcome::Unknown),
+            _ => None,
+        },
+        prime_cost: decided.prime_cost.map(|cost| cost.to_usd_string()),
     })
 }
 

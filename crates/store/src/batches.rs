@@ -62,6 +62,10 @@ pub struct Cache {
     pub without: Pico,
     /// Read from the cache and written to it, in tokens; once all results are stored.
     pub real: Option<(u64, u64)>,
+    /// What came of the request that went ahead: `primed`, `refused` or `unknown`.
+    pub prime_outcome: Option<String>,
+    /// What that one cost the tenant, if it was billed.
+    pub prime_cost: Option<Pico>,
 }
 
 /// One batch of the tenant.
@@ -82,7 +86,10 @@ async fn select(tx: &mut TenantTx, below: Uuid, limit: i64) -> Result<Vec<Batch>
                 planned_at, sent_at, created_at, expires_at, ended_at, ingested_at,
                 succeeded, errored, canceled, expired,
                 cache_mark, cache_reason, cache_tokens, cache_per_mille, cache_with_pico,
-                cache_without_pico, cache_read, cache_written
+                cache_without_pico, cache_read, cache_written, prime_outcome,
+                (SELECT l.cost_pico FROM ledger l
+                  WHERE l.tenant_id = batch.tenant_id AND l.batch_id = batch.id
+                    AND l.id = batch.id AND batch.prime) AS prime_pico
            FROM batch
           WHERE tenant_id = $1 AND id < $2
           ORDER BY id DESC
@@ -129,6 +136,8 @@ async fn select(tx: &mut TenantTx, below: Uuid, limit: i64) -> Result<Vec<Batch>
                     with: pico(row.cache_with_pico),
                     without: pico(row.cache_without_pico),
                     real: tokens(row.cache_read).zip(tokens(row.cache_written)),
+                    prime_outcome: row.prime_outcome,
+                    prime_cost: row.prime_pico.map(|cost| Pico(i128::from(cost))),
                 }),
             })
         })

@@ -74,6 +74,26 @@ pub struct BatchCache {
     /// 1. Null before all results are stored, or when nothing was marked.
     #[schema(required, example = "0.71")]
     pub real_hit_rate: Option<String>,
+    /// What came of the one request that went ahead of the batch; null when none
+    /// did, or it has not ended.
+    #[schema(required)]
+    pub prime_outcome: Option<PrimeOutcome>,
+    /// What that request cost you, at the normal price, beside what the jobs cost;
+    /// in dollars. Null when it was not billed.
+    #[schema(required)]
+    pub prime_cost: Option<String>,
+}
+
+/// What came of the one request that went ahead of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PrimeOutcome {
+    /// It was answered, and billed.
+    Primed,
+    /// It was not billed.
+    Refused,
+    /// Its answer was lost; it costs you nothing.
+    Unknown,
 }
 
 /// How what the jobs of a batch have in common is marked for the cache.

@@ -24,7 +24,9 @@ mod session;
 mod ticket;
 mod usage;
 
-pub use batch::{Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts};
+pub use batch::{
+    Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts, PrimeOutcome,
+};
 pub use bulk::BulkAnswer;
 pub use context::{Context, ContextRequest};
 pub use group::{Canceled, Counts, Group, Retried, TokenTotals};

@@ -74,6 +74,10 @@ async fn one_request_goes_ahead_and_is_booked() -> Result<()> {
            FROM offpeak.ledger WHERE id = batch_id",
     );
     assert_eq!(booked.await?, ["direct 3000 true"]);
+    // 3,000 tokens written at 0.125 dollars a million, and one read at 0.1.
+    let shown = api.get("/v1/batches?limit=1").await?;
+    assert_eq!(shown.at("/data/0/cache/prime_outcome"), "primed");
+    assert_eq!(shown.at("/data/0/cache/prime_cost"), "0.0003751");
     books::are_right(&api.world).await
 }
 
