@@ -148,8 +148,10 @@ async fn book(
     sqlx::query!(
         "INSERT INTO ledger (tenant_id, batch_id, id, attempt, at, day, lane, model, input_tokens,
                              output_tokens, cache_write_5m, cache_write_1h, cache_read_tokens,
-                             web_searches, cost_pico, sync_pico)
-         VALUES ($1, $2, $2, 0, $3, $4, 'direct', $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                             web_searches, cost_pico, sync_pico, saved_batch_pico,
+                             saved_cache_pico, saved_reuse_pico, unpriced)
+         VALUES ($1, $2, $2, 0, $3, $4, 'direct', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+                 $16, $17)",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         now,
@@ -163,6 +165,10 @@ async fn book(
         measured.web_searches,
         measured.cost_pico,
         measured.sync_pico,
+        measured.saved_batch_pico,
+        measured.saved_cache_pico,
+        measured.saved_reuse_pico,
+        measured.unpriced,
     )
     .execute(&mut *conn)
     .await?;
@@ -180,6 +186,7 @@ async fn book(
         output_tokens: measured.output_tokens,
         cost_pico: measured.cost_pico,
         sync_pico: measured.sync_pico,
+        unpriced: i64::from(measured.unpriced),
     };
     event::billed(conn, key, billed).await
 }
@@ -197,8 +204,8 @@ async fn absorb(
     sqlx::query!(
         "INSERT INTO absorbed (upstream_id, upstream_batch_id, custom_id, at, day, model,
                                input_tokens, output_tokens, cache_write_5m, cache_write_1h,
-                               cache_read_tokens, web_searches, cost_pico, sync_pico)
-         VALUES ($1, $2, 'prime', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                               cache_read_tokens, web_searches, cost_pico, sync_pico, unpriced)
+         VALUES ($1, $2, 'prime', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         batch.upstream.as_uuid(),
         name,
         now,
@@ -212,6 +219,7 @@ async fn absorb(
         measured.web_searches,
         measured.cost_pico,
         measured.sync_pico,
+        measured.unpriced,
     )
     .execute(&mut *conn)
     .await?;

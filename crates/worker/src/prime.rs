@@ -129,16 +129,13 @@ fn unknown(setting: &Setting, batch: &Sendable) -> Ended {
 /// At the normal price; by the model that answered, else by the one asked for.
 fn measured(setting: &Setting, batch: &Sendable, usage: &Usage, answered: &str) -> Measured {
     let day = batch.as_of.date();
-    let cost = |model| setting.prices.cost(usage, model, day, Lane::Direct);
-    let cost = cost(answered).or_else(|_| cost(&batch.model));
-    let pico = cost
-        .inspect_err(|error| tracing::error!(batch = %batch.key.batch, %error, "no price"))
-        .map_or(0, |cost| cost.as_i64().unwrap_or(i64::MAX));
-    Measured {
-        cost_pico: pico,
-        sync_pico: pico,
-        ..without_price(usage)
-    }
+    let at = |model| price::measured(&setting.prices, usage, model, day, Lane::Direct);
+    at(answered)
+        .or_else(|_| at(&batch.model))
+        .unwrap_or_else(|error| {
+            tracing::error!(batch = %batch.key.batch, %error, "booked without a price");
+            without_price(usage)
+        })
 }
 
 async fn end(
