@@ -131,6 +131,7 @@ pub fn new_job(id: JobId, user: usize) -> NewJob {
         metadata: None,
         params: params.to_vec(),
         structured: false,
+        prefix: None,
     }
 }
 

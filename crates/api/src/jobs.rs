@@ -16,6 +16,7 @@ mod draft;
 pub(crate) mod get;
 mod lines;
 pub(crate) mod list;
+mod opening;
 pub(crate) mod result;
 pub(crate) mod retry;
 mod stage;
@@ -50,6 +51,12 @@ pub(crate) const FIELDS: &[Field] = &[
         expected: "an object",
         required: false,
         fits: anything,
+    },
+    Field {
+        name: "context",
+        expected: "an array of strings",
+        required: false,
+        fits: reads_as::<Option<Vec<String>>>,
     },
     string("user"),
     Field {

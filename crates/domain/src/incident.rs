@@ -36,6 +36,8 @@ labels! {
         BatchNotSent = "batch_not_sent",
         /// The answer to a direct call was lost.
         OutcomeUnknown = "outcome_unknown",
+        /// Nobody knows whether what went ahead of a batch was billed.
+        PrimeUnknown = "prime_unknown",
     }
 }
 
@@ -112,6 +114,12 @@ impl Kind {
                 "The answer to this create was lost more than a day ago, and it is still not \
                  known whether Anthropic stored it: its jobs wait. Does listing the message \
                  batches fail, or does another program create many in the same workspace?"
+            }
+            Self::PrimeUnknown => {
+                "One request goes ahead of some batches, to bring into Anthropic's cache what \
+                 their jobs share; the answer to this one was lost. It is not sent again, its \
+                 batch went without. What it would have cost is absorbed by the deployment, \
+                 whether it was billed or not. Nothing is to be done."
             }
             Self::BatchNotSent => {
                 "This batch was planned an hour ago, and Anthropic has stored none of its \

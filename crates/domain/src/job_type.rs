@@ -13,12 +13,14 @@ use crate::FieldError;
 use crate::job::{OnLate, OnUnknown};
 
 mod compiled;
+mod head;
 mod output;
 mod placeholder;
 mod schema;
 mod template;
 
 pub use compiled::{Compiled, RenderError};
+pub use head::Head;
 pub use output::{Mismatch, OutputChecker, check_output_against};
 
 /// A prompt template with what it takes and what it gives.

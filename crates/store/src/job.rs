@@ -5,6 +5,7 @@ pub mod one;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use offpeak_domain::cache::Prefix;
 use offpeak_domain::deliver::Terms;
 use offpeak_domain::id::{BatchId, BucketId, GroupId, JobId, UpstreamId};
 use offpeak_domain::job::{Detail, Lane, OnLate, OnUnknown, State};
@@ -47,6 +48,8 @@ pub struct NewJob {
     pub params: Vec<u8>,
     /// The params hold a schema (`output_config.format`) that the answer has to fit.
     pub structured: bool,
+    /// What the params begin with and share with others, if the model caches it.
+    pub prefix: Option<Prefix>,
 }
 
 /// Where a stored job begins.
@@ -71,8 +74,8 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         .iter()
         .map(|job| {
             *ids_of
-                .entry((job.upstream, job.model.as_str()))
-                .or_insert_with(|| bucket::id(job.upstream, &job.model, ""))
+                .entry((job.upstream, job.model.as_str(), job.prefix))
+                .or_insert_with(|| bucket::id(job.upstream, &job.model, "", job.prefix.as_ref()))
         })
         .collect();
     bucket::ensure(tx, ids_of).await?;

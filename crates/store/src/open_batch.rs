@@ -13,7 +13,7 @@ use crate::batch::{self, Key, key};
 use crate::incident::{self, Note};
 use crate::lease::{Term, interval};
 use crate::turnaround::{self, Took};
-use crate::{Result, System, delta, event, point};
+use crate::{Result, System, cache, delta, event, point};
 
 /// A batch in progress upstream.
 #[derive(Clone, Debug)]
@@ -395,6 +395,7 @@ pub async fn finish(
     }
     // It is not the message batch that they would have been in.
     batch::forget_dropped(tx.conn(), ended.key).await?;
+    cache::measure(tx.conn(), ended.key).await?;
     if let Some(note) = note {
         incident::note_within(tx.conn(), note).await?;
     }

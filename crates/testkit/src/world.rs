@@ -211,6 +211,7 @@ impl World {
                 metadata: None,
                 params: params(text),
                 structured: false,
+                prefix: None,
             })
             .collect();
         offpeak_store::job::insert_chunk(&mut tx, &jobs, Entry::Ready).await?;

@@ -9,6 +9,7 @@
 
 mod batch;
 mod bulk;
+mod context;
 mod group;
 mod health;
 mod job;
@@ -23,8 +24,11 @@ mod session;
 mod ticket;
 mod usage;
 
-pub use batch::{Batch, BatchState, CloseReason, ItemCounts};
+pub use batch::{
+    Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts, PrimeOutcome,
+};
 pub use bulk::BulkAnswer;
+pub use context::{Context, ContextRequest};
 pub use group::{Canceled, Counts, Group, Retried, TokenTotals};
 pub use health::{Health, Ready};
 pub use job::{Detail, Job, JobState, Lane, TokenUsage};

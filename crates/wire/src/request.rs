@@ -23,6 +23,11 @@ pub struct JobRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub input: Option<Box<RawValue>>,
+    /// Contexts that the job shares with others, `ctx_…`, at most 8: their texts
+    /// follow the system prompt, in this order. Only with a `type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 8)]
+    pub context: Option<Vec<String>>,
     /// An opaque label of the app's own user, for lists and usage; at most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]

@@ -166,6 +166,16 @@ impl Upstream {
         self.done(Kind::Create, CREATE, answer)
     }
 
+    /// Sends what goes ahead of a batch. That messages are refused says nothing
+    /// about creates, so no breaker hears of it.
+    pub(crate) async fn prime(&self, body: Bytes, within: Duration) -> Result<Bytes, Error> {
+        let asked = self.local();
+        let answer = self.client.message(body, within).await;
+        self.hear(asked, &answer);
+        self.count("prime", &answer);
+        Ok(answer?.value)
+    }
+
     pub(crate) async fn batch(&self, id: &str) -> Result<MessageBatch, Error> {
         self.admit(Kind::Read).await?;
         self.done(Kind::Read, "retrieve", self.client.batch(id).await)

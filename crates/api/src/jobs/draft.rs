@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use offpeak_domain::cache::Prefix;
 use offpeak_domain::deliver::{self, Terms};
 use offpeak_domain::job::{Lane, OnLate};
 use offpeak_domain::job_type::Compiled;
@@ -13,6 +14,7 @@ use offpeak_wire::{FieldError, JobRequest, Priority};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::opening::Openings;
 use crate::State;
 use crate::body::MAX_BYTES;
 use crate::caller::Caller;
@@ -36,6 +38,7 @@ pub(super) struct Draft {
     pub(super) priority: i16,
     pub(super) metadata: Option<String>,
     pub(super) structured: bool,
+    pub(super) prefix: Option<Prefix>,
     pub(super) params: Vec<u8>,
 }
 
@@ -48,6 +51,7 @@ pub(super) struct Drafting<'a> {
     caller: &'a Caller,
     types: HashMap<String, Found>,
     ways: Option<Ways>,
+    openings: Openings,
 }
 
 impl<'a> Drafting<'a> {
@@ -57,6 +61,7 @@ impl<'a> Drafting<'a> {
             caller,
             types: HashMap::new(),
             ways: None,
+            openings: Openings::default(),
         }
     }
 
@@ -83,8 +88,8 @@ impl<'a> Drafting<'a> {
             }
         };
         let work = match (&request.r#type, &request.params) {
-            (Some(name), None) => self.typed(name, request.input.as_deref()).await?,
-            (None, Some(params)) => raw(params, request.input.as_deref()),
+            (Some(name), None) => self.typed(name, request).await?,
+            (None, Some(params)) => raw(params, request),
             (Some(_), Some(_)) => Err(vec![fault(
                 "/params",
                 "conflicting_fields",
@@ -145,6 +150,7 @@ impl<'a> Drafting<'a> {
                 },
                 metadata,
                 structured: work.structured,
+                prefix: work.prefix,
                 params: work.params,
             }),
             Ok(_) => Err(faults),
@@ -167,7 +173,7 @@ impl<'a> Drafting<'a> {
     async fn typed(
         &mut self,
         name: &str,
-        input: Option<&RawValue>,
+        request: &JobRequest,
     ) -> Result<std::result::Result<Work, Vec<FieldError>>> {
         let Some((version, compiled)) = self.find(name).await? else {
             return Ok(Err(vec![fault(
@@ -176,7 +182,7 @@ impl<'a> Drafting<'a> {
                 "is not the name of a job type; GET /v1/job-types lists them",
             )]));
         };
-        let Some(input) = input else {
+        let Some(input) = request.input.as_deref() else {
             return Ok(Err(vec![fault("/input", "missing_field", "is missing")]));
         };
         let input = match json::read(input.get()) {
@@ -193,7 +199,18 @@ impl<'a> Drafting<'a> {
             });
             return Ok(Err(faults.collect()));
         }
-        let params = match compiled.render(&input) {
+        let with_contexts = match request.context.as_deref() {
+            None | Some([]) => None,
+            Some(names) => {
+                let of = (name, version, &*compiled);
+                match self.openings.find(self.caller, of, names).await? {
+                    Ok(head) => Some(head),
+                    Err(faults) => return Ok(Err(faults)),
+                }
+            }
+        };
+        let head = with_contexts.as_deref().unwrap_or(compiled.head());
+        let params = match compiled.render_after(head, &input) {
             Ok(params) => params,
             Err(error) => {
                 return Ok(Err(vec![fault(
@@ -216,6 +233,7 @@ impl<'a> Drafting<'a> {
                 on_late: compiled.job_type().on_late,
                 on_unknown: compiled.job_type().on_unknown,
             },
+            prefix: head.prefix(),
             params,
         }))
     }
@@ -241,6 +259,7 @@ struct Work {
     structured: bool,
     /// What its type asks for, unless the job says it itself.
     terms: Terms,
+    prefix: Option<Prefix>,
     params: Vec<u8>,
 }
 
@@ -281,13 +300,15 @@ pub(crate) fn policy(policy: offpeak_wire::OnLate) -> OnLate {
     }
 }
 
-fn raw(params: &RawValue, input: Option<&RawValue>) -> std::result::Result<Work, Vec<FieldError>> {
-    if input.is_some() {
-        return Err(vec![fault(
-            "/input",
-            "conflicting_fields",
-            "stands beside `params`; only a job with a `type` has an input",
-        )]);
+fn raw(params: &RawValue, request: &JobRequest) -> std::result::Result<Work, Vec<FieldError>> {
+    for (field, stands, what) in [
+        ("/input", request.input.is_some(), "an input"),
+        ("/context", request.context.is_some(), "contexts"),
+    ] {
+        if stands {
+            let message = format!("stands beside `params`; only a job with a `type` has {what}");
+            return Err(vec![fault(field, "conflicting_fields", message)]);
+        }
     }
     let params = params.get().as_bytes();
     match params::check(params) {
@@ -298,6 +319,7 @@ fn raw(params: &RawValue, input: Option<&RawValue>) -> std::result::Result<Work,
                 model: checked.model,
                 structured,
                 terms: Terms::default(),
+                prefix: None,
                 params: params.to_vec(),
             })
         }
@@ -380,6 +402,7 @@ fn holds_nul(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{metadata, raw};
+    use offpeak_wire::JobRequest;
     use serde_json::value::RawValue;
 
     fn json(text: &str) -> Box<RawValue> {
@@ -428,11 +451,13 @@ mod tests {
     fn faults_of_params_point_into_the_request() {
         let body = r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a"}],
                        "temperature":1}"#;
-        let faults = raw(&json(body), None).unwrap_err();
+        let faults = raw(&json(body), &JobRequest::default()).unwrap_err();
         assert_eq!(faults[0].field, "/params/temperature");
-        assert_eq!(
-            raw(&json("{}"), Some(&json("{}"))).unwrap_err()[0].field,
-            "/input"
-        );
+        let beside = |text| {
+            let request: JobRequest = serde_json::from_str(text).unwrap();
+            raw(&json("{}"), &request).unwrap_err()[0].field.clone()
+        };
+        assert_eq!(beside(r#"{"input":{}}"#), "/input");
+        assert_eq!(beside(r#"{"context":[]}"#), "/context");
     }
 }

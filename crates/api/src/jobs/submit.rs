@@ -222,6 +222,7 @@ pub(super) fn stored(
         priority: draft.priority,
         metadata: draft.metadata,
         structured: draft.structured,
+        prefix: draft.prefix,
         params: draft.params,
     }
 }

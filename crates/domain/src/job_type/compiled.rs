@@ -6,6 +6,7 @@ use jsonschema::Validator;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::head::Head;
 use super::template::Template;
 use super::{Invalid, JobType, Mismatch, OutputChecker, placeholder, schema};
 use crate::FieldError;
@@ -27,6 +28,8 @@ pub struct Compiled {
     /// The names of the input's properties, with their defaults.
     properties: Vec<(String, Option<Value>)>,
     within: Option<Duration>,
+    /// The opening of its requests without context documents.
+    head: Head,
 }
 
 /// Why an input that fits its schema cannot be rendered.
@@ -107,6 +110,7 @@ impl Compiled {
 
         match (input, template) {
             (Ok(input), Ok(template)) if errors.is_empty() => Ok(Self {
+                head: Head::new(&job_type, &[]),
                 job_type,
                 input,
                 template,
@@ -138,9 +142,24 @@ impl Compiled {
         }
     }
 
+    /// What its requests begin with.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// What they begin with when these documents follow the system prompt.
+    pub fn head_with(&self, contexts: &[&str]) -> Head {
+        Head::new(&self.job_type, contexts)
+    }
+
     /// The Messages body for an input that was [checked](Self::check_input):
     /// compact JSON, equal for equal inputs.
     pub fn render(&self, input: &Value) -> Result<Vec<u8>, RenderError> {
+        self.render_after(&self.head, input)
+    }
+
+    /// The same after another of its openings.
+    pub fn render_after(&self, head: &Head, input: &Value) -> Result<Vec<u8>, RenderError> {
         let input = self.complete(input.as_object().ok_or(RenderError::NotAnObject)?);
         let content = self
             .template
@@ -157,10 +176,7 @@ impl Compiled {
             kind: "json_schema",
             schema,
         });
-        let params = Params {
-            model: &self.job_type.model,
-            max_tokens: self.job_type.max_tokens,
-            system: &self.job_type.system,
+        let rest = Rest {
             messages: [Message {
                 role: "user",
                 content: &content,
@@ -168,10 +184,13 @@ impl Compiled {
             output_config: format.map(|format| OutputConfig { format }),
         };
         // Room for some escapes, so that a usual body is not moved as it grows.
-        let texts = self.job_type.system.len() + content.len();
-        let mut body = Vec::with_capacity(texts + texts / 8 + 256);
-        serde_json::to_writer(&mut body, &params)
+        let texts = head.bytes.len() + content.len();
+        let mut body = Vec::with_capacity(texts + content.len() / 8 + 256);
+        body.extend_from_slice(&head.bytes);
+        serde_json::to_writer(&mut body, &rest)
             .map_err(|error| RenderError::Template(format!("not JSON: {:?}", error.classify())))?;
+        // One object: what follows the opening is no other one.
+        body[head.bytes.len()] = b',';
         if body.len() > MAX_BYTES {
             Err(RenderError::TooLong)
         } else {
@@ -254,11 +273,7 @@ fn properties(input_schema: &Value) -> Vec<(String, Option<Value>)> {
 }
 
 #[derive(Serialize)]
-struct Params<'a> {
-    model: &'a str,
-    max_tokens: u32,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    system: &'a str,
+struct Rest<'a> {
     messages: [Message<'a>; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig>,

@@ -69,6 +69,7 @@ fn new_jobs(seed: u64, at: time::OffsetDateTime, users: &[Option<&str>]) -> Vec<
             metadata: None,
             params: params("Secret words."),
             structured: false,
+            prefix: None,
         })
         .collect()
 }

@@ -177,6 +177,7 @@ async fn staged(api: &mut Api) -> Result<()> {
         metadata: None,
         params: params("Staged."),
         structured: false,
+        prefix: None,
     };
     job::insert_chunk(&mut tx, &[staged], Entry::Staged).await?;
     let on = group::Staged {

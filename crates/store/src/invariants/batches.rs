@@ -132,7 +132,9 @@ pub(super) async fn check(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
                                  ELSE 'ended' END
                        FROM attempt WHERE batch_id IS NOT NULL
                       UNION ALL
-                     SELECT tenant_id, batch_id, 'ended' FROM ledger
+                     SELECT tenant_id, batch_id,
+                            CASE WHEN id = batch_id THEN 'any' ELSE 'ended' END
+                       FROM ledger
                       UNION ALL
                      SELECT tenant_id, batch_id, 'ended' FROM quarantine) AS said
                LEFT JOIN batch b ON b.tenant_id = said.tenant_id AND b.id = said.batch_id

@@ -49,14 +49,16 @@ pub async fn submit(
     claim: Option<Claim<'_>>,
     assumed: Option<Newest>,
 ) -> Result<Submitted> {
-    let bucket = bucket::id(job.upstream, &job.model, "");
+    let bucket = bucket::id(job.upstream, &job.model, "", job.prefix.as_ref());
+    let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let (name, version) = job.job_type.clone().unzip();
     // No explicit transaction: the statement is one. sqlx gives its row only
     // when the server is ready for the next, which is after the commit.
     let row = sqlx::query!(
-        r#"SELECT outcome AS "outcome!", job, at
+        r#"SELECT one.outcome AS "outcome!", one.job, one.at
              FROM submit_routed($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-                                $16, $17, $18, $19, $20)"#,
+                                $16, $17, $18, $19, $20) AS one
+            CROSS JOIN LATERAL note_prefix(one.outcome, $1, $12, $21, $22)"#,
         tenant.as_uuid(),
         key.as_uuid(),
         job.id.as_uuid(),
@@ -77,6 +79,8 @@ pub async fn submit(
         job.terms.within.map(seconds),
         job.terms.on_late.map(OnLate::as_str),
         job.terms.on_unknown.map(OnUnknown::as_str),
+        job.prefix.map(|prefix| int(prefix.mark_at)),
+        job.prefix.map(|prefix| int(prefix.tokens)),
     )
     .fetch_one(&tenants.pool)
     .await?;
