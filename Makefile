@@ -3,11 +3,11 @@
 CARGO ?= cargo
 # Given to `make run`: --exit, --yes, --limit N, --listen ADDRESS.
 ARGS ?=
-BENCHES = bulk submit ingest claim life list idle live
+BENCHES = bulk submit ingest claim life list idle live plan
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help deps build run test lint check sqlx openapi clean-data bench rolling torture torture-short
-.PHONY: example-react example-fastapi
+.PHONY: example-react example-fastapi deadlines
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,9 +62,13 @@ torture-short: ## what of it fits into four minutes
 bench: deps ## every bench, one after the other, then docs/performance.md
 	@for name in $(BENCHES) report; do $(MAKE) --no-print-directory bench-$$name || exit 1; done
 
-# Each ends with one line of JSON: bulk submit ingest claim life list idle live.
+# Each ends with one line of JSON: bulk submit ingest claim life list idle live plan.
 bench-%: deps
 	@$(CARGO) run --quiet --release --locked -p offpeak-bench --bin $* -- $(ARGS)
+
+deadlines: ## ten thousand deadlines in virtual time, which takes minutes
+	@scripts/deps test
+	@$(CARGO) test -p offpeak --locked --test it -- --ignored nor_among_ten_thousand
 
 clean-data: ## forget all that `offpeak dev` and the tests keep
 	@scripts/clean-data

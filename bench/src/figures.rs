@@ -37,6 +37,11 @@ impl Samples {
         sorted.get(place.saturating_sub(1)).copied().unwrap_or(0.0)
     }
 
+    /// All of them together.
+    pub fn sum(&self) -> f64 {
+        self.0.iter().sum()
+    }
+
     /// The middle one; of an even number, the mean of the middle two.
     pub fn median(&self) -> f64 {
         let mut sorted = self.0.clone();

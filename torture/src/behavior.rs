@@ -28,6 +28,8 @@ pub enum Of {
     Creates,
     /// How batches end, and what their results are like.
     Results,
+    /// How direct calls are answered.
+    Calls,
 }
 
 impl Behavior {
@@ -37,8 +39,9 @@ impl Behavior {
         let stage = point.split('.').next().unwrap_or_default();
         match self.of {
             Of::Nothing => true,
-            Of::Creates => !matches!(stage, "api" | "relay" | "fold" | "tend"),
+            Of::Creates => !matches!(stage, "api" | "relay" | "fold" | "tend" | "direct"),
             Of::Results => matches!(stage, "poll" | "ingest"),
+            Of::Calls => stage == "direct",
         }
     }
 }
@@ -139,6 +142,13 @@ pub const STRAY: Behavior = behavior(
      fault.lines = { what = \"unknown\", at = [1] }",
 );
 
+/// Direct calls that are billed, and their answers lost.
+pub const CALL_LOST: Behavior = behavior(
+    "answer to a call lost",
+    Of::Calls,
+    "[[faults.rules]]\non = [\"messages\"]\nfault.reset = { when = \"answer\" }",
+);
+
 /// Each of them, for every crash point.
 pub const ALL: &[Behavior] = &[
     PLAIN,
@@ -153,6 +163,12 @@ pub const ALL: &[Behavior] = &[
     SHORT,
     SLOW,
     NOT_FOUND,
+    CALL_LOST,
+    behavior(
+        "calls are told to wait",
+        Of::Calls,
+        "[[faults.rules]]\non = [\"messages\"]\nfault.status = { status = 429, retry_after = \"1\" }",
+    ),
     behavior(
         "504 page, stored",
         Of::Creates,

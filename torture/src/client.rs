@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use crate::wait::moments;
 use crate::world::World;
 
+/// What the jobs run on.
+const MODEL: &str = "claude-haiku-4-5";
+
 /// How long it goes on asking somebody who does not answer.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -166,6 +169,53 @@ impl<'a> Client<'a> {
         Ok(text(&answer.body, "/id").to_owned())
     }
 
+    /// Makes the job type of urgent jobs that are called for again.
+    pub async fn make_type(&self) -> Result<()> {
+        let body = json!({
+            "name": "insistent",
+            "model": MODEL,
+            "max_tokens": 64,
+            "template": "Say in 9 words: {{ text }}",
+            "input_schema": {
+                "type": "object",
+                "properties": {"text": {"type": "string"}},
+                "required": ["text"],
+            },
+            "deliver_within": "30s",
+            "on_unknown": "retry",
+        });
+        let answer = self
+            .ask("/v1/job-types", None, Some(body.to_string()))
+            .await?;
+        ensure!(answer.status == 201, "a job type: {answer:?}");
+        Ok(())
+    }
+
+    /// Submits one job that is wanted at once. By turns it fails when its answer is
+    /// lost, or is called for again.
+    pub async fn submit_urgent(&self, reference: &str) -> Result<()> {
+        let body = if reference.ends_with(['1', '3', '5', '7', '9']) {
+            json!({
+                "type": "insistent",
+                "input": {"text": format!("{reference} lay at the pier.")},
+                "metadata": {"ref": reference},
+            })
+        } else {
+            let mut body = job(reference);
+            body["deliver_within"] = json!("30s");
+            body
+        };
+        let answer = self
+            .ask("/v1/jobs", Some(reference), Some(body.to_string()))
+            .await?;
+        ensure!(
+            matches!(answer.status, 200 | 202),
+            "{reference}: {answer:?}"
+        );
+        self.promises.note(reference, text(&answer.body, "/id"));
+        Ok(())
+    }
+
     /// Submits a group in one stream; its jobs are known by `name-0` and on.
     /// Gives the group's id.
     pub async fn submit_group(&self, name: &str, jobs: usize) -> Result<String> {
@@ -214,7 +264,7 @@ pub fn lines(name: &str, jobs: usize) -> String {
 fn job(reference: &str) -> Value {
     json!({
         "params": {
-            "model": "claude-haiku-4-5",
+            "model": MODEL,
             "max_tokens": 64,
             "messages": [{
                 "role": "user",

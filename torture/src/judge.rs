@@ -3,6 +3,7 @@
 //! with the worker, not even how a `custom_id` is read.
 
 mod absorbed;
+mod called;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -104,6 +105,7 @@ pub async fn judge(
     }
     promised(world, promises, &mut verdict).await?;
     absorbed::paid(world, hidden, &mut verdict).await?;
+    called::called(world, &mut verdict).await?;
     told(world, &mut verdict).await?;
     invariants(world, &mut verdict).await?;
     Ok(verdict)

@@ -9,7 +9,9 @@ use offpeak_bench::discard::discard;
 use offpeak_bench::figures::{Figures, Samples};
 use offpeak_bench::{argument, print, say};
 use offpeak_domain::batch::CloseReason;
+use offpeak_domain::cache::{Decision, Mark, Predicted, Reason};
 use offpeak_domain::id::{BatchId, BucketId, JobId, Minter, TenantId};
+use offpeak_domain::money::Pico;
 use offpeak_store::ready::{self, Claim};
 use offpeak_store::{delta, upstream};
 use rand::SeedableRng as _;
@@ -26,6 +28,17 @@ const SETTLE: &str = "WITH gone AS (DELETE FROM inflight RETURNING *),
      UPDATE batch SET state = 'ingested', sent_at = planned_at, ended_at = planned_at,
             ingested_at = planned_at, upstream_batch_id = id
       WHERE state = 'planned'";
+/// Nothing is shared, so nothing is marked.
+const UNMARKED: Decision = Decision {
+    mark: Mark::None,
+    prime: false,
+    reason: Reason::TooShort,
+    predicted: Predicted {
+        hits_per_mille: 0,
+        with: Pico::ZERO,
+        without: Pico::ZERO,
+    },
+};
 /// Nothing is kept back.
 const EVERY: JobId = JobId::from_uuid(Uuid::nil());
 /// Gigabytes of free disk below which the bench refuses.
@@ -175,8 +188,10 @@ async fn claim(database: &Database) -> Result<Took> {
                 item_overhead: 60,
                 reason: CloseReason::ItemLimit,
                 first_free: EVERY,
+                prefix_tokens: 0,
             },
             |claimed| claimed.params_bytes,
+            |_| UNMARKED,
         )
         .await?
         .context("nothing was there to take")?;

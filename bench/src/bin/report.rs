@@ -35,6 +35,8 @@ const GOALS: &[(&str, &str, f64, bool)] = &[
     ("live", "kb_per_socket", 40.0, false),
     ("live", "abuse_p99_ms", 250.0, false),
     ("live", "abuse_connects_per_s", 5_000.0, true),
+    ("plan", "deadlines_missed", 0.0, false),
+    ("plan", "mean_over_best", 1.1, false),
 ];
 
 const BEGINNING: &str = "\

@@ -125,10 +125,13 @@ pub fn new_job(id: JobId, user: usize) -> NewJob {
         user: Some(format!("user-{user}")),
         model: "claude-haiku-5-5".to_owned(),
         upstream: upstream::OWN,
+        lane: offpeak_domain::job::Lane::Batch,
+        terms: offpeak_domain::deliver::Terms::default(),
         priority: 0,
         metadata: None,
         params: params.to_vec(),
         structured: false,
+        prefix: None,
     }
 }
 

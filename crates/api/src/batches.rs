@@ -2,8 +2,10 @@
 
 use axum::Router;
 use axum::routing::get;
-use offpeak_domain::batch;
-use offpeak_wire::{Batch, BatchState, CloseReason, ItemCounts};
+use offpeak_domain::{batch, cache};
+use offpeak_wire::{
+    Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts, PrimeOutcome,
+};
 
 use crate::State;
 
@@ -47,6 +49,7 @@ fn view(batch: offpeak_store::batches::Batch) -> Batch {
             batch::CloseReason::Urgency => CloseReason::Urgency,
             batch::CloseReason::CreateRate => CloseReason::CreateRate,
             batch::CloseReason::QueueFull => CloseReason::QueueFull,
+            batch::CloseReason::Turnaround => CloseReason::Turnaround,
         },
         planned_at: batch.planned_at,
         sent_at: batch.sent_at,
@@ -62,5 +65,45 @@ fn view(batch: offpeak_store::batches::Batch) -> Batch {
                 canceled,
                 expired,
             }),
+        cache: batch.cache.as_ref().and_then(view_cache),
     }
+}
+
+/// Nothing, if a newer version decided what this one has no word for.
+fn view_cache(decided: &offpeak_store::batches::Cache) -> Option<BatchCache> {
+    let marked = decided.real.map(|(read, written)| (read, read + written));
+    Some(BatchCache {
+        mark: match decided.mark.parse().ok()? {
+            cache::Mark::None => CacheMark::None,
+            cache::Mark::FiveMinutes => CacheMark::FiveMinutes,
+            cache::Mark::OneHour => CacheMark::OneHour,
+        },
+        reason: match decided.reason.parse().ok()? {
+            cache::Reason::TooShort => CacheReason::TooShort,
+            cache::Reason::TooFew => CacheReason::TooFew,
+            cache::Reason::WouldNotPay => CacheReason::WouldNotPay,
+            cache::Reason::PaysFiveMinutes => CacheReason::PaysFiveMinutes,
+            cache::Reason::PaysOneHour => CacheReason::PaysOneHour,
+            cache::Reason::Primed => CacheReason::Primed,
+            cache::Reason::Trial => CacheReason::Trial,
+        },
+        prefix_tokens: decided.tokens,
+        predicted_hit_rate: rate(decided.predicted.into(), 1_000),
+        predicted_cost: decided.with.to_usd_string(),
+        predicted_cost_without: decided.without.to_usd_string(),
+        real_hit_rate: marked.map(|(read, all)| rate(read, all)),
+        prime_outcome: match decided.prime_outcome.as_deref() {
+            Some("primed") => Some(PrimeOutcome::Primed),
+            Some("refused") => Some(PrimeOutcome::Refused),
+            Some("unknown") => Some(PrimeOutcome::Unknown),
+            _ => None,
+        },
+        prime_cost: decided.prime_cost.map(|cost| cost.to_usd_string()),
+    })
+}
+
+/// A part of a whole with three digits after the point; nothing of nothing is none.
+fn rate(part: u64, whole: u64) -> String {
+    let mille = u128::from(part) * 1_000 / u128::from(whole.max(1));
+    format!("{}.{:03}", mille / 1_000, mille % 1_000)
 }

@@ -50,7 +50,8 @@ fn too_long() -> Error {
     )
 }
 
-async fn read(body: Body) -> Result<Bytes> {
+/// A whole body within its bound.
+pub(crate) async fn read(body: Body) -> Result<Bytes> {
     match Limited::new(body, MAX_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
@@ -302,7 +303,7 @@ mod tests {
         /type wrong_type: must be a string
         /priority wrong_type: must be \"low\", \"normal\" or \"high\"
         /user wrong_type: must be a string
-        /tyqe unknown_field: is not known; the fields are type, params, input, user, priority, idempotency_key, metadata
+        /tyqe unknown_field: is not known; the fields are type, params, input, context, user, priority, deliver_within, on_late, idempotency_key, metadata
         ");
         insta::assert_snapshot!(faults(r#"{"user":"a","user":"b"}"#),
             @"/user duplicate_field: stands there twice");

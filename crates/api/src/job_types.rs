@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::routing::get;
+use offpeak_domain::job::OnUnknown;
 use offpeak_domain::job_type::JobType as Definition;
 use offpeak_store::job_type::Stored;
 use offpeak_wire::JobType;
@@ -37,6 +38,12 @@ fn view(stored: &Stored) -> Result<JobType> {
         template: definition.template,
         input_schema: definition.input_schema,
         output_schema: definition.output_schema,
+        deliver_within: definition.deliver_within,
+        on_late: definition.on_late.map(crate::jobs::on_late),
+        on_unknown: definition.on_unknown.map(|policy| match policy {
+            OnUnknown::Fail => offpeak_wire::OnUnknown::Fail,
+            OnUnknown::Retry => offpeak_wire::OnUnknown::Retry,
+        }),
         created_at: stored.created_at,
     })
 }

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
-use offpeak_wire::Priority;
+use offpeak_wire::{OnLate, Priority};
 
 use crate::State;
 use crate::body::{Field, reads_as};
@@ -16,6 +16,7 @@ mod draft;
 pub(crate) mod get;
 mod lines;
 pub(crate) mod list;
+mod opening;
 pub(crate) mod result;
 pub(crate) mod retry;
 mod stage;
@@ -23,8 +24,8 @@ pub(crate) mod submit;
 mod upload;
 pub(crate) mod view;
 
-pub(crate) use draft::unknown_model;
-pub(crate) use view::state;
+pub(crate) use draft::{policy, unknown_model};
+pub(crate) use view::{on_late, state};
 
 pub(crate) fn routes() -> Router<State> {
     Router::new()
@@ -51,12 +52,25 @@ pub(crate) const FIELDS: &[Field] = &[
         required: false,
         fits: anything,
     },
+    Field {
+        name: "context",
+        expected: "an array of strings",
+        required: false,
+        fits: reads_as::<Option<Vec<String>>>,
+    },
     string("user"),
     Field {
         name: "priority",
         expected: "\"low\", \"normal\" or \"high\"",
         required: false,
         fits: reads_as::<Option<Priority>>,
+    },
+    string("deliver_within"),
+    Field {
+        name: "on_late",
+        expected: "\"wait\", \"escalate\" or \"fail\"",
+        required: false,
+        fits: reads_as::<Option<OnLate>>,
     },
     string("idempotency_key"),
     Field {

@@ -14,6 +14,7 @@
 mod batches;
 mod body;
 mod caller;
+mod contexts;
 mod cors;
 mod cursor;
 mod edge;
@@ -32,6 +33,7 @@ mod me;
 mod metrics;
 mod openapi;
 mod origins;
+mod outlook;
 mod query;
 mod room;
 mod segment;
@@ -60,6 +62,7 @@ pub fn router(state: State) -> Router {
         .merge(jobs::routes())
         .merge(groups::routes())
         .merge(job_types::routes())
+        .merge(contexts::routes())
         .merge(batches::routes())
         .merge(usage::routes())
         .merge(live::routes())

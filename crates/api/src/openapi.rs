@@ -9,8 +9,8 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::{
-    State, batches, groups, health, job_types, jobs, live, me, metrics, origins, session, tickets,
-    usage,
+    State, batches, contexts, groups, health, job_types, jobs, live, me, metrics, origins, session,
+    tickets, usage,
 };
 
 #[derive(OpenApi)]
@@ -28,6 +28,8 @@ use crate::{
         groups::list::handle, groups::get::handle, groups::results::handle,
         groups::cancel::handle, groups::retry::handle,
         job_types::list::handle, job_types::create::handle, job_types::get::handle,
+        contexts::list::handle, contexts::create::handle, contexts::get::handle,
+        contexts::delete::handle,
         batches::list::handle, batches::get::handle,
         usage::handle, me::handle,
         session::begin::handle, session::get::handle, session::end::handle,
@@ -40,6 +42,7 @@ use crate::{
         (name = "jobs", description = "One request of yours each"),
         (name = "groups", description = "Jobs that were submitted together"),
         (name = "job types", description = "Versioned prompt templates"),
+        (name = "contexts", description = "Documents that many jobs share"),
         (name = "batches", description = "What goes to Anthropic together"),
         (name = "usage", description = "Tokens and money"),
         (name = "live", description = "What happens, at once; also for the browsers of your own users"),

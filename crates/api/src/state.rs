@@ -15,6 +15,7 @@ use crate::caller::Known;
 use crate::edge::Requests;
 use crate::job_types::Catalog;
 use crate::live::{self, Hub};
+use crate::outlook::Kept;
 use crate::room::Room;
 
 /// What every request may need. Cheap to clone.
@@ -31,6 +32,7 @@ pub struct State {
     pub(crate) room: Arc<Room>,
     pub(crate) hub: Hub,
     public_url: Option<Arc<Origin>>,
+    pub(crate) kept: Arc<Kept>,
 }
 
 /// What health and metrics need: also there in a process without the API.
@@ -51,13 +53,13 @@ pub struct Upstream {
     pub standin: bool,
     /// The longest that a job waits for its batch to fill.
     pub flush_after: Duration,
+    /// From a batch's end until that is noticed, more or less.
+    pub poll_every: Duration,
+    /// How long before its deadline a job is called for at the latest.
+    pub escalate_before: Duration,
 }
 
 impl State {
-    pub(crate) fn flush_after(&self) -> Duration {
-        self.upstream.flush_after
-    }
-
     /// The state of one process. Metrics of the API are added to `registry`,
     /// which `/metrics` shows whole; [`Hint::forward`] must run beside the
     /// router, or workers hear of new jobs a few seconds later.
@@ -86,6 +88,7 @@ impl State {
             known: Arc::default(),
             requests,
             room: Arc::default(),
+            kept: Arc::default(),
             hub,
             public_url: None,
         }

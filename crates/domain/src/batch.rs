@@ -217,6 +217,8 @@ labels! {
         CreateRate = "create_rate",
         /// It was cut to what the upstream's queue still takes.
         QueueFull = "queue_full",
+        /// A larger one would have answered later, or after a deadline.
+        Turnaround = "turnaround",
     }
 }
 

@@ -51,6 +51,8 @@ labels! {
         Read = "read",
         /// Results downloads.
         Results = "results",
+        /// Direct messages.
+        Message = "message",
     }
 }
 
@@ -262,7 +264,7 @@ impl Breaker {
         let gone = now.saturating_sub(self.refilled);
         self.refilled = self.refilled.max(now);
         self.tokens = (self.tokens + gone.as_secs_f64() / REFILL.as_secs_f64()).min(TOKENS);
-        if self.in_row == 0 || self.call == Call::Create {
+        if self.in_row == 0 || matches!(self.call, Call::Create | Call::Message) {
             return Permit::Go;
         }
         if self.tokens < 1.0 {

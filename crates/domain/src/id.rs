@@ -113,6 +113,8 @@ ids! {
     SessionId = "ses_";
     /// What opens one user's or one group's jobs to read (not its secret).
     TicketId = "tkt_";
+    /// A document that many jobs share.
+    ContextId = "ctx_";
     /// Something that the operator has to know.
     IncidentId = "inc_";
 }

@@ -34,6 +34,10 @@ labels! {
         SendUncertain = "send_uncertain",
         /// A batch is sent again and again, and not stored.
         BatchNotSent = "batch_not_sent",
+        /// The answer to a direct call was lost.
+        OutcomeUnknown = "outcome_unknown",
+        /// Nobody knows whether what went ahead of a batch was billed.
+        PrimeUnknown = "prime_unknown",
     }
 }
 
@@ -111,10 +115,23 @@ impl Kind {
                  known whether Anthropic stored it: its jobs wait. Does listing the message \
                  batches fail, or does another program create many in the same workspace?"
             }
+            Self::PrimeUnknown => {
+                "One request goes ahead of some batches, to bring into Anthropic's cache what \
+                 their jobs share; the answer to this one was lost. It is not sent again, its \
+                 batch went without. What it would have cost is absorbed by the deployment, \
+                 whether it was billed or not. Nothing is to be done."
+            }
             Self::BatchNotSent => {
                 "This batch was planned an hour ago, and Anthropic has stored none of its \
                  creates. It is sent again, as before. Look at the last error of the batch and \
                  at the worker's log."
+            }
+            Self::OutcomeUnknown => {
+                "A direct call was sent and its answer lost, or the process that sent it died. \
+                 Anthropic may have billed it, and nobody can look that up by its job. The job \
+                 failed as outcome_unknown or, where its type says on_unknown = retry, was called \
+                 for again; then what the lost call cost, going by the answer to the next one, is \
+                 absorbed by the deployment."
             }
         }
     }

@@ -57,6 +57,29 @@ labels! {
 }
 
 labels! {
+    /// What is done for a job whose deadline nears while it has no answer.
+    pub enum OnLate as "policy for late jobs", as_str {
+        /// Nothing: the deadline chose the lane, and the answer comes when it does.
+        Wait = "wait",
+        /// It is called for directly, in time to make it; its batch is paid as well
+        /// if that answers all the same.
+        Escalate = "escalate",
+        /// At the deadline it ends as failed.
+        Fail = "fail",
+    }
+}
+
+labels! {
+    /// What is done for a job whose direct call was sent and not answered.
+    pub enum OnUnknown as "policy for lost answers", as_str {
+        /// It ends as failed: nothing is paid twice.
+        Fail = "fail",
+        /// It is called for again, though the first call may have been billed.
+        Retry = "retry",
+    }
+}
+
+labels! {
     /// How a job ended.
     pub enum Outcome as "outcome", as_str {
         /// With a good result.
@@ -104,6 +127,8 @@ labels! {
         ResultUnreadable = "result_unreadable",
         /// A direct call was sent and its answer lost; it may have been billed.
         OutcomeUnknown = "outcome_unknown",
+        /// Its deadline passed, and it was to fail then.
+        DeadlineMissed = "deadline_missed",
         /// A fault of offpeak itself.
         Internal = "internal",
     }
@@ -138,6 +163,9 @@ impl Failure {
             Self::OutcomeUnknown => {
                 "The request was sent and its answer was lost; it may have been billed."
             }
+            Self::DeadlineMissed => {
+                "There was no answer before the deadline of this job; it may still be billed."
+            }
             Self::Internal => "An error inside offpeak ended this job.",
         }
     }
@@ -154,6 +182,7 @@ impl Failure {
             | Self::ResultMissing
             | Self::ResultUnreadable
             | Self::OutcomeUnknown
+            | Self::DeadlineMissed
             | Self::Internal => true,
             Self::InvalidRequest
             | Self::Truncated
@@ -201,6 +230,7 @@ mod tests {
         result_missing     retry true
         result_unreadable  retry true
         outcome_unknown    retry true
+        deadline_missed    retry true
         internal           retry true
         ");
     }

@@ -10,14 +10,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::FieldError;
+use crate::job::{OnLate, OnUnknown};
 
 mod compiled;
+mod head;
 mod output;
 mod placeholder;
 mod schema;
 mod template;
 
 pub use compiled::{Compiled, RenderError};
+pub use head::Head;
 pub use output::{Mismatch, OutputChecker, check_output_against};
 
 /// A prompt template with what it takes and what it gives.
@@ -48,6 +51,16 @@ pub struct JobType {
     /// `{"$input": "/pointer"}`, the value from the input takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
+    /// How soon its jobs are wanted, in the words of [`deliver`](crate::deliver),
+    /// unless they say it themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_within: Option<String>,
+    /// What is done for those that would be late, unless they say it themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_late: Option<OnLate>,
+    /// What is done when the answer to a direct call is lost; `fail` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_unknown: Option<OnUnknown>,
 }
 
 /// Why a job type cannot be used: what is wrong with which of its fields.
@@ -130,6 +143,9 @@ fn read(text: &str) -> Result<JobType, ShippedError> {
         max_tokens: file.max_tokens,
         system: file.system,
         template: file.template,
+        deliver_within: None,
+        on_late: None,
+        on_unknown: None,
     })
 }
 

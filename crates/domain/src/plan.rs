@@ -11,6 +11,11 @@
 //! buckets than creates in a flush delay, waiting pays: then no bucket is
 //! closed for being idle, and those that age closes say `create_rate`. A batch
 //! that is cut to what the upstream's queue still takes says `queue_full`.
+//!
+//! Results come only when a whole batch has ended. Where it was seen that larger
+//! ones take longer ([`Pace`]), a batch is closed before its size makes up most of
+//! that time, as long as half of the creates are left, and in any case before it
+//! would end after a deadline (`turnaround`).
 //! Creates and queue places go round fairly between tenants ([`fair`]).
 
 use std::cmp::Reverse;
@@ -25,9 +30,11 @@ use crate::id::{BucketId, TenantId};
 pub mod body;
 mod due;
 pub mod fair;
+mod pace;
 
 pub use body::{ITEM_OVERHEAD, body_len};
 pub use fair::TenantShare;
+pub use pace::{Pace, Took};
 
 use due::{Demand, Want};
 use fair::Turns;
@@ -46,6 +53,9 @@ pub struct Limits {
     pub idle_after: Duration,
     /// A bucket with a deadline so near is closed at once.
     pub urgent_within: Duration,
+    /// How long batches have taken by their size; none while that is not known,
+    /// or makes no difference.
+    pub pace: Option<Pace>,
 }
 
 impl Limits {
@@ -66,6 +76,7 @@ impl Limits {
             flush_after: self.flush_after.min(Self::HARD_DELAY),
             idle_after: self.idle_after.min(Self::HARD_DELAY),
             urgent_within: self.urgent_within.min(Self::HARD_DELAY),
+            pace: self.pace,
         }
     }
 }
@@ -78,6 +89,7 @@ impl Default for Limits {
             flush_after: Duration::from_mins(1),
             idle_after: Duration::from_secs(5),
             urgent_within: Duration::from_hours(1),
+            pace: None,
         }
     }
 }
@@ -239,7 +251,10 @@ pub fn plan(
                 until,
             });
         };
-        match demand.want(now, &limits, crowded) {
+        // Small batches are for when there are creates to spare.
+        let spare =
+            !crowded && u64::from(left.creates_left) * 2 > u64::from(budget.creates_per_minute);
+        match demand.want(now, &limits, crowded, spare) {
             Want::Wait(until) => hold(HoldReason::Filling, Some(until)),
             Want::Batch(..) if left.creates_left == 0 => {
                 turns.wait(tenant);

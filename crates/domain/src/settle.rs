@@ -38,8 +38,11 @@ pub enum Line {
 pub struct Standing {
     /// Tries that failed before this one, as far as they count.
     pub tries: u32,
-    /// Whether the job was canceled meanwhile and has its result already.
-    pub canceled_by_user: bool,
+    /// Whether the job was canceled meanwhile, or got its result by another
+    /// attempt: then it has ended already.
+    pub has_ended: bool,
+    /// Another attempt of it is open, in the other lane.
+    pub is_one_of_two: bool,
 }
 
 /// The limits to settle by.
@@ -71,6 +74,11 @@ pub enum Settlement {
     },
     /// It has ended already; the line is only kept and booked.
     SetAside,
+    /// This attempt has come to nothing, and the job goes on by the other one.
+    LeaveToOther {
+        /// How long until this lane may be tried again; none when that is no use.
+        again_after: Option<Duration>,
+    },
 }
 
 /// Decides what `line` means for a job that stands as `standing` says.
@@ -78,10 +86,28 @@ pub enum Settlement {
 /// Only an error of the item itself counts as a try. That a batch expired or
 /// was canceled upstream says nothing about the job, so a long outage cannot
 /// use up its tries. `unit_random` in 0..1 spreads the retries.
+///
+/// Of two attempts the first good result wins: what is not good leaves the job to
+/// the other one.
 pub fn settle(line: &Line, standing: Standing, rules: Rules, unit_random: f64) -> Settlement {
-    if standing.canceled_by_user {
+    if standing.has_ended {
         return Settlement::SetAside;
     }
+    match alone(line, standing, rules, unit_random) {
+        Settlement::Fail(_) if standing.is_one_of_two => {
+            Settlement::LeaveToOther { again_after: None }
+        }
+        Settlement::Requeue {
+            not_before_after, ..
+        } if standing.is_one_of_two => Settlement::LeaveToOther {
+            again_after: Some(not_before_after),
+        },
+        decided => decided,
+    }
+}
+
+/// The same for the only attempt.
+fn alone(line: &Line, standing: Standing, rules: Rules, unit_random: f64) -> Settlement {
     match line {
         Line::Succeeded {
             stop_reason,
@@ -192,6 +218,10 @@ mod tests {
             Settlement::Requeue { counts: true, .. } => "requeue, counts".to_owned(),
             Settlement::Requeue { counts: false, .. } => "requeue, free".to_owned(),
             Settlement::SetAside => "set aside".to_owned(),
+            Settlement::LeaveToOther { again_after } => match again_after {
+                Some(_) => "left to other, again".to_owned(),
+                None => "left to other".to_owned(),
+            },
         }
     }
 
@@ -227,50 +257,52 @@ mod tests {
         ];
         let first = Standing {
             tries: 0,
-            canceled_by_user: false,
+            has_ended: false,
+            is_one_of_two: false,
         };
-        let last = Standing {
-            tries: 4,
-            canceled_by_user: false,
+        let last = Standing { tries: 4, ..first };
+        let ended = Standing {
+            has_ended: true,
+            ..first
         };
-        let canceled = Standing {
-            tries: 0,
-            canceled_by_user: true,
+        let other = Standing {
+            is_one_of_two: true,
+            ..first
         };
         let mut table = vec![format!(
-            "{:<24} {:<7} {:<22} {:<22} {}",
-            "line", "billed", "first try", "fifth try", "canceled by user"
+            "{:<24} {:<7} {:<22} {:<22} {:<10} {}",
+            "line", "billed", "first try", "fifth try", "ended", "one of two"
         )];
         for (name, line) in lines {
-            let [first, last, canceled] =
-                [first, last, canceled].map(|s| word(settle(&line, s, Rules::default(), 0.5)));
+            let [first, last, ended, other] =
+                [first, last, ended, other].map(|s| word(settle(&line, s, Rules::default(), 0.5)));
             let billed = is_billed(&line);
             table.push(format!(
-                "{name:<24} {billed:<7} {first:<22} {last:<22} {canceled}"
+                "{name:<24} {billed:<7} {first:<22} {last:<22} {ended:<10} {other}"
             ));
         }
         insta::assert_snapshot!(table.join("\n"), @r"
-        line                     billed  first try              fifth try              canceled by user
-        end_turn                 true    complete               complete               set aside
-        end_turn, fits           true    complete               complete               set aside
-        end_turn, breaks schema  true    fail schema_invalid    fail schema_invalid    set aside
-        stop_sequence            true    complete               complete               set aside
-        tool_use, no text        true    complete               complete               set aside
-        from the future          true    complete               complete               set aside
-        max_tokens               true    fail truncated         fail truncated         set aside
-        refusal, some text       true    fail refused           fail refused           set aside
-        refusal, empty           false   fail refused           fail refused           set aside
-        end_turn, empty          true    complete               complete               set aside
-        context window           true    fail context_exceeded  fail context_exceeded  set aside
-        pause_turn               true    fail paused            fail paused            set aside
-        invalid_request_error    false   fail invalid_request   fail invalid_request   set aside
-        not_found_error          false   fail invalid_request   fail invalid_request   set aside
-        overloaded_error         false   requeue, counts        fail too_many_tries    set aside
-        api_error                false   requeue, counts        fail too_many_tries    set aside
-        from_the_future          false   requeue, counts        fail too_many_tries    set aside
-        canceled                 false   requeue, free          requeue, free          set aside
-        expired                  false   requeue, free          requeue, free          set aside
-        unreadable               false   fail result_unreadable fail result_unreadable set aside
+        line                     billed  first try              fifth try              ended      one of two
+        end_turn                 true    complete               complete               set aside  complete
+        end_turn, fits           true    complete               complete               set aside  complete
+        end_turn, breaks schema  true    fail schema_invalid    fail schema_invalid    set aside  left to other
+        stop_sequence            true    complete               complete               set aside  complete
+        tool_use, no text        true    complete               complete               set aside  complete
+        from the future          true    complete               complete               set aside  complete
+        max_tokens               true    fail truncated         fail truncated         set aside  left to other
+        refusal, some text       true    fail refused           fail refused           set aside  left to other
+        refusal, empty           false   fail refused           fail refused           set aside  left to other
+        end_turn, empty          true    complete               complete               set aside  complete
+        context window           true    fail context_exceeded  fail context_exceeded  set aside  left to other
+        pause_turn               true    fail paused            fail paused            set aside  left to other
+        invalid_request_error    false   fail invalid_request   fail invalid_request   set aside  left to other
+        not_found_error          false   fail invalid_request   fail invalid_request   set aside  left to other
+        overloaded_error         false   requeue, counts        fail too_many_tries    set aside  left to other, again
+        api_error                false   requeue, counts        fail too_many_tries    set aside  left to other, again
+        from_the_future          false   requeue, counts        fail too_many_tries    set aside  left to other, again
+        canceled                 false   requeue, free          requeue, free          set aside  left to other, again
+        expired                  false   requeue, free          requeue, free          set aside  left to other, again
+        unreadable               false   fail result_unreadable fail result_unreadable set aside  left to other
         ");
     }
 
@@ -278,7 +310,8 @@ mod tests {
     fn counted_tries_wait_and_free_ones_do_not() {
         let standing = Standing {
             tries: 2,
-            canceled_by_user: false,
+            has_ended: false,
+            is_one_of_two: false,
         };
         let wait = |line| match settle(&line, standing, Rules::default(), 1.0) {
             Settlement::Requeue {

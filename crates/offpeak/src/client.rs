@@ -3,6 +3,7 @@
 //! What they never do: reach past that API. Ids, states and money are what the
 //! server says. If the process dies here, the server goes on.
 
+mod batches;
 mod cancel;
 mod connection;
 pub(crate) mod estimate;
@@ -52,6 +53,8 @@ pub enum Command {
     Retry(retry::Args),
     /// List groups, or show one
     Groups(groups::Args),
+    /// List batches, and what the prompt cache did for them
+    Batches(batches::Args),
     /// Show what was used and what it cost
     Usage(usage::Args),
     /// List job types, show one, or store one
@@ -68,6 +71,7 @@ pub async fn run(command: Command, client: &Client, output: Output) -> Ended {
         Command::Cancel(args) => cancel::run(args, client, output).await,
         Command::Retry(args) => retry::run(args, client, output).await,
         Command::Groups(args) => groups::run(args, client, output).await,
+        Command::Batches(args) => batches::run(args, client, output).await,
         Command::Usage(args) => usage::run(args, client, output).await,
         Command::Types(args) => types::run(args, client, output).await,
     }

@@ -49,6 +49,8 @@ pub struct Config {
     pub batch: Batch,
     /// `[prices]`
     pub prices: Prices,
+    /// `[direct]`
+    pub direct: Direct,
     /// `[reliability]`
     pub reliability: Reliability,
     /// `[limits]`
@@ -145,6 +147,19 @@ pub struct Batch {
     /// Between looks.
     #[serde(deserialize_with = "length::read")]
     pub poll_every: Duration,
+}
+
+/// `[direct]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Direct {
+    /// Direct calls at the same time.
+    pub parallel_calls: u32,
+    /// Longest time of one.
+    #[serde(deserialize_with = "length::read")]
+    pub call_within: Duration,
+    /// How long before its deadline a batched job is called for.
+    #[serde(deserialize_with = "length::read")]
+    pub escalate_before: Duration,
 }
 
 /// `[limits]`
@@ -261,6 +276,9 @@ impl Config {
         let config: Self = table.try_into().context("configuration")?;
         if config.dev.turnaround_min > config.dev.turnaround_max {
             bail!("configuration: dev.turnaround_min is longer than dev.turnaround_max");
+        }
+        if config.direct.parallel_calls == 0 {
+            bail!("configuration: direct.parallel_calls is 0: no urgent job would ever be sent");
         }
         config.reliability.check()?;
         Ok(config)

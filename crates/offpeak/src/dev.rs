@@ -272,6 +272,7 @@ fn hurry(worker: &mut offpeak_worker::Options, config: &Config) {
     shorter(&mut worker.first_poll, config.dev.turnaround_min);
     shorter(&mut worker.poll_every, Duration::from_secs(1));
     shorter(&mut worker.send_within, Duration::from_secs(10));
+    shorter(&mut worker.escalate_before, Duration::from_secs(5));
     shorter(&mut worker.settle_time, Duration::from_secs(5));
     shorter(&mut worker.list_every, Duration::from_secs(1));
     shorter(&mut worker.list_later, Duration::from_secs(5));

@@ -128,6 +128,7 @@ impl Engine {
         let stop_worker = CancellationToken::new();
 
         let flush_after = options.limits.flush_after;
+        let (poll_every, escalate_before) = (options.poll_every, options.escalate_before);
         let worker = if role.has_worker() {
             let client = Client::new(offpeak_anthropic::Config::new(
                 chosen.base_url.clone(),
@@ -169,6 +170,8 @@ impl Engine {
                         name: chosen.name,
                         standin: chosen.standin,
                         flush_after,
+                        poll_every,
+                        escalate_before,
                     },
                 );
                 let state = state.with_limits(limits).with_public_url(public_url);

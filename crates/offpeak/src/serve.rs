@@ -125,6 +125,9 @@ pub fn worker_options(config: &Config) -> offpeak_worker::Options {
     options.limits.idle_after = config.batch.idle_after;
     options.first_poll = config.batch.first_poll;
     options.poll_every = config.batch.poll_every;
+    options.parallel_calls = config.direct.parallel_calls;
+    options.call_within = config.direct.call_within;
+    options.escalate_before = config.direct.escalate_before;
     let reliability = &config.reliability;
     options.settle_time = reliability.settle_time;
     options.list_every = reliability.list_every;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use offpeak_domain::batch::State;
+use offpeak_domain::cache::Mark;
 use offpeak_domain::id::{BatchId, JobId, TenantId};
 use offpeak_domain::job;
 use time::OffsetDateTime;
@@ -45,6 +46,17 @@ pub struct Sending {
     pub items: u32,
     /// Exact length of its body.
     pub body_bytes: u64,
+    /// What is put into the params of each of them, if they share a prefix.
+    pub marked: Option<Marked>,
+}
+
+/// How the params of a batch are marked for the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marked {
+    /// With this.
+    pub mark: Mark,
+    /// At this byte of them.
+    pub at: usize,
 }
 
 /// How a send begins.
@@ -94,6 +106,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
                 listing_ahead_us = NULL,
                 last_error = NULL
           WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
+            AND (NOT prime OR prime_ended_at IS NOT NULL)
             AND EXISTS (SELECT FROM lease
                          WHERE name = $6 AND holder = $3 AND expires_at > clock_timestamp())
             -- Once one send is in doubt, those under way count as if they were.
@@ -111,7 +124,10 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
                               JOIN inflight i ON i.tenant_id = $1 AND i.batch_id = $2
                                              AND i.id < h.first_free
                              WHERE h.upstream_id = batch.upstream_id)
-         RETURNING items, body_bytes, sends, sent_at AS "sent_at!""#,
+         RETURNING items, body_bytes, sends, sent_at AS "sent_at!", cache_mark,
+                   (SELECT p.mark_at FROM prefix p
+                     WHERE p.tenant_id = batch.tenant_id AND p.bucket_id = batch.bucket_id)
+                       AS mark_at"#,
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         begin.sender,
@@ -130,13 +146,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
     // A create before this one may have been stored against its answer, as long as
     // the batch lives: then what was canceled since has a line, which is booked.
     if canceled.items > 0 && (taken.sends == 0 || left == 0) {
-        sqlx::query!(
-            "DELETE FROM inflight WHERE tenant_id = $1 AND batch_id = $2 AND dropped",
-            key.tenant.as_uuid(),
-            key.batch.as_uuid(),
-        )
-        .execute(tx.conn())
-        .await?;
+        forget_dropped(tx.conn(), key).await?;
     }
     let overhead = i64::try_from(begin.item_overhead).unwrap_or(0);
     let body_bytes = taken.body_bytes - canceled.bytes - canceled.items * overhead;
@@ -172,6 +182,15 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
     if !mutant!("skip_sending") {
         tx.commit().await?;
     }
+    // A word of a newer version is no reason not to send it.
+    let mark: Mark = taken.cache_mark.parse().unwrap_or(Mark::None);
+    let at = taken.mark_at.and_then(|at| usize::try_from(at).ok());
+    let marked = at
+        .filter(|_| mark != Mark::None)
+        .map(|at| Marked { mark, at });
+    // Its row counts what a process without marks sends.
+    let marks = marked.map_or(0, |marked| marked.mark.text().len() as u64)
+        * u64::try_from(left).unwrap_or(0);
     Ok((left > 0).then(|| Sending {
         sent: Sent {
             key,
@@ -179,7 +198,8 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
             at: taken.sent_at,
         },
         items: u32::try_from(left).unwrap_or(0),
-        body_bytes: u64::try_from(body_bytes).unwrap_or(0),
+        body_bytes: u64::try_from(body_bytes).unwrap_or(0) + marks,
+        marked,
     }))
 }
 
@@ -203,6 +223,28 @@ async fn drop_canceled(conn: &mut Connection, key: Key) -> Result<Dropped> {
     )
     .fetch_one(conn)
     .await?)
+}
+
+/// Forgets those that were left out and have no line. Of one that was called for
+/// beside this batch nothing else would be known: it leaves an attempt.
+pub(crate) async fn forget_dropped(conn: &mut Connection, key: Key) -> Result<()> {
+    sqlx::query!(
+        "WITH gone AS (
+             DELETE FROM inflight
+              WHERE tenant_id = $1 AND batch_id = $2 AND dropped
+             RETURNING id, attempt)
+         INSERT INTO attempt (tenant_id, id, attempt, outcome, batch_id, ended_at)
+         SELECT $1, g.id, g.attempt, 'canceled', $2, clock_timestamp()
+           FROM gone g
+          WHERE NOT EXISTS (SELECT FROM result r
+                             WHERE r.tenant_id = $1 AND r.id = g.id AND r.attempt = g.attempt)
+             ON CONFLICT DO NOTHING",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Whether the last bytes of this send may still be handed over: nobody has

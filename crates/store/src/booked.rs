@@ -57,7 +57,8 @@ pub async fn on(system: &System, day: Date) -> Result<Vec<Booked>> {
                      JOIN ledger l ON l.tenant_id = t.id AND l.day = $1
                     WHERE l.source_id IS NULL
                     UNION ALL
-                   SELECT model, 'batch', input_tokens, output_tokens, cache_write_5m,
+                   SELECT model, CASE custom_id WHEN 'prime' THEN 'direct' ELSE 'batch' END,
+                          input_tokens, output_tokens, cache_write_5m,
                           cache_write_1h, cache_read_tokens, web_searches, cost_pico, unpriced
                      FROM absorbed
                     WHERE day = $1) AS entry

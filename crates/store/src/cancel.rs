@@ -117,7 +117,7 @@ async fn from_batches(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Taken>> {
     }
     // The batch rows first: with them locked no batch changes its state, and
     // with it the state that its jobs are counted in, until this commits.
-    let states: HashMap<Uuid, String> = sqlx::query!(
+    let mut states: HashMap<Uuid, String> = sqlx::query!(
         "UPDATE batch SET last_cancel_at = $3
           WHERE tenant_id = $1 AND id = ANY ($2)
          RETURNING id, state",
@@ -130,6 +130,19 @@ async fn from_batches(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Taken>> {
     .into_iter()
     .map(|row| (row.id, row.state))
     .collect();
+    // What is called for directly counts as a batch whose results are being read.
+    let calls = sqlx::query_scalar!(
+        "UPDATE call SET last_cancel_at = $3
+          WHERE tenant_id = $1 AND id = ANY ($2)
+         RETURNING id",
+        tenant,
+        &batches,
+        now,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let ended = || offpeak_domain::batch::State::Ended.as_str().to_owned();
+    states.extend(calls.into_iter().map(|call| (call, ended())));
     let rows = sqlx::query!(
         "UPDATE inflight SET canceled = true
           WHERE tenant_id = $1 AND id = ANY ($2) AND batch_id = ANY ($3) AND NOT canceled

@@ -136,8 +136,9 @@ pub async fn open(tx: &mut TenantTx, id: GroupId, staged: &Staged) -> Result<()>
     sqlx::query!(
         "WITH opened AS (
              INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before,
-                                bytes, attempt)
-             SELECT tenant_id, id, bucket_id, group_id, priority, $3, bytes, 1
+                                bytes, attempt, lane, deadline, on_late)
+             SELECT tenant_id, id, bucket_id, group_id, priority, $3, bytes, 1, lane,
+                    $3::timestamptz + make_interval(secs => deliver_within), on_late
                FROM job
               WHERE tenant_id = $1 AND group_id = $2
              RETURNING bucket_id, bytes),

@@ -3,9 +3,12 @@
 pub mod one;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use offpeak_domain::cache::Prefix;
+use offpeak_domain::deliver::Terms;
 use offpeak_domain::id::{BatchId, BucketId, GroupId, JobId, UpstreamId};
-use offpeak_domain::job::{Detail, Lane, State};
+use offpeak_domain::job::{Detail, Lane, OnLate, OnUnknown, State};
 use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
 
@@ -33,6 +36,10 @@ pub struct NewJob {
     pub model: String,
     /// Where it goes.
     pub upstream: UpstreamId,
+    /// How it is to reach Anthropic.
+    pub lane: Lane,
+    /// What it asks for beside its answer. Its deadline counts from its id's time.
+    pub terms: Terms,
     /// −1, 0 or 1.
     pub priority: i16,
     /// JSON of the app's own.
@@ -41,6 +48,8 @@ pub struct NewJob {
     pub params: Vec<u8>,
     /// The params hold a schema (`output_config.format`) that the answer has to fit.
     pub structured: bool,
+    /// What the params begin with and share with others, if the model caches it.
+    pub prefix: Option<Prefix>,
 }
 
 /// Where a stored job begins.
@@ -65,8 +74,8 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         .iter()
         .map(|job| {
             *ids_of
-                .entry((job.upstream, job.model.as_str()))
-                .or_insert_with(|| bucket::id(job.upstream, &job.model, ""))
+                .entry((job.upstream, job.model.as_str(), job.prefix))
+                .or_insert_with(|| bucket::id(job.upstream, &job.model, "", job.prefix.as_ref()))
         })
         .collect();
     bucket::ensure(tx, ids_of).await?;
@@ -98,16 +107,24 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         .collect();
     let users: Vec<Option<&str>> = jobs.iter().map(|job| job.user.as_deref()).collect();
     let metadata: Vec<Option<&str>> = jobs.iter().map(|job| job.metadata.as_deref()).collect();
+    let lanes: Vec<&str> = jobs.iter().map(|job| job.lane.as_str()).collect();
+    let late: Vec<Option<&str>> = jobs
+        .iter()
+        .map(|job| job.terms.on_late.map(OnLate::as_str))
+        .collect();
     sqlx::query!(
         "INSERT INTO job (tenant_id, id, group_id, type, type_version, user_label, model,
-                          upstream_id, bucket_id, lane, priority, bytes, metadata, structured)
+                          upstream_id, bucket_id, lane, priority, bytes, metadata, structured,
+                          deliver_within, on_late, on_unknown)
          SELECT $1, id, group_id, type, type_version, user_label, model,
-                upstream_id, bucket_id, 'batch', priority, bytes, metadata, structured
+                upstream_id, bucket_id, lane, priority, bytes, metadata, structured,
+                deliver_within, on_late, on_unknown
            FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::text[], $7::text[],
                        $8::uuid[], $9::uuid[], $10::smallint[], $11::int[], $12::text[],
-                       $13::boolean[])
+                       $13::boolean[], $14::text[], $15::int[], $16::text[], $17::text[])
                 AS new (id, group_id, type, type_version, user_label, model,
-                        upstream_id, bucket_id, priority, bytes, metadata, structured)",
+                        upstream_id, bucket_id, priority, bytes, metadata, structured,
+                        lane, deliver_within, on_late, on_unknown)",
         tenant.as_uuid(),
         &ids,
         &groups as &[Option<uuid::Uuid>],
@@ -121,6 +138,16 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         &bytes,
         &metadata as &[Option<&str>],
         &jobs.iter().map(|job| job.structured).collect::<Vec<_>>(),
+        &lanes as &[&str],
+        &jobs
+            .iter()
+            .map(|job| job.terms.within.map(seconds))
+            .collect::<Vec<_>>() as &[Option<i32>],
+        &late as &[Option<&str>],
+        &jobs
+            .iter()
+            .map(|job| job.terms.on_unknown.map(OnUnknown::as_str))
+            .collect::<Vec<_>>() as &[Option<&str>],
     )
     .execute(tx.conn())
     .await?;
@@ -137,10 +164,12 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
     }
     let now = tx.now();
     sqlx::query!(
-        "INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before, bytes, attempt)
-         SELECT $1, id, bucket_id, group_id, priority, $2, bytes, 1
-           FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::smallint[], $7::int[])
-                AS new (id, bucket_id, group_id, priority, bytes)",
+        "INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before, bytes, attempt,
+                            lane, deadline, on_late)
+         SELECT $1, id, bucket_id, group_id, priority, $2, bytes, 1, lane, deadline, on_late
+           FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::smallint[], $7::int[], $8::text[],
+                       $9::timestamptz[], $10::text[])
+                AS new (id, bucket_id, group_id, priority, bytes, lane, deadline, on_late)",
         tenant.as_uuid(),
         now,
         &ids,
@@ -148,6 +177,12 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         &groups as &[Option<uuid::Uuid>],
         &priorities,
         &bytes,
+        &lanes as &[&str],
+        &jobs
+            .iter()
+            .map(|job| job.terms.within.map(|within| job.id.minted_at() + within))
+            .collect::<Vec<_>>() as &[Option<OffsetDateTime>],
+        &late as &[Option<&str>],
     )
     .execute(tx.conn())
     .await?;
@@ -174,6 +209,11 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
         .map(|job| Told::moved(job.id, State::Queued, job.group, job.user.as_deref()))
         .collect();
     event::jobs(tx.conn(), tenant, None, told).await
+}
+
+/// Whole seconds, as the column holds them.
+pub(crate) fn seconds(time: Duration) -> i32 {
+    i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
 }
 
 /// How many of these jobs, at least one, have [`PIECE_BYTES`] of params together.
@@ -231,6 +271,14 @@ pub struct Job {
     pub batch: Option<BatchId>,
     /// When Anthropic gives up on that batch; while the job is open only.
     pub expires_at: Option<OffsetDateTime>,
+    /// When Anthropic made that batch, and how many requests are in it.
+    pub batch_made: Option<(OffsetDateTime, u64)>,
+    /// How soon it is wanted.
+    pub within: Option<Duration>,
+    /// What is done when it would be late.
+    pub on_late: Option<OnLate>,
+    /// Until when it is wanted; while it is open only.
+    pub deadline: Option<OffsetDateTime>,
     /// How it ended.
     pub end: Option<End>,
 }
@@ -279,6 +327,11 @@ pub(crate) struct Row {
     pub(crate) attempt: Option<i32>,
     pub(crate) batch_id: Option<uuid::Uuid>,
     pub(crate) expires_at: Option<OffsetDateTime>,
+    pub(crate) batch_created_at: Option<OffsetDateTime>,
+    pub(crate) batch_items: Option<i32>,
+    pub(crate) deliver_within: Option<i32>,
+    pub(crate) on_late: Option<String>,
+    pub(crate) deadline: Option<OffsetDateTime>,
     pub(crate) label: Option<String>,
     pub(crate) message: Option<String>,
     pub(crate) stop_reason: Option<String>,
@@ -311,6 +364,7 @@ impl TryFrom<Row> for Job {
             cost_sync: pico(row.sync_pico),
             unpriced: row.unpriced,
         });
+        let lane = known("job.lane", row.lane)?;
         Ok(Self {
             id: JobId::from_uuid(row.id),
             group: row.group_id.map(GroupId::from_uuid),
@@ -320,7 +374,7 @@ impl TryFrom<Row> for Job {
             ),
             user: row.user_label,
             model: row.model,
-            lane: known("job.lane", row.lane)?,
+            lane,
             priority: row.priority,
             metadata: row.metadata,
             state: known("job_state.state", row.state)?,
@@ -332,8 +386,22 @@ impl TryFrom<Row> for Job {
                 .attempt
                 .and_then(|attempt| u32::try_from(attempt).ok())
                 .unwrap_or(1),
-            batch: row.batch_id.map(BatchId::from_uuid),
+            // A direct call has an id of its own there, which is nobody's affair.
+            batch: row
+                .batch_id
+                .filter(|_| lane == Lane::Batch)
+                .map(BatchId::from_uuid),
             expires_at: row.expires_at.filter(|_| end.is_none()),
+            batch_made: row
+                .batch_created_at
+                .zip(row.batch_items.and_then(|items| u64::try_from(items).ok())),
+            within: row
+                .deliver_within
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .map(Duration::from_secs),
+            // One of a newer version is not known here.
+            on_late: row.on_late.and_then(|word| word.parse().ok()),
+            deadline: row.deadline.filter(|_| end.is_none()),
             end,
         })
     }
@@ -358,7 +426,8 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[JobId]) -> Result<Vec<Job>> {
         r#"SELECT s.id AS "id!", s.group_id, s.type AS "type", s.type_version, s.user_label,
                   s.model AS "model!", s.lane AS "lane!", s.priority AS "priority!", s.metadata,
                   s.state AS "state!", s.detail, s.attempt, s.batch_id,
-                  b.expires_at AS "expires_at?", s.label, s.message, s.stop_reason, s.ended_at,
+                  b.expires_at AS "expires_at?", b.created_at AS "batch_created_at?",
+                  b.items AS "batch_items?", s.deliver_within, s.on_late, s.deadline, s.label, s.message, s.stop_reason, s.ended_at,
                   s.input_tokens, s.output_tokens, s.cache_write_tokens, s.cache_read_tokens,
                   s.cost_pico, s.sync_pico,
                   EXISTS (SELECT FROM ledger l

@@ -21,6 +21,10 @@ pub struct Work {
     pub relay: bool,
     /// Differences are not folded yet.
     pub fold: bool,
+    /// A job may be called for directly.
+    pub direct: bool,
+    /// A job has a deadline.
+    pub escalate: bool,
     /// The database is not the one that an upstream's list was compared for.
     pub reconcile: bool,
 }
@@ -40,7 +44,14 @@ pub async fn look(system: &System) -> Result<Work> {
                   coalesce(bool_or(state IN ('sending', 'uncertain')), false)
                   OR EXISTS (SELECT FROM batch
                               WHERE state IN ('refuted', 'rejected') AND freed_at IS NULL)
+                  OR EXISTS (SELECT FROM call WHERE state = 'sending')
                       AS "rescue!",
+                  EXISTS (SELECT FROM ready
+                           WHERE lane = 'direct' AND not_before <= clock_timestamp())
+                  OR EXISTS (SELECT FROM inflight WHERE direct_from <= clock_timestamp())
+                      AS "direct!",
+                  EXISTS (SELECT FROM ready WHERE deadline IS NOT NULL)
+                  OR EXISTS (SELECT FROM inflight WHERE deadline IS NOT NULL) AS "escalate!",
                   EXISTS (SELECT FROM event_in) AS "relay!",
                   EXISTS (SELECT FROM delta) AS "fold!",
                   EXISTS (SELECT FROM comparison

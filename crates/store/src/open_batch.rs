@@ -9,10 +9,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::access::Write as _;
-use crate::batch::{Key, key};
+use crate::batch::{self, Key, key};
 use crate::incident::{self, Note};
 use crate::lease::{Term, interval};
-use crate::{Result, System, delta, event, point};
+use crate::turnaround::{self, Took};
+use crate::{Result, System, cache, delta, event, point};
 
 /// A batch in progress upstream.
 #[derive(Clone, Debug)]
@@ -153,10 +154,11 @@ pub async fn ended(
     let mut tx = system.begin().await?;
     let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let done = sqlx::query!(
-        "UPDATE batch
+        r#"UPDATE batch
             SET state = 'ended', ended_at = $3,
                 succeeded = $4, errored = $5, canceled = $6, expired = $7
-          WHERE tenant_id = $1 AND id = $2 AND state IN ('in_progress', 'canceling')",
+          WHERE tenant_id = $1 AND id = $2 AND state IN ('in_progress', 'canceling')
+         RETURNING upstream_id, created_at AS "created_at!", items, verified"#,
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
         ended_at,
@@ -165,10 +167,21 @@ pub async fn ended(
         int(counts.canceled),
         int(counts.expired),
     )
-    .execute(tx.conn())
+    .fetch_optional(tx.conn())
     .await?;
-    if done.rows_affected() == 0 {
+    let Some(done) = done else {
         return Ok(false);
+    };
+    // One that nobody saw end took nobody knows how long.
+    if done.verified && counts != Counts::default() {
+        let took = Took {
+            upstream: UpstreamId::from_uuid(done.upstream_id),
+            lane: job::Lane::Batch,
+            begun: done.created_at,
+            items: u64::try_from(done.items).unwrap_or(0),
+            time: Duration::try_from(ended_at - done.created_at).unwrap_or_default(),
+        };
+        turnaround::note(tx.conn(), &took).await?;
     }
     delta::move_batch(
         tx.conn(),
@@ -381,13 +394,8 @@ pub async fn finish(
         return Ok(false);
     }
     // It is not the message batch that they would have been in.
-    sqlx::query!(
-        "DELETE FROM inflight WHERE tenant_id = $1 AND batch_id = $2 AND dropped",
-        ended.key.tenant.as_uuid(),
-        ended.key.batch.as_uuid(),
-    )
-    .execute(tx.conn())
-    .await?;
+    batch::forget_dropped(tx.conn(), ended.key).await?;
+    cache::measure(tx.conn(), ended.key).await?;
     if let Some(note) = note {
         incident::note_within(tx.conn(), note).await?;
     }

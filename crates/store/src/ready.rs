@@ -1,8 +1,13 @@
 //! Jobs that wait: what the planner needs to know of them, and the claim that
 //! moves them into a batch.
 
+use std::time::Duration;
+
 use offpeak_domain::batch::{CloseReason, State};
+use offpeak_domain::cache::Decision;
 use offpeak_domain::id::{BatchId, BucketId, JobId, TenantId, UpstreamId};
+use offpeak_domain::money::Pico;
+use offpeak_domain::plan::Took;
 use time::OffsetDateTime;
 
 use crate::access::Write as _;
@@ -30,12 +35,16 @@ pub struct Waiting {
     pub oldest: OffsetDateTime,
     /// When the last one that may go now became ready.
     pub newest: OffsetDateTime,
+    /// The earliest deadline of any of them.
+    pub deadline: Option<OffsetDateTime>,
     /// At most so many in a batch, after a batch with them was refused.
     pub max_items: Option<u32>,
     /// The tenant's weight.
     pub weight: u32,
     /// The tenant's virtual time on this upstream; none before its first batch.
     pub vtime: Option<i64>,
+    /// Tokens of what all of them begin with; zero where they share nothing.
+    pub prefix_tokens: u32,
 }
 
 /// Every bucket with at least one job that may go at `now` and is not kept back:
@@ -57,13 +66,16 @@ pub async fn waiting(
                 GROUP BY tenant_id, key
                HAVING sum(n) > 0)
            SELECT s.tenant_id AS "tenant_id!", s.key AS "key!", b.upstream_id, b.model,
-                  s.n::bigint AS "n!", s.bytes::bigint AS "bytes!", later.n + held.n AS "later!",
+                  s.n::bigint AS "n!", s.bytes::bigint AS "bytes!",
+                  later.n + held.n + called.n AS "later!",
                   head.oldest AS "oldest!", head.newest AS "newest!", head.max_items,
-                  t.weight, share.vtime AS "vtime?"
+                  hurry.deadline AS "deadline?",
+                  t.weight, share.vtime AS "vtime?", prefix.tokens AS "prefix_tokens?"
              FROM sums s
              JOIN bucket b ON b.tenant_id = s.tenant_id AND b.id = s.key
              JOIN tenant t ON t.id = s.tenant_id
              LEFT JOIN share ON share.tenant_id = s.tenant_id AND share.upstream_id = b.upstream_id
+             LEFT JOIN prefix ON prefix.tenant_id = s.tenant_id AND prefix.bucket_id = s.key
             CROSS JOIN LATERAL (
                   -- Two probes of the claim's index for each priority, instead
                   -- of a walk over all that waits.
@@ -75,11 +87,13 @@ pub async fn waiting(
                          SELECT not_before, max_items FROM ready
                           WHERE tenant_id = s.tenant_id AND bucket_id = s.key
                             AND priority = p.priority AND not_before <= $1 AND id >= $2
+                            AND lane = 'batch'
                           ORDER BY not_before, id LIMIT 1) AS first
                    CROSS JOIN LATERAL (
                          SELECT not_before FROM ready
                           WHERE tenant_id = s.tenant_id AND bucket_id = s.key
                             AND priority = p.priority AND not_before <= $1 AND id >= $2
+                            AND lane = 'batch'
                           ORDER BY not_before DESC, id DESC LIMIT 1) AS last) AS head
             CROSS JOIN LATERAL (
                   -- Those in backoff stand at the end of the same index, and are few.
@@ -90,6 +104,7 @@ pub async fn waiting(
                            FROM (SELECT FROM ready
                                   WHERE tenant_id = s.tenant_id AND bucket_id = s.key
                                     AND priority = p.priority AND not_before > $1
+                                    AND lane = 'batch'
                                   LIMIT 100000) AS waiting) AS counted) AS later
             CROSS JOIN LATERAL (
                   -- Counted only where something is kept back at all.
@@ -97,8 +112,19 @@ pub async fn waiting(
                     FROM (SELECT FROM ready
                            WHERE $2 <> '00000000-0000-0000-0000-000000000000'::uuid
                              AND tenant_id = s.tenant_id AND bucket_id = s.key
-                             AND not_before <= $1 AND id < $2
+                             AND not_before <= $1 AND id < $2 AND lane = 'batch'
                            LIMIT 100000) AS back) AS held
+            CROSS JOIN LATERAL (
+                  -- Those that are called for directly: few, and with an index of their own.
+                  SELECT count(*) AS n
+                    FROM (SELECT FROM ready
+                           WHERE tenant_id = s.tenant_id AND bucket_id = s.key
+                             AND lane = 'direct'
+                           LIMIT 100000) AS direct) AS called
+            CROSS JOIN LATERAL (
+                  SELECT min(deadline) AS deadline FROM ready
+                   WHERE tenant_id = s.tenant_id AND bucket_id = s.key
+                     AND lane = 'batch' AND deadline IS NOT NULL) AS hurry
             WHERE head.oldest IS NOT NULL
             -- The longest wait first, so that nobody is cut off for ever.
             ORDER BY head.oldest, s.tenant_id, s.key
@@ -119,9 +145,14 @@ pub async fn waiting(
             bytes: share_of(row.bytes, row.n - row.later, row.n),
             oldest: row.oldest,
             newest: row.newest,
+            deadline: row.deadline,
             max_items: row.max_items.and_then(|cap| u32::try_from(cap).ok()),
             weight: u32::try_from(row.weight).unwrap_or(1),
             vtime: row.vtime,
+            prefix_tokens: row
+                .prefix_tokens
+                .and_then(|tokens| u32::try_from(tokens).ok())
+                .unwrap_or(0),
         })
         .collect())
 }
@@ -158,6 +189,8 @@ pub struct Claim<'a> {
     pub reason: CloseReason,
     /// The first job that nothing keeps back.
     pub first_free: JobId,
+    /// Tokens of what all of them begin with.
+    pub prefix_tokens: u32,
 }
 
 /// What a claim took.
@@ -170,13 +203,15 @@ pub struct Claimed {
 }
 
 /// Moves the first jobs of a bucket that may go at `now` into a new batch in state `planned`; the
-/// caller says what the body's exact length is and commits. Takes nothing and
-/// makes no batch when another process was faster.
+/// caller says what the body's exact length is before it is marked, decides how
+/// it is marked, and commits. Takes nothing and makes no batch when another
+/// process was faster.
 pub async fn claim(
     tx: &mut SystemTx,
     now: OffsetDateTime,
     claim: &Claim<'_>,
     body_len: impl FnOnce(Claimed) -> u64,
+    cache: impl FnOnce(Claimed) -> Decision,
 ) -> Result<Option<Claimed>> {
     let taken = sqlx::query!(
         r#"WITH head AS MATERIALIZED (
@@ -187,6 +222,7 @@ pub async fn claim(
                   -- as an old transaction keeps it: so none of it is looked at.
                   AND not_before >= $8
                   AND id >= $9
+                  AND lane = 'batch'
                 ORDER BY priority DESC, not_before, id
                 LIMIT $4
                   FOR UPDATE SKIP LOCKED),
@@ -203,10 +239,12 @@ pub async fn claim(
                 WHERE tenant_id = $1
                   AND id = ANY (ARRAY(SELECT id FROM measured
                                        WHERE place <= cap AND (body <= $5::bigint OR place = 1)))
-               RETURNING tenant_id, id, group_id, attempt, tries, bytes),
+               RETURNING tenant_id, id, group_id, attempt, tries, bytes, deadline, on_late),
            moved AS (
-               INSERT INTO inflight (tenant_id, batch_id, id, group_id, attempt, tries, bytes)
-               SELECT tenant_id, $7, id, group_id, attempt, tries, bytes FROM gone)
+               INSERT INTO inflight (tenant_id, batch_id, id, group_id, attempt, tries, bytes,
+                                     deadline, on_late)
+               SELECT tenant_id, $7, id, group_id, attempt, tries, bytes, deadline, on_late
+                 FROM gone)
            SELECT count(*) AS "items!", coalesce(sum(bytes), 0)::bigint AS "bytes!" FROM gone"#,
         claim.tenant.as_uuid(),
         claim.bucket.as_uuid(),
@@ -227,10 +265,15 @@ pub async fn claim(
         items: u32::try_from(taken.items).unwrap_or(u32::MAX),
         params_bytes: u64::try_from(taken.bytes).unwrap_or(0),
     };
+    let cache = cache(claimed);
+    let pico = |amount: Pico| amount.as_i64().unwrap_or(i64::MAX);
     sqlx::query!(
         "INSERT INTO batch (tenant_id, id, upstream_id, bucket_id, model, state, close_reason,
-                            items, body_bytes, planned_at, not_before)
-         VALUES ($1, $2, $3, $4, $5, 'planned', $6, $7, $8, $9, $9)",
+                            items, body_bytes, planned_at, not_before, cache_mark, prime,
+                            cache_reason, cache_tokens, cache_per_mille, cache_with_pico,
+                            cache_without_pico)
+         VALUES ($1, $2, $3, $4, $5, 'planned', $6, $7, $8, $9, $9, $10, $11, $12, $13, $14, $15,
+                 $16)",
         claim.tenant.as_uuid(),
         claim.batch.as_uuid(),
         claim.upstream.as_uuid(),
@@ -240,6 +283,13 @@ pub async fn claim(
         i32::try_from(taken.items).unwrap_or(i32::MAX),
         i64::try_from(body_len(claimed)).unwrap_or(i64::MAX),
         now,
+        cache.mark.as_str(),
+        cache.prime,
+        cache.reason.as_str(),
+        i32::try_from(claim.prefix_tokens).unwrap_or(i32::MAX),
+        i32::try_from(cache.predicted.hits_per_mille).unwrap_or(1000),
+        pico(cache.predicted.with),
+        pico(cache.predicted.without),
     )
     .execute(tx.conn())
     .await?;
@@ -281,6 +331,38 @@ pub async fn set_shares(
     .write(system)
     .await?;
     Ok(())
+}
+
+/// What the batches of the last week took that ran to their end, up to `limit`
+/// of the latest.
+pub async fn took(
+    system: &System,
+    upstream: UpstreamId,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<Took>> {
+    let rows = sqlx::query!(
+        r#"SELECT items, extract(epoch FROM ended_at - created_at)::bigint AS "seconds!"
+             FROM batch
+            WHERE upstream_id = $1 AND sent_at > $2::timestamptz - interval '7 days'
+              AND ended_at IS NOT NULL AND created_at IS NOT NULL
+              -- What was canceled or ran out says nothing about its size.
+              AND coalesce(canceled, 0) = 0 AND coalesce(expired, 0) = 0
+            ORDER BY sent_at DESC
+            LIMIT $3"#,
+        upstream.as_uuid(),
+        now,
+        limit,
+    )
+    .fetch_all(&system.pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Took {
+            items: u32::try_from(row.items).unwrap_or(0),
+            time: Duration::from_secs(u64::try_from(row.seconds).unwrap_or(0)),
+        })
+        .collect())
 }
 
 /// How much of an upstream's budgets is spent.

@@ -168,10 +168,11 @@ async fn from_queue(tx: &mut SystemTx, key: Key, ids: &[Uuid]) -> Result<i64> {
         r#"WITH gone AS (
                DELETE FROM ready
                 WHERE tenant_id = $1 AND id = ANY ($3)
-               RETURNING id, bucket_id, group_id, attempt, tries, bytes),
+               RETURNING id, bucket_id, group_id, attempt, tries, bytes, deadline, on_late),
            moved AS (
-               INSERT INTO inflight (tenant_id, batch_id, id, group_id, attempt, tries, bytes)
-               SELECT $1, $2, id, group_id, attempt, tries, bytes FROM gone)
+               INSERT INTO inflight (tenant_id, batch_id, id, group_id, attempt, tries, bytes,
+                                     deadline, on_late)
+               SELECT $1, $2, id, group_id, attempt, tries, bytes, deadline, on_late FROM gone)
            SELECT bucket_id, count(*) AS "items!", sum(bytes)::bigint AS "bytes!"
              FROM gone
             GROUP BY bucket_id
@@ -212,11 +213,12 @@ async fn from_planned(
                 USING locked
                 WHERE i.tenant_id = $1 AND i.batch_id = locked.id AND i.id = ANY ($3)
                RETURNING i.batch_id, i.id, i.group_id, i.attempt, i.tries, i.bytes, i.canceled,
-                         i.dropped),
+                         i.dropped, i.deadline, i.on_late),
            moved AS (
                INSERT INTO inflight (tenant_id, batch_id, id, group_id, attempt, tries, bytes,
-                                     canceled)
-               SELECT $1, $2, id, group_id, attempt, tries, bytes, canceled FROM gone),
+                                     canceled, deadline, on_late)
+               SELECT $1, $2, id, group_id, attempt, tries, bytes, canceled, deadline, on_late
+                 FROM gone),
            shorter AS (
                UPDATE batch p
                   SET items = greatest(p.items - taken.kept, 1),

@@ -69,9 +69,19 @@ pub async fn free_some(system: &System, now: OffsetDateTime, limit: i64) -> Resu
     let effects: Vec<Effect> = released
         .into_iter()
         // A canceled one has its result; nothing came of the attempt.
-        .filter(|released| !released.canceled)
+        .filter(|released| !released.has_ended() || released.is_beside())
         .map(|released| Effect {
-            next: if rejected && batch.items == 1 {
+            next: if released.has_ended() {
+                Next::SetAside {
+                    as_outcome: if rejected { "rejected" } else { "refuted" },
+                }
+            } else if released.is_one_of_two() {
+                Next::Leave {
+                    as_outcome: if rejected { "rejected" } else { "refuted" },
+                    label: None,
+                    after: None,
+                }
+            } else if rejected && batch.items == 1 {
                 Next::End {
                     outcome: Outcome::Failed,
                     failure: Some(Failure::RejectedAlone),

@@ -42,7 +42,10 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
                   AND NOT EXISTS (SELECT FROM inflight i
                                    WHERE i.tenant_id = r.tenant_id AND i.id = r.id)
                RETURNING r.id, r.outcome, r.label, r.batch_id, r.attempt, r.group_id,
-                         r.ended_at, r.cost_pico),
+                         r.ended_at, r.cost_pico,
+                         -- It was called for beside the batch that gave its result.
+                         (SELECT max(a.attempt) FROM attempt a
+                           WHERE a.tenant_id = r.tenant_id AND a.id = r.id) AS called),
            lines AS (
                DELETE FROM output o
                 WHERE o.tenant_id = $1 AND o.id = ANY ($2)
@@ -58,7 +61,8 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
                 -- The late line of a canceled job may stand there already, and
                 -- says more.
                    ON CONFLICT DO NOTHING)
-           SELECT id AS "id!", outcome AS "outcome!", attempt AS "attempt!", group_id,
+           SELECT id AS "id!", outcome AS "outcome!",
+                  greatest(attempt, called) AS "attempt!", group_id,
                   true AS "gone!"
              FROM gone
             UNION ALL
@@ -82,13 +86,14 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
     let queued = sqlx::query!(
         r#"WITH again AS (
                SELECT j.tenant_id, j.id, j.bucket_id, j.group_id, j.priority, j.bytes,
-                      j.user_label, t.attempt
+                      j.user_label, j.lane, j.deliver_within, j.on_late, t.attempt
                  FROM unnest($3::uuid[], $4::int[]) AS t (id, attempt)
                  JOIN job j ON j.tenant_id = $1 AND j.id = t.id),
            queued AS (
                INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before,
-                                  bytes, attempt)
-               SELECT tenant_id, id, bucket_id, group_id, priority, $2, bytes, attempt
+                                  bytes, attempt, lane, deadline, on_late)
+               SELECT tenant_id, id, bucket_id, group_id, priority, $2, bytes, attempt, lane,
+                      $2::timestamptz + make_interval(secs => deliver_within), on_late
                  FROM again
                 ORDER BY id)
            SELECT id AS "id!", bucket_id AS "bucket_id!", group_id, bytes AS "bytes!", user_label

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use offpeak_domain::cache::Mark;
 use offpeak_domain::id::UpstreamId;
 use time::OffsetDateTime;
 
@@ -25,6 +26,25 @@ pub struct Sendable {
     pub sends: u32,
     /// When it was looked for.
     pub as_of: OffsetDateTime,
+    /// The model of its jobs.
+    pub model: String,
+    /// How what they begin with is marked.
+    pub mark: Mark,
+    /// Tokens of that.
+    pub prefix_tokens: u32,
+    /// Whether a request has to go ahead of it.
+    pub priming: Priming,
+}
+
+/// Where a batch stands with the request that goes ahead of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priming {
+    /// There is none, or it has ended.
+    None,
+    /// It is still to be sent.
+    Due,
+    /// It began then, and whoever sent it is gone or beyond its time.
+    Abandoned(OffsetDateTime),
 }
 
 /// The oldest batches that may be sent at `now` to this upstream: none while it
@@ -40,7 +60,8 @@ pub async fn sendable(
     limit: i64,
 ) -> Result<Vec<Sendable>> {
     let rows = sqlx::query!(
-        "SELECT b.tenant_id, b.id, b.upstream_id, b.items, b.sends
+        "SELECT b.tenant_id, b.id, b.upstream_id, b.items, b.sends, b.model, b.cache_mark,
+                b.cache_tokens, b.prime, b.prime_sent_at, b.prime_ended_at
            FROM batch b
            JOIN upstream u ON u.id = b.upstream_id
           WHERE b.upstream_id = $3 AND b.state = 'planned' AND b.not_before <= $1
@@ -54,6 +75,12 @@ pub async fn sendable(
                               JOIN inflight i ON i.tenant_id = b.tenant_id AND i.batch_id = b.id
                                              AND i.id < h.first_free
                              WHERE h.upstream_id = $3)
+            -- What goes ahead of it is under way, as far as anybody can tell.
+            AND (b.prime_sent_at IS NULL OR b.prime_ended_at IS NOT NULL
+                 OR b.prime_deadline < $1
+                 OR b.prime_sent_at > $1::timestamptz + interval '10 minutes'
+                 OR NOT EXISTS (SELECT FROM lease l
+                                 WHERE l.holder = b.primer AND l.expires_at > clock_timestamp()))
           ORDER BY
                 -- While it may be the upstream's own fault that a job was refused,
                 -- whoever has not met that goes first, so that one tenant's bad
@@ -88,6 +115,17 @@ pub async fn sendable(
             items: u32::try_from(row.items).unwrap_or(0),
             sends: u32::try_from(row.sends).unwrap_or(0),
             as_of: now,
+            mark: row.cache_mark.parse().unwrap_or(Mark::None),
+            prefix_tokens: row
+                .cache_tokens
+                .and_then(|tokens| u32::try_from(tokens).ok())
+                .unwrap_or(0),
+            priming: match (row.prime && row.prime_ended_at.is_none(), row.prime_sent_at) {
+                (false, _) => Priming::None,
+                (true, None) => Priming::Due,
+                (true, Some(at)) => Priming::Abandoned(at),
+            },
+            model: row.model,
         })
         .collect())
 }

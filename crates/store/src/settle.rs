@@ -2,13 +2,16 @@
 //! from `inflight`. Everything else that is written comes from the deleted set,
 //! so the same line, read again, in any order, after a crash, changes nothing.
 
+mod direct;
 mod measured;
+mod released;
+mod two;
 mod write;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use offpeak_domain::id::{BucketId, GroupId, JobId, UpstreamId};
+use offpeak_domain::id::{JobId, UpstreamId};
 use offpeak_domain::incident::Kind;
 use offpeak_domain::job::{Failure, Lane, Outcome, State};
 use offpeak_domain::quarantine::Flaw;
@@ -16,7 +19,6 @@ use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::batch::Key;
-use crate::bounded::Connection;
 use crate::delta::{self, Change};
 use crate::event::{self, Billed, Told, UserKey};
 use crate::incident::{self, Note};
@@ -25,43 +27,11 @@ use crate::open_batch::Ended;
 use crate::quarantine::{self, Flawed};
 use crate::{Error, Result, System, SystemTx, mutant, point};
 
-pub use self::measured::Measured;
-
-/// A job taken out of flight, with what stood in its row and head.
-#[derive(Clone, Debug)]
-pub struct Released {
-    /// Which.
-    pub job: JobId,
-    /// Number of the attempt that ended.
-    pub attempt: i32,
-    /// Tries that counted before it.
-    pub tries: u32,
-    /// The user canceled it: its result stands already.
-    pub canceled: bool,
-    /// Its answer has to fit a schema that stands in its params.
-    pub structured: bool,
-    /// The last create of its batch was made without it.
-    dropped: bool,
-    group: Option<GroupId>,
-    bucket: BucketId,
-    bytes: i32,
-    priority: i16,
-    job_type: Option<String>,
-    user_label: Option<String>,
-    model: String,
-}
-
-impl Released {
-    /// The model that the job asked for.
-    pub fn asked_model(&self) -> &str {
-        &self.model
-    }
-
-    /// The length of its params.
-    pub fn params_bytes(&self) -> u64 {
-        u64::try_from(self.bytes).unwrap_or(0)
-    }
-}
+pub use direct::CallEnd;
+pub use measured::Measured;
+pub use released::Released;
+use released::{Other, release};
+pub(crate) use two::lock as lock_both;
 
 /// One chunk in the making: its inflight rows are deleted, its effects are not
 /// yet written. Dropped without [`Chunk::commit`] nothing has happened.
@@ -69,6 +39,8 @@ impl Released {
 pub struct Chunk {
     tx: SystemTx,
     key: Key,
+    /// How these attempts were made.
+    lane: Lane,
     /// In which state the jobs of this batch were counted until now.
     from: State,
 }
@@ -103,17 +75,15 @@ pub enum Next {
         /// What the attempt is remembered as.
         as_outcome: &'static str,
     },
-}
-
-impl Next {
-    /// The state that the job comes into; none if it has its result already.
-    fn state(&self) -> Option<State> {
-        match self {
-            Self::End { outcome, .. } => Some(State::from(*outcome)),
-            Self::Again { .. } => Some(State::Queued),
-            Self::SetAside { .. } => None,
-        }
-    }
+    /// The attempt came to nothing, and the job goes on by its other one.
+    Leave {
+        /// What the attempt is remembered as.
+        as_outcome: &'static str,
+        /// The label of that attempt.
+        label: Option<String>,
+        /// How long until it may be called for once more.
+        after: Option<Duration>,
+    },
 }
 
 /// What a line is whose job is not in flight any more, if it is no replay.
@@ -144,6 +114,22 @@ pub struct Effect {
     pub measured: Measured,
     /// Whether it goes into the ledger.
     pub billed: bool,
+}
+
+impl Effect {
+    /// From which state its job comes into which; none where it stays.
+    fn moved(&self, from: State) -> Option<(State, State)> {
+        let released = &self.released;
+        let to = match &self.next {
+            Next::End { outcome, .. } => State::from(*outcome),
+            Next::Again { .. } => State::Queued,
+            // What is marked has not been leading.
+            Next::Leave { .. } if !released.canceled => released.other?.state,
+            Next::Leave { .. } | Next::SetAside { .. } => return None,
+        };
+        let from = released.counted(from);
+        (from != to).then_some((from, to))
+    }
 }
 
 impl Chunk {
@@ -199,6 +185,7 @@ impl Chunk {
             Self {
                 tx,
                 key,
+                lane: Lane::Batch,
                 from: State::Processing,
             },
             released,
@@ -226,6 +213,7 @@ impl Chunk {
             Self {
                 tx,
                 key,
+                lane: Lane::Batch,
                 from: State::Queued,
             },
             released,
@@ -339,13 +327,15 @@ impl Chunk {
         day: Date,
         effects: &[Effect],
     ) -> Result<()> {
-        let (key, from) = (self.key, self.from);
+        let (key, from, lane) = (self.key, self.from, self.lane);
         let conn = self.tx.conn();
         write::results(conn, key, now, effects).await?;
         point!("ingest.results");
         write::attempts(conn, key, now, effects).await?;
-        write::ready(conn, key, now, effects).await?;
-        write::ledger(conn, key, now, day, effects).await?;
+        write::ready(conn, key, now, lane, effects).await?;
+        write::ledger(conn, key, (now, day), effects).await?;
+        two::others(conn, key, now, effects).await?;
+        two::absorb(conn, key, (now, day), effects).await?;
         delta::append(
             conn,
             key.tenant,
@@ -356,78 +346,25 @@ impl Chunk {
             .iter()
             .filter_map(|effect| told(from, effect))
             .collect();
-        event::jobs(conn, key.tenant, Some(key.batch), told).await?;
+        // A call has an id of its own there, which is nobody's affair.
+        let by = (lane == Lane::Batch).then_some(key.batch);
+        event::jobs(conn, key.tenant, by, told).await?;
         event::billed(conn, key, billed(effects)).await?;
         point!("ingest.chunk_open");
         self.tx.commit().await
     }
 }
 
-async fn release(conn: &mut Connection, key: Key, ids: &[Uuid]) -> Result<Vec<Released>> {
-    // A chunk is a small part of a large batch. By the statistics of tables that
-    // turn over all the time, or that nobody analysed yet, reading everything
-    // looks cheaper than a probe for each id: a batch would then cost the square
-    // of its length.
-    sqlx::query!(
-        r#"SELECT set_config('enable_seqscan', 'off', true) AS "seqscan!",
-                  set_config('enable_bitmapscan', 'off', true) AS "bitmapscan!""#
-    )
-    .fetch_one(&mut *conn)
-    .await?;
-    let rows = sqlx::query!(
-        r#"WITH gone AS (
-               DELETE FROM inflight
-                WHERE tenant_id = $1 AND batch_id = $2 AND id = ANY ($3)
-               RETURNING id, attempt, tries, canceled, dropped, bytes)
-           SELECT g.id AS "id!", g.attempt AS "attempt!", g.tries AS "tries!",
-                  g.canceled AS "canceled!", g.dropped AS "dropped!", g.bytes AS "bytes!",
-                  j.structured AS "structured!", j.group_id AS "group_id?",
-                  j.bucket_id AS "bucket_id!", j.priority AS "priority!", j.type AS "type?",
-                  j.user_label AS "user_label?", j.model AS "model!"
-             FROM gone g
-                  -- The limit keeps this a probe for each job, in this order.
-            CROSS JOIN LATERAL (
-                  SELECT structured, group_id, bucket_id, priority, type, user_label, model
-                    FROM job
-                   WHERE tenant_id = $1 AND id = g.id
-                   LIMIT 1) AS j
-            ORDER BY g.id"#,
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
-        ids,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Released {
-            job: JobId::from_uuid(row.id),
-            attempt: row.attempt,
-            tries: u32::try_from(row.tries).unwrap_or(0),
-            canceled: row.canceled,
-            dropped: row.dropped,
-            structured: row.structured,
-            group: row.group_id.map(GroupId::from_uuid),
-            bucket: BucketId::from_uuid(row.bucket_id),
-            bytes: row.bytes,
-            priority: row.priority,
-            job_type: row.r#type,
-            user_label: row.user_label,
-            model: row.model,
-        })
-        .collect())
-}
-
 /// What an effect tells of its job.
 fn told(from: State, effect: &Effect) -> Option<Told> {
     let Effect { released, next, .. } = effect;
-    let state = next.state().filter(|to| *to != from)?;
+    let (_, state) = effect.moved(from)?;
     Some(Told {
         job: released.job,
         state,
         label: match next {
             Next::End { failure, .. } => failure.map(Failure::label),
-            Next::Again { .. } | Next::SetAside { .. } => None,
+            Next::Again { .. } | Next::SetAside { .. } | Next::Leave { .. } => None,
         },
         group: released.group,
         user: released.user_label.as_deref().map(UserKey::of),
@@ -458,11 +395,10 @@ fn changes(from: State, effect: &Effect) -> impl Iterator<Item = Change> {
         measured,
         ..
     } = effect;
-    let moved = next
-        .state()
-        .filter(|to| *to != from)
+    let moved = effect
+        .moved(from)
         .into_iter()
-        .flat_map(move |to| Change::moved(released.group, from, to, 1));
+        .flat_map(move |(from, to)| Change::moved(released.group, from, to, 1));
     let ready = matches!(next, Next::Again { .. })
         .then(|| Change::ready(released.bucket, 1, i64::from(released.bytes)));
     let money = effect.billed.then_some(()).into_iter().flat_map(move |()| {

@@ -25,8 +25,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::database;
 
+mod queue;
 mod several;
 
+pub use queue::{insistent, terms};
 pub use several::{SECOND_KEY, metrics};
 
 /// A model that the shipped prices know.
@@ -159,59 +161,6 @@ impl World {
     pub fn pass(&self, time: Duration) {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) += time;
         self.standin_clock.advance(time);
-    }
-
-    /// Puts jobs with these texts into the queue, ungrouped.
-    pub async fn submit(&mut self, texts: &[&str]) -> Result<Vec<JobId>> {
-        self.submit_as(self.tenant, None, texts).await
-    }
-
-    /// Puts jobs of a tenant, maybe of a group, into the queue.
-    pub async fn submit_as(
-        &mut self,
-        tenant: TenantId,
-        group: Option<GroupId>,
-        texts: &[&str],
-    ) -> Result<Vec<JobId>> {
-        let tx = self.tenants.begin(tenant).await?;
-        let at = tx.now();
-        self.submit_within(tx, at, group, texts).await
-    }
-
-    /// Puts jobs into the queue whose ids are minted now, as far as this world's
-    /// clock knows, which may be long after the database's time.
-    pub async fn submit_now(&mut self, texts: &[&str]) -> Result<Vec<JobId>> {
-        let at = *self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let tx = self.tenants.begin(self.tenant).await?;
-        self.submit_within(tx, at, None, texts).await
-    }
-
-    async fn submit_within(
-        &mut self,
-        mut tx: TenantTx,
-        at: OffsetDateTime,
-        group: Option<GroupId>,
-        texts: &[&str],
-    ) -> Result<Vec<JobId>> {
-        let mut minter = Minter::new(at, &mut self.rng);
-        let jobs: Vec<NewJob> = texts
-            .iter()
-            .map(|text| NewJob {
-                id: minter.mint(),
-                group,
-                job_type: None,
-                user: None,
-                model: MODEL.to_owned(),
-                upstream: upstream::OWN,
-                priority: 0,
-                metadata: None,
-                params: params(text),
-                structured: false,
-            })
-            .collect();
-        offpeak_store::job::insert_chunk(&mut tx, &jobs, Entry::Ready).await?;
-        tx.commit().await?;
-        Ok(jobs.iter().map(|job| job.id).collect())
     }
 
     /// Lets time pass and the loops run until every job has ended, or for a

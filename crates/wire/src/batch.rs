@@ -47,6 +47,94 @@ pub struct Batch {
     /// As Anthropic reports them, which is not before the batch has ended.
     #[schema(required)]
     pub counts: Option<ItemCounts>,
+    /// What was decided about Anthropic's prompt cache; null in batches of older versions.
+    #[schema(required)]
+    pub cache: Option<BatchCache>,
+}
+
+/// How a batch is marked for Anthropic's prompt cache: why, what was expected of
+/// it when the batch was planned, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchCache {
+    /// How what its jobs begin with is marked.
+    pub mark: CacheMark,
+    /// Why.
+    pub reason: CacheReason,
+    /// Tokens that its jobs have in common, estimated.
+    pub prefix_tokens: u64,
+    /// The part of its jobs that were expected to find them in the cache, when
+    /// marked in the best way: 0 to 1.
+    #[schema(example = "0.64")]
+    pub predicted_hit_rate: String,
+    /// What the prefixes were expected to cost then, in dollars.
+    pub predicted_cost: String,
+    /// What they would have cost without marks, in dollars.
+    pub predicted_cost_without: String,
+    /// The part of what was marked that was read from the cache, by tokens: 0 to
+    /// 1. Null before all results are stored, or when nothing was marked.
+    #[schema(required, example = "0.71")]
+    pub real_hit_rate: Option<String>,
+    /// What came of the one request that went ahead of the batch; null when none
+    /// did, or it has not ended.
+    #[schema(required)]
+    pub prime_outcome: Option<PrimeOutcome>,
+    /// What that request cost you, at the normal price, beside what the jobs cost;
+    /// in dollars. Null when it was not billed.
+    #[schema(required)]
+    pub prime_cost: Option<String>,
+}
+
+/// What came of the one request that went ahead of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PrimeOutcome {
+    /// It was answered, and billed.
+    Primed,
+    /// It was not billed.
+    Refused,
+    /// Its answer was lost; it costs you nothing.
+    Unknown,
+}
+
+/// How what the jobs of a batch have in common is marked for the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum CacheMark {
+    /// Not at all.
+    #[serde(rename = "none")]
+    None,
+    /// To be kept for five minutes.
+    #[serde(rename = "5m")]
+    FiveMinutes,
+    /// To be kept for an hour.
+    #[serde(rename = "1h")]
+    OneHour,
+}
+
+/// Why a batch is marked as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum CacheReason {
+    /// Its jobs share nothing, or less than the model caches. Jobs with their own
+    /// `params` keep the marks that they brought.
+    #[serde(rename = "too_short")]
+    TooShort,
+    /// Too few jobs share it in the time for which it is kept.
+    #[serde(rename = "too_few")]
+    TooFew,
+    /// At the hit rate that was to be expected it would have cost more.
+    #[serde(rename = "would_not_pay")]
+    WouldNotPay,
+    /// Kept for five minutes it pays.
+    #[serde(rename = "pays_5m")]
+    PaysFiveMinutes,
+    /// Kept for an hour it pays.
+    #[serde(rename = "pays_1h")]
+    PaysOneHour,
+    /// One request went ahead, since that has raised the hit rate enough.
+    #[serde(rename = "primed")]
+    Primed,
+    /// One request went ahead, to learn what it does to the hit rate.
+    #[serde(rename = "trial")]
+    Trial,
 }
 
 /// How the requests of an ended message batch ended.
@@ -104,4 +192,6 @@ pub enum CloseReason {
     CreateRate,
     /// It was cut short, because no more may be queued at Anthropic.
     QueueFull,
+    /// A larger one would have answered later, or after a deadline.
+    Turnaround,
 }

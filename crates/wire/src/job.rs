@@ -31,6 +31,21 @@ pub struct Job {
     pub model: String,
     /// How it reaches Anthropic.
     pub lane: Lane,
+    /// How soon it is wanted, as it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2h")]
+    pub deliver_within: Option<String>,
+    /// What is done when it would be late; absent without `deliver_within`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_late: Option<crate::OnLate>,
+    /// Until when it is wanted; absent without `deliver_within`, and once it has
+    /// ended.
+    #[serde(
+        default,
+        with = "rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub deadline: Option<OffsetDateTime>,
     /// Order within the tenant's queue.
     pub priority: crate::Priority,
     /// As it was submitted, white space aside.
@@ -40,14 +55,17 @@ pub struct Job {
     /// When it was accepted.
     #[serde(with = "rfc3339")]
     pub created_at: OffsetDateTime,
-    /// The end of the time that Anthropic allows a batch; absent once it has ended.
+    /// The end of the time that Anthropic allows a batch, or the deadline at which
+    /// it would fail; absent once it has ended, and while it is called for directly.
     #[serde(
         default,
         with = "rfc3339::option",
         skip_serializing_if = "Option::is_none"
     )]
     pub latest_by: Option<OffsetDateTime>,
-    /// Null until the real turnaround was measured.
+    /// When half of the batches, or calls, like this one have come back lately, or
+    /// most of them if that is past; null until 20 were measured, when it takes
+    /// longer than that, and once it has ended.
     #[serde(default, with = "rfc3339::option")]
     #[schema(required)]
     pub expected_by: Option<OffsetDateTime>,

@@ -28,6 +28,15 @@ pub struct JobType {
     /// JSON schema of the answer; null for free text.
     #[schema(value_type = Option<Object>, required)]
     pub output_schema: Option<Value>,
+    /// How soon its jobs are wanted, unless they say it themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_within: Option<String>,
+    /// What is done when they would be late, unless they say it themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_late: Option<crate::OnLate>,
+    /// What is done when the answer to a direct call is lost; absent: `fail`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_unknown: Option<crate::OnUnknown>,
     /// When this version was stored.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
@@ -59,4 +68,15 @@ pub struct JobTypeRequest {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub output_schema: Option<Value>,
+    /// How soon its jobs are wanted, such as `30s` or `2h`, unless they say it
+    /// themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_within: Option<String>,
+    /// What is done when they would be late, unless they say it themselves;
+    /// `escalate` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_late: Option<crate::OnLate>,
+    /// What is done when the answer to a direct call is lost; `fail` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_unknown: Option<crate::OnUnknown>,
 }

@@ -9,6 +9,7 @@
 
 mod batch;
 mod bulk;
+mod context;
 mod group;
 mod health;
 mod job;
@@ -23,8 +24,11 @@ mod session;
 mod ticket;
 mod usage;
 
-pub use batch::{Batch, BatchState, CloseReason, ItemCounts};
+pub use batch::{
+    Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts, PrimeOutcome,
+};
 pub use bulk::BulkAnswer;
+pub use context::{Context, ContextRequest};
 pub use group::{Canceled, Counts, Group, Retried, TokenTotals};
 pub use health::{Health, Ready};
 pub use job::{Detail, Job, JobState, Lane, TokenUsage};
@@ -32,7 +36,7 @@ pub use job_type::{JobType, JobTypeRequest};
 pub use me::{Me, Upstream};
 pub use page::Page;
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
-pub use request::{JobRequest, Priority};
+pub use request::{JobRequest, OnLate, OnUnknown, Priority};
 pub use result::JobResult;
 pub use session::Session;
 pub use ticket::{Origins, Ticket, TicketRequest};

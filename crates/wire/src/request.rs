@@ -23,6 +23,11 @@ pub struct JobRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub input: Option<Box<RawValue>>,
+    /// Contexts that the job shares with others, `ctx_…`, at most 8: their texts
+    /// follow the system prompt, in this order. Only with a `type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 8)]
+    pub context: Option<Vec<String>>,
     /// An opaque label of the app's own user, for lists and usage; at most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
@@ -30,6 +35,14 @@ pub struct JobRequest {
     /// Order within the tenant's own queue; `normal` unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// How soon the answer is wanted, such as `30s`, `2h` or `1d 12h`; whole
+    /// seconds, at least one and at most 28 days. It chooses the lane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2h")]
+    pub deliver_within: Option<String>,
+    /// What is done when the answer would come later; `escalate` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_late: Option<OnLate>,
     /// The same key and body give the same job however often they are sent; at
     /// most 255 characters. Not in bulk lines: there the header names the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,9 +80,74 @@ impl<'de> Deserialize<'de> for Priority {
     }
 }
 
+/// What is done for a job whose deadline nears while it has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLate {
+    /// Nothing: the answer comes when it comes.
+    Wait,
+    /// It is called for directly, in time to make it. If its batch answers as well,
+    /// both are paid.
+    Escalate,
+    /// At the deadline it ends as failed, with the label `deadline_missed`.
+    Fail,
+}
+
+/// By hand, as [`Priority`].
+impl<'de> Deserialize<'de> for OnLate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = Cow::<'de, str>::deserialize(deserializer)?;
+        match word.as_ref() {
+            "wait" => Ok(Self::Wait),
+            "escalate" => Ok(Self::Escalate),
+            "fail" => Ok(Self::Fail),
+            other => Err(D::Error::unknown_variant(
+                other,
+                &["wait", "escalate", "fail"],
+            )),
+        }
+    }
+}
+
+/// What is done when the answer to a direct call is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnknown {
+    /// The job ends as failed, with the label `outcome_unknown`.
+    Fail,
+    /// It is called for again, though the lost call may have been billed.
+    Retry,
+}
+
+/// By hand, as [`Priority`].
+impl<'de> Deserialize<'de> for OnUnknown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = Cow::<'de, str>::deserialize(deserializer)?;
+        match word.as_ref() {
+            "fail" => Ok(Self::Fail),
+            "retry" => Ok(Self::Retry),
+            other => Err(D::Error::unknown_variant(other, &["fail", "retry"])),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{JobRequest, Priority};
+    use super::{JobRequest, OnLate, OnUnknown, Priority};
+
+    #[test]
+    fn policies_are_words() {
+        for policy in [OnLate::Wait, OnLate::Escalate, OnLate::Fail] {
+            let text = serde_json::to_string(&policy).unwrap();
+            assert_eq!(serde_json::from_str::<OnLate>(&text).unwrap(), policy);
+        }
+        for policy in [OnUnknown::Fail, OnUnknown::Retry] {
+            let text = serde_json::to_string(&policy).unwrap();
+            assert_eq!(serde_json::from_str::<OnUnknown>(&text).unwrap(), policy);
+        }
+        assert!(serde_json::from_str::<OnLate>(r#"{"wait":null}"#).is_err());
+        assert!(serde_json::from_str::<OnUnknown>(r#""wait""#).is_err());
+    }
 
     #[test]
     fn a_priority_is_one_word() {
@@ -84,13 +162,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused_and_named() {
-        let error = serde_json::from_str::<JobRequest>(r#"{"type":"a","deliver_within":"1h"}"#)
+        let error = serde_json::from_str::<JobRequest>(r#"{"type":"a","deadline":"1h"}"#)
             .unwrap_err()
             .to_string();
-        assert!(
-            error.starts_with("unknown field `deliver_within`"),
-            "{error}"
-        );
+        assert!(error.starts_with("unknown field `deadline`"), "{error}");
         assert!(serde_json::from_str::<JobRequest>(r#"{"user":"a","user":"b"}"#).is_err());
     }
 

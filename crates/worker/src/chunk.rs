@@ -15,7 +15,7 @@ use offpeak_store::mutant;
 use offpeak_store::quarantine::{self, Flawed};
 use offpeak_store::settle::{Effect, Measured, Next, Released};
 use sha2::{Digest, Sha256};
-use time::Date;
+use time::{Date, OffsetDateTime};
 
 pub(crate) use self::held::Lines;
 use crate::price::{measured, usage, without_price};
@@ -195,7 +195,7 @@ fn custom_id(line: &[u8]) -> Option<&[u8]> {
 /// What one line does to its job.
 fn effect(
     setting: &Setting,
-    day: Date,
+    of: (Lane, Date),
     line: &Ours,
     said: Said,
     released: Released,
@@ -203,13 +203,16 @@ fn effect(
 ) -> Effect {
     let standing = Standing {
         tries: released.tries,
-        canceled_by_user: released.canceled,
+        has_ended: released.has_ended(),
+        is_one_of_two: released.is_one_of_two(),
     };
     let settlement = settle::settle(&said.line, standing, setting.options.rules, random);
     let usage = settle::billed_usage(&said.line).or(said.billed.as_deref());
     let (measured, billed) = match usage {
-        Some(_) if released.canceled && mutant!("late_line_free") => (Measured::default(), false),
-        Some(usage) => (price(setting, usage, &said, &released, day), true),
+        Some(_) if released.has_ended() && mutant!("late_line_free") => {
+            (Measured::default(), false)
+        }
+        Some(usage) => (price(setting, usage, &said, &released, of), true),
         None => (Measured::default(), false),
     };
     Effect {
@@ -218,7 +221,7 @@ fn effect(
         line_hash: Some(line.hash.to_vec()),
         line: Some(line.bytes.to_vec()),
         model: said.model,
-        lane: Lane::Batch,
+        lane: of.0,
         measured,
         billed,
     }
@@ -232,12 +235,12 @@ fn price(
     usage: &Usage,
     said: &Said,
     released: &Released,
-    day: Date,
+    (lane, day): (Lane, Date),
 ) -> Measured {
     let answered = said.model.as_deref().unwrap_or(released.asked_model());
-    let in_batch = |model| measured(&setting.prices, usage, model, day, Lane::Batch);
-    in_batch(answered)
-        .or_else(|_| in_batch(released.asked_model()))
+    let at = |model| measured(&setting.prices, usage, model, day, lane);
+    at(answered)
+        .or_else(|_| at(released.asked_model()))
         .unwrap_or_else(|error| {
             tracing::error!(job = %released.job, %error, "booked without a price");
             without_price(usage)
@@ -355,6 +358,11 @@ fn next(settlement: Settlement, said: &Said) -> Next {
         Settlement::SetAside => Next::SetAside {
             as_outcome: attempt_outcome(&said.line),
         },
+        Settlement::LeaveToOther { again_after } => Next::Leave {
+            as_outcome: attempt_outcome(&said.line),
+            label: said.error_type.clone(),
+            after: again_after,
+        },
     }
 }
 
@@ -368,15 +376,46 @@ fn attempt_outcome(line: &settle::Line) -> &'static str {
     }
 }
 
+/// How many of these ended their jobs after the deadline.
+pub(crate) fn late(effects: &[Effect], now: OffsetDateTime) -> u64 {
+    let late = effects.iter().filter(|effect| {
+        matches!(effect.next, Next::End { .. })
+            && effect
+                .released
+                .deadline
+                .is_some_and(|deadline| deadline < now)
+    });
+    late.count() as u64
+}
+
 /// The effect on a job whose line never came; none on a canceled one.
 pub(crate) fn without_line(released: Released) -> Option<Effect> {
-    (!released.canceled).then(|| Effect {
-        released,
-        next: Next::End {
+    without(released, Failure::ResultMissing)
+}
+
+/// The effect on a job of which nothing came back; none on a canceled one.
+pub(crate) fn without(released: Released, failure: Failure) -> Option<Effect> {
+    let as_outcome = "errored";
+    let next = if released.is_one_of_two() {
+        Next::Leave {
+            as_outcome,
+            label: Some(failure.label().to_owned()),
+            after: None,
+        }
+    } else if !released.has_ended() {
+        Next::End {
             outcome: Outcome::Failed,
-            failure: Some(Failure::ResultMissing),
+            failure: Some(failure),
             stop_reason: None,
-        },
+        }
+    } else if released.is_beside() {
+        Next::SetAside { as_outcome }
+    } else {
+        return None;
+    };
+    Some(Effect {
+        released,
+        next,
         line: None,
         line_hash: None,
         model: None,

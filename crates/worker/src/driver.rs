@@ -105,8 +105,13 @@ pub(crate) async fn run(worker: &Worker, stop: CancellationToken) {
 fn copies(worker: &Worker, which: Loop) -> usize {
     match which {
         Loop::Submit => worker.setting.options.parallel_sends.max(1),
+        Loop::Direct => {
+            let calls = worker.setting.options.parallel_calls.max(1);
+            usize::try_from(calls).unwrap_or(usize::MAX)
+        }
         Loop::Ingest => 2,
         Loop::Form
+        | Loop::Escalate
         | Loop::Poll
         | Loop::Reconcile
         | Loop::Rescue
@@ -194,7 +199,7 @@ impl One {
     /// let go has to be searched for later, so sends get some time.
     async fn patience_over(&self) {
         self.stop.cancelled().await;
-        if self.which == Loop::Submit {
+        if matches!(self.which, Loop::Submit | Loop::Direct) {
             sleep(SEND_GRACE).await;
         }
     }
@@ -208,10 +213,15 @@ impl One {
         let options = &self.worker.setting.options;
         match self.which {
             Loop::Submit => options.send_within + Duration::from_mins(1),
+            Loop::Direct => options.call_within + Duration::from_mins(1),
             Loop::Ingest | Loop::Reconcile | Loop::Sweep => Duration::from_hours(6),
-            Loop::Form | Loop::Poll | Loop::Rescue | Loop::Relay | Loop::Fold | Loop::Tend => {
-                Duration::from_mins(2)
-            }
+            Loop::Form
+            | Loop::Escalate
+            | Loop::Poll
+            | Loop::Rescue
+            | Loop::Relay
+            | Loop::Fold
+            | Loop::Tend => Duration::from_mins(2),
         }
     }
 
@@ -259,6 +269,7 @@ async fn listen(system: offpeak_store::System, bells: Arc<Bells>, stop: Cancella
                 bells.of(Loop::Relay).news.notify_one();
                 if heard != Heard::Told {
                     bells.of(Loop::Form).news.notify_one();
+                    bells.of(Loop::Direct).news.notify_one();
                 }
                 heard = listener.heard().await?;
             }
@@ -330,6 +341,8 @@ fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
         rescue,
         relay,
         fold,
+        direct,
+        escalate,
         reconcile,
     } = work;
     [
@@ -340,6 +353,8 @@ fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
         (Loop::Rescue, rescue),
         (Loop::Relay, relay),
         (Loop::Fold, fold),
+        (Loop::Direct, direct),
+        (Loop::Escalate, escalate),
         (Loop::Reconcile, reconcile),
     ]
     .into_iter()
@@ -388,6 +403,8 @@ mod tests {
             (Work { rescue: true, ..none }, Loop::Rescue),
             (Work { relay: true, ..none }, Loop::Relay),
             (Work { fold: true, ..none }, Loop::Fold),
+            (Work { direct: true, ..none }, Loop::Direct),
+            (Work { escalate: true, ..none }, Loop::Escalate),
             (Work { reconcile: true, ..none }, Loop::Reconcile),
         ];
         for (work, which) in table {

@@ -42,7 +42,8 @@ impl Gates {
             measure,
             clock,
             inner: Mutex::new(Inner {
-                breakers: [Call::Create, Call::Read, Call::Results].map(Breaker::new),
+                breakers: [Call::Create, Call::Read, Call::Results, Call::Message]
+                    .map(Breaker::new),
                 rng,
             }),
         };

@@ -10,6 +10,7 @@
 //! If the process dies here, every loop finds its work again in the database.
 
 mod absorb;
+mod caching;
 mod chunk;
 mod clock;
 mod driver;
@@ -20,6 +21,7 @@ mod options;
 mod outcome;
 mod pause;
 mod price;
+mod prime;
 mod recover;
 mod setting;
 mod their_clock;

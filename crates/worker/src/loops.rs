@@ -1,5 +1,7 @@
 //! One file per loop, in the order in which a job meets them.
 
+pub(crate) mod direct;
+pub(crate) mod escalate;
 pub(crate) mod fold;
 pub(crate) mod form;
 pub(crate) mod ingest;

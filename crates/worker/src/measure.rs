@@ -35,6 +35,16 @@ pub(crate) struct OfKind {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct CameTo {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct From {
+    from: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct Call {
     pub(crate) call: &'static str,
     pub(crate) outcome: &'static str,
@@ -67,6 +77,9 @@ pub(crate) struct Measure {
     incidents: Family<OfKind, Gauge>,
     waiting: Gauge,
     absorbed: Counter,
+    direct: Family<CameTo, Counter>,
+    escalated: Family<From, Counter>,
+    missed: Counter,
 }
 
 impl Measure {
@@ -89,6 +102,9 @@ impl Measure {
             incidents: Family::default(),
             waiting: Gauge::default(),
             absorbed: Counter::default(),
+            direct: Family::default(),
+            escalated: Family::default(),
+            missed: Counter::default(),
         };
         registry.register("offpeak_ticks", "Ticks of each loop", measure.ticks.clone());
         registry.register(
@@ -147,6 +163,21 @@ impl Measure {
             "Lines billed by late twins, which no tenant pays",
             measure.absorbed.clone(),
         );
+        registry.register(
+            "offpeak_direct_calls",
+            "Direct calls, by what came of them",
+            measure.direct.clone(),
+        );
+        registry.register(
+            "offpeak_escalations",
+            "Jobs called for because their deadline neared, from the queue or from a batch",
+            measure.escalated.clone(),
+        );
+        registry.register(
+            "offpeak_deadlines_missed",
+            "Jobs that ended after their deadline, or because of it",
+            measure.missed.clone(),
+        );
         measure
     }
 
@@ -173,6 +204,15 @@ impl Measure {
             self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         }
         self.absorbed.inc_by(seen.absorbed);
+        if let Some(outcome) = seen.called {
+            self.direct.get_or_create(&CameTo { outcome }).inc();
+        }
+        for (from, n) in [("queue", seen.escalated.0), ("batch", seen.escalated.1)] {
+            if n > 0 {
+                self.escalated.get_or_create(&From { from }).inc_by(n);
+            }
+        }
+        self.missed.inc_by(seen.missed);
     }
 }
 
@@ -199,6 +239,9 @@ mod tests {
             incidents: Some(vec![("late_twin".to_owned(), 2)]),
             waiting: Some(4),
             absorbed: 7,
+            called: Some("answered"),
+            escalated: (3, 5),
+            missed: 2,
         });
         let shown = |registry: &Registry| {
             let mut text = String::new();
@@ -212,6 +255,10 @@ mod tests {
             "offpeak_incidents_open{kind=\"late_twin\"} 2",
             "offpeak_results_waiting 4",
             "offpeak_absorbed_lines_total 7",
+            "offpeak_direct_calls_total{outcome=\"answered\"} 1",
+            "offpeak_escalations_total{from=\"queue\"} 3",
+            "offpeak_escalations_total{from=\"batch\"} 5",
+            "offpeak_deadlines_missed_total 2",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

@@ -27,6 +27,13 @@ pub struct Options {
     pub parallel_sends: usize,
     /// Longest time that one create call may take, its body included.
     pub send_within: Duration,
+    /// Direct calls to one upstream at the same time, of all processes together.
+    pub parallel_calls: u32,
+    /// Longest time that one direct call may take.
+    pub call_within: Duration,
+    /// How long before its deadline a job is called for at the latest, however
+    /// fast direct calls are.
+    pub escalate_before: Duration,
     /// Bytes of params that are read from the database at once while sending.
     pub upload_chunk: u64,
     /// From a batch's creation to the first look at it.
@@ -77,6 +84,9 @@ impl Default for Options {
             overloaded_is_uncertain: false,
             parallel_sends: 2,
             send_within: Duration::from_mins(5),
+            parallel_calls: 8,
+            call_within: Duration::from_mins(10),
+            escalate_before: Duration::from_mins(2),
             upload_chunk: 2 << 20,
             first_poll: Duration::from_secs(30),
             poll_every: Duration::from_mins(1),

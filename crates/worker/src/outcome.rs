@@ -34,6 +34,13 @@ pub struct Seen {
     pub waiting: Option<u64>,
     /// Lines that late twins billed, now absorbed.
     pub absorbed: u64,
+    /// Direct calls by what came of them.
+    pub called: Option<&'static str>,
+    /// Jobs that are called for because their deadline nears: those that waited,
+    /// and those in batches.
+    pub escalated: (u64, u64),
+    /// Jobs that ended after their deadline, or because of it.
+    pub missed: u64,
 }
 
 /// When a loop should run again at the latest; a hint may come earlier.

@@ -17,7 +17,7 @@ use crate::worker::Setting;
 pub(crate) const CREATE: &str = "create";
 /// Calls of which nothing is gathered when they meet trouble: creates, and what
 /// is not called again by itself, so that it could not end a pause.
-const UNTOLD: [&str; 2] = [CREATE, "cancel"];
+const UNTOLD: [&str; 3] = [CREATE, "cancel", "prime"];
 /// From a read that met such trouble to the next one of its kind: it costs
 /// nothing, and shows that the trouble is over.
 pub(crate) const READ_AGAIN: Duration = Duration::from_mins(5);

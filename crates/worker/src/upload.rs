@@ -13,7 +13,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use offpeak_domain::id::{CustomId, JobId};
 use offpeak_domain::plan::body::{self as form, COMMA, ITEM_CLOSE, ITEM_OPEN, ITEM_PARAMS};
-use offpeak_store::batch::{self, Item, Sent};
+use offpeak_store::batch::{self, Item, Marked, Sending, Sent};
 use offpeak_store::lease::uptime;
 use offpeak_store::{mutant, point};
 use sha2::{Digest, Sha256};
@@ -28,6 +28,8 @@ const PAGE: i64 = 1000;
 struct Upload {
     setting: Arc<Setting>,
     sent: Sent,
+    /// What is put into the params of each job.
+    marked: Option<Marked>,
     /// The last job that a page named.
     after: Option<JobId>,
     items: VecDeque<Item>,
@@ -69,16 +71,18 @@ impl BodyHash {
 }
 
 /// Exactly `{"requests":[{"custom_id":"…","params":…},…]}`, in the order of the
-/// job ids; `domain::plan::body_len` knows its length.
+/// job ids; `domain::plan::body_len` knows its length, but for the marks that are
+/// put into the params of a batch with a shared prefix.
 pub(crate) fn body(
     setting: Arc<Setting>,
-    sent: Sent,
+    sending: &Sending,
     until: Duration,
 ) -> (impl Stream<Item = Result<Bytes>> + Send + 'static, BodyHash) {
     let hash = BodyHash::default();
     let upload = Upload {
         setting,
-        sent,
+        sent: sending.sent,
+        marked: sending.marked,
         after: None,
         items: VecDeque::new(),
         last_page: false,
@@ -131,7 +135,10 @@ impl Upload {
         }
         let params = batch::params(&self.setting.system, self.sent.key.tenant, &jobs).await?;
         let bytes: u64 = params.iter().map(|(_, params)| params.len() as u64).sum();
-        let length = form::body_len(params.len() as u64, bytes);
+        let marks = self
+            .marked
+            .map_or(0, |marked| marked.mark.text().len() * params.len());
+        let length = form::body_len(params.len() as u64, bytes) + marks as u64;
         let mut chunk = BytesMut::with_capacity(usize::try_from(length).unwrap_or(0));
         for (job, params) in params {
             if self.place == Place::Rest {
@@ -145,7 +152,7 @@ impl Upload {
             chunk.put_slice(ITEM_OPEN.as_bytes());
             chunk.put_slice(custom_id.to_string().as_bytes());
             chunk.put_slice(ITEM_PARAMS.as_bytes());
-            chunk.put_slice(&params);
+            put_params(&mut chunk, &params, self.marked);
             chunk.put_slice(ITEM_CLOSE.as_bytes());
         }
         point!("submit.first_bytes");
@@ -182,5 +189,51 @@ impl Upload {
             self.items.pop_front();
         }
         jobs
+    }
+}
+
+/// The params, with the mark at its place. One that is not as its bucket says
+/// goes without; blanks instead keep the length that was announced.
+fn put_params(chunk: &mut BytesMut, params: &[u8], marked: Option<Marked>) {
+    let Some(Marked { mark, at }) = marked else {
+        chunk.put_slice(params);
+        return;
+    };
+    match params.split_at_checked(at) {
+        Some((head, tail)) if tail.starts_with(b"}]") => {
+            chunk.put_slice(head);
+            chunk.put_slice(mark.text().as_bytes());
+            chunk.put_slice(tail);
+        }
+        _ => {
+            chunk.put_slice(params);
+            chunk.put_bytes(b' ', mark.text().len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use offpeak_domain::cache::Mark;
+    use offpeak_store::batch::Marked;
+
+    use super::put_params;
+
+    #[test]
+    fn a_mark_goes_where_the_prefix_ends_or_leaves_its_room() {
+        let params = br#"{"system":[{"type":"text","text":"x"}],"messages":[]}"#;
+        let put = |at| {
+            let mut chunk = BytesMut::new();
+            let mark = Mark::OneHour;
+            put_params(&mut chunk, params, Some(Marked { mark, at }));
+            assert_eq!(chunk.len(), params.len() + mark.text().len(), "{at}");
+            serde_json::from_slice::<serde_json::Value>(&chunk).unwrap()
+        };
+        assert_eq!(put(36)["system"][0]["cache_control"]["ttl"], "1h");
+        let plain: serde_json::Value = serde_json::from_slice(params).unwrap();
+        for elsewhere in [0, 10, 35, 37, params.len(), 1_000] {
+            assert_eq!(put(elsewhere), plain, "{elsewhere}");
+        }
     }
 }

@@ -40,14 +40,14 @@ struct Watch {
     seen: Arc<Mutex<Option<String>>>,
 }
 
-/// The right to make one create.
+/// The right to make one create, or one direct call.
 #[derive(Debug)]
-pub(crate) struct MayCreate(Option<Arc<Gates>>);
+pub(crate) struct MayCreate(Option<Arc<Gates>>, Kind);
 
 impl Drop for MayCreate {
     fn drop(&mut self) {
         if let Some(gates) = self.0.take() {
-            gates.unmade(Kind::Create);
+            gates.unmade(self.1);
         }
     }
 }
@@ -126,7 +126,26 @@ impl Upstream {
     /// Asks for one create, before anything is written down about it.
     pub(crate) async fn may_create(&self) -> Result<MayCreate, Error> {
         self.admit(Kind::Create).await?;
-        Ok(MayCreate(self.gates().cloned()))
+        Ok(MayCreate(self.gates().cloned(), Kind::Create))
+    }
+
+    /// Asks for one direct call, before anything is written down about it.
+    pub(crate) async fn may_call(&self) -> Result<MayCreate, Error> {
+        self.admit(Kind::Message).await?;
+        Ok(MayCreate(self.gates().cloned(), Kind::Message))
+    }
+
+    /// Calls for one message. Gives it as it came.
+    pub(crate) async fn message(
+        &self,
+        mut may: MayCreate,
+        params: Bytes,
+        within: Duration,
+    ) -> Result<Bytes, Error> {
+        let answer = self.client.message(params, within).await;
+        may.0 = None;
+        let answer = self.done(Kind::Message, "message", answer)?;
+        Ok(answer.value)
     }
 
     pub(crate) async fn create_batch<S, E>(
@@ -145,6 +164,16 @@ impl Upstream {
         self.hear(asked, &answer);
         may.0 = None;
         self.done(Kind::Create, CREATE, answer)
+    }
+
+    /// Sends what goes ahead of a batch. That messages are refused says nothing
+    /// about creates, so no breaker hears of it.
+    pub(crate) async fn prime(&self, body: Bytes, within: Duration) -> Result<Bytes, Error> {
+        let asked = self.local();
+        let answer = self.client.message(body, within).await;
+        self.hear(asked, &answer);
+        self.count("prime", &answer);
+        Ok(answer?.value)
     }
 
     pub(crate) async fn batch(&self, id: &str) -> Result<MessageBatch, Error> {

@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::driver;
+use crate::loops::direct::Direct;
+use crate::loops::escalate::Escalate;
 use crate::loops::fold::Fold;
 use crate::loops::form::Form;
 use crate::loops::ingest::Ingest;
@@ -38,6 +40,10 @@ pub enum Loop {
     Form,
     /// Sends them.
     Submit,
+    /// Sees to jobs whose deadline nears.
+    Escalate,
+    /// Calls for urgent jobs.
+    Direct,
     /// Looks at what Anthropic holds.
     Poll,
     /// Reads results.
@@ -58,9 +64,11 @@ pub enum Loop {
 
 impl Loop {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Form,
         Self::Submit,
+        Self::Escalate,
+        Self::Direct,
         Self::Poll,
         Self::Ingest,
         Self::Reconcile,
@@ -76,6 +84,8 @@ impl Loop {
         match self {
             Self::Form => "form",
             Self::Submit => "submit",
+            Self::Escalate => "escalate",
+            Self::Direct => "direct",
             Self::Poll => "poll",
             Self::Ingest => "ingest",
             Self::Reconcile => "reconcile",
@@ -148,6 +158,8 @@ impl Worker {
         match which {
             Loop::Form => Form(setting).tick().await,
             Loop::Submit => Submit(setting).tick().await,
+            Loop::Escalate => Escalate(setting).tick().await,
+            Loop::Direct => Direct(setting).tick().await,
             Loop::Poll => Poll(setting).tick().await,
             // Only while this process counts as alive: once it does not, another
             // one may be reading the same results.

@@ -27,8 +27,8 @@ fn journal(world: &World) -> Result<Vec<Billed>> {
         let entry: Value = serde_json::from_str(line)?;
         let field = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
         let custom_id = field("custom_id");
-        // Somebody else's, in the same workspace.
-        if custom_id.starts_with("foreign-") {
+        // Somebody else's, in the same workspace; or a direct call.
+        if custom_id.starts_with("foreign-") || custom_id.is_empty() {
             continue;
         }
         let job = custom_id.split('_').nth(1).and_then(uuid_of);
@@ -54,6 +54,7 @@ pub(super) async fn paid(world: &World, hidden: Hidden, verdict: &mut Verdict) -
                  UNION
                  SELECT id, batch_id, attempt FROM offpeak.attempt
                   WHERE batch_id IS NOT NULL AND outcome IN ('completed', 'failed', 'canceled')) AS t
+          WHERE batch_id NOT IN (SELECT id FROM offpeak.call)
           GROUP BY 1",
     )
     .fetch_all(&world.root)
@@ -69,7 +70,8 @@ pub(super) async fn paid(world: &World, hidden: Hidden, verdict: &mut Verdict) -
     .await?;
     let mut absorbed = pairs(
         world,
-        "SELECT upstream_batch_id, custom_id FROM offpeak.absorbed",
+        "SELECT upstream_batch_id, custom_id FROM offpeak.absorbed
+          WHERE upstream_batch_id NOT LIKE 'call_%'",
     )
     .await?;
     let mut billed: BTreeMap<String, i64> = BTreeMap::new();

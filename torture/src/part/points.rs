@@ -17,6 +17,7 @@ use crate::scenario::{self, Came, REST};
 /// Behaviours under which a point is met that no plain run meets; for the short
 /// form, which tries each point once.
 const MET_UNDER: &[(&str, Behavior)] = &[
+    ("rescue.lost_call", behavior::PLAIN),
     ("rescue.abandoned", behavior::PLAIN),
     ("rescue.listed", behavior::LOST_LATE),
     ("rescue.adopted", behavior::LOST),
@@ -35,6 +36,8 @@ pub const FORGOTTEN: &str = "reconcile.recovered";
 
 /// What somebody was sending when he died, which one who comes after finds.
 const ABANDONED: &str = "rescue.abandoned";
+/// The same of whom somebody was calling for.
+const LOST_CALL: &str = "rescue.lost_call";
 
 /// How often the short form plays a death that did not come.
 const TRIES: u32 = 4;
@@ -141,7 +144,7 @@ fn pairs(all: bool, named: &str) -> Vec<Pair> {
     for point in points {
         let met = behavior::ALL.iter().filter(|one| one.meets(point));
         pairs.extend(met.map(|behavior| once(point, *behavior)));
-        if *point != ABANDONED {
+        if ![ABANDONED, LOST_CALL].contains(point) {
             let behavior = met_under(point);
             pairs.push(Pair {
                 point,
@@ -170,10 +173,10 @@ async fn until_it_dies(ground: &Arc<Ground>, pair: Pair, tries: u32) -> Vec<Resu
 async fn die(ground: &Arc<Ground>, pair: Pair) -> Result<Came> {
     let at = format!("{}:{}", pair.point, pair.pass);
     // Abandoned is what somebody was sending when he died.
-    let (first, later) = if pair.point == ABANDONED {
-        ("submit.intent", vec![("TORTURE_AT", at.as_str())])
-    } else {
-        (at.as_str(), vec![])
+    let (first, later) = match pair.point {
+        ABANDONED => ("submit.intent", vec![("TORTURE_AT", at.as_str())]),
+        LOST_CALL => ("direct.intent", vec![("TORTURE_AT", at.as_str())]),
+        _ => (at.as_str(), vec![]),
     };
     let orders = [("TORTURE_AT", first)];
     scenario::run(ground, &pair.behavior, &orders, &later, REST).await

@@ -1,6 +1,7 @@
 use axum::extract::State as Extract;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use offpeak_domain::job::OnUnknown;
 use offpeak_domain::job_type::{Compiled, JobType as Definition};
 use offpeak_store::job_type::{self, Stored};
 use offpeak_wire::{JobType, JobTypeRequest, Problem};
@@ -65,6 +66,24 @@ const FIELDS: &[Field] = &[
         expected: "an object, or null",
         required: false,
         fits: reads_as::<Option<Map<String, Value>>>,
+    },
+    Field {
+        name: "deliver_within",
+        expected: "a string",
+        required: false,
+        fits: reads_as::<Option<String>>,
+    },
+    Field {
+        name: "on_late",
+        expected: "\"wait\", \"escalate\" or \"fail\"",
+        required: false,
+        fits: reads_as::<Option<offpeak_wire::OnLate>>,
+    },
+    Field {
+        name: "on_unknown",
+        expected: "\"fail\" or \"retry\"",
+        required: false,
+        fits: reads_as::<Option<offpeak_wire::OnUnknown>>,
     },
 ];
 
@@ -140,6 +159,12 @@ fn definition(request: JobTypeRequest) -> Definition {
         template: request.template,
         input_schema: request.input_schema,
         output_schema: request.output_schema,
+        deliver_within: request.deliver_within,
+        on_late: request.on_late.map(crate::jobs::policy),
+        on_unknown: request.on_unknown.map(|policy| match policy {
+            offpeak_wire::OnUnknown::Fail => OnUnknown::Fail,
+            offpeak_wire::OnUnknown::Retry => OnUnknown::Retry,
+        }),
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) async fn handle(
 ) -> Result<axum::Json<Job>> {
     query.end()?;
     let id = parse_id(&id)?;
+    let outlook = state.outlook().await;
     let mut tx = caller.begin().await?;
     job::get(&mut tx, id).await?;
     let canceled = cancel::jobs(&mut tx, &[id]).await?;
@@ -37,7 +38,7 @@ pub(crate) async fn handle(
         return Err(moving());
     }
     let now = tx.now();
-    let shown = view::job(job::get(&mut tx, id).await?, now, state.flush_after());
+    let shown = view::job(job::get(&mut tx, id).await?, now, &outlook);
     point!("api.cancel_open");
     tx.commit().await?;
     point!("api.canceled");

@@ -2,13 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use offpeak_domain::cache::Prefix;
+use offpeak_domain::deliver::{self, Terms};
+use offpeak_domain::job::{Lane, OnLate};
 use offpeak_domain::job_type::Compiled;
 use offpeak_domain::params;
+use offpeak_domain::route::{Ways, route};
 use offpeak_wire::{FieldError, JobRequest, Priority};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::opening::Openings;
 use crate::State;
 use crate::body::MAX_BYTES;
 use crate::caller::Caller;
@@ -27,9 +33,12 @@ pub(super) struct Draft {
     pub(super) job_type: Option<(String, u32)>,
     pub(super) user: Option<String>,
     pub(super) model: String,
+    pub(super) lane: Lane,
+    pub(super) terms: Terms,
     pub(super) priority: i16,
     pub(super) metadata: Option<String>,
     pub(super) structured: bool,
+    pub(super) prefix: Option<Prefix>,
     pub(super) params: Vec<u8>,
 }
 
@@ -41,6 +50,8 @@ pub(super) struct Drafting<'a> {
     state: &'a State,
     caller: &'a Caller,
     types: HashMap<String, Found>,
+    ways: Option<Ways>,
+    openings: Openings,
 }
 
 impl<'a> Drafting<'a> {
@@ -49,6 +60,8 @@ impl<'a> Drafting<'a> {
             state,
             caller,
             types: HashMap::new(),
+            ways: None,
+            openings: Openings::default(),
         }
     }
 
@@ -75,8 +88,8 @@ impl<'a> Drafting<'a> {
             }
         };
         let work = match (&request.r#type, &request.params) {
-            (Some(name), None) => self.typed(name, request.input.as_deref()).await?,
-            (None, Some(params)) => raw(params, request.input.as_deref()),
+            (Some(name), None) => self.typed(name, request).await?,
+            (None, Some(params)) => raw(params, request),
             (Some(_), Some(_)) => Err(vec![fault(
                 "/params",
                 "conflicting_fields",
@@ -101,8 +114,32 @@ impl<'a> Drafting<'a> {
                 Err(vec![unknown_model(self.state, field)])
             }
         });
+        let own = within(request.deliver_within.as_deref());
+        let own = own.unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
+        let terms = match &work {
+            Ok(work) => terms(own, request.on_late.map(policy), &work.terms),
+            Err(_) => Ok(Terms::default()),
+        };
+        let terms = terms.unwrap_or_else(|fault| {
+            if request.deliver_within.is_none() {
+                faults.push(fault);
+            }
+            Terms::default()
+        });
+        let ways = self.ways().await;
+        let lane = route(
+            terms.within,
+            terms.on_late.unwrap_or(OnLate::Escalate),
+            &ways,
+        )
+        .lane();
         Ok(match work {
             Ok(work) if faults.is_empty() => Ok(Draft {
+                lane,
+                terms,
                 job_type: work.job_type,
                 user: request.user.clone(),
                 model: work.model,
@@ -113,6 +150,7 @@ impl<'a> Drafting<'a> {
                 },
                 metadata,
                 structured: work.structured,
+                prefix: work.prefix,
                 params: work.params,
             }),
             Ok(_) => Err(faults),
@@ -123,10 +161,19 @@ impl<'a> Drafting<'a> {
         })
     }
 
+    /// What is known of the two ways, looked up once a request.
+    async fn ways(&mut self) -> Ways {
+        if let Some(ways) = self.ways {
+            return ways;
+        }
+        let outlook = self.state.outlook().await;
+        *self.ways.insert(outlook.ways(outlook.now))
+    }
+
     async fn typed(
         &mut self,
         name: &str,
-        input: Option<&RawValue>,
+        request: &JobRequest,
     ) -> Result<std::result::Result<Work, Vec<FieldError>>> {
         let Some((version, compiled)) = self.find(name).await? else {
             return Ok(Err(vec![fault(
@@ -135,7 +182,7 @@ impl<'a> Drafting<'a> {
                 "is not the name of a job type; GET /v1/job-types lists them",
             )]));
         };
-        let Some(input) = input else {
+        let Some(input) = request.input.as_deref() else {
             return Ok(Err(vec![fault("/input", "missing_field", "is missing")]));
         };
         let input = match json::read(input.get()) {
@@ -152,7 +199,18 @@ impl<'a> Drafting<'a> {
             });
             return Ok(Err(faults.collect()));
         }
-        let params = match compiled.render(&input) {
+        let with_contexts = match request.context.as_deref() {
+            None | Some([]) => None,
+            Some(names) => {
+                let of = (name, version, &*compiled);
+                match self.openings.find(self.caller, of, names).await? {
+                    Ok(head) => Some(head),
+                    Err(faults) => return Ok(Err(faults)),
+                }
+            }
+        };
+        let head = with_contexts.as_deref().unwrap_or(compiled.head());
+        let params = match compiled.render_after(head, &input) {
             Ok(params) => params,
             Err(error) => {
                 return Ok(Err(vec![fault(
@@ -170,6 +228,12 @@ impl<'a> Drafting<'a> {
             job_type: Some((name.to_owned(), version)),
             model: compiled.job_type().model.clone(),
             structured: compiled.job_type().output_schema.is_some(),
+            terms: Terms {
+                within: compiled.within(),
+                on_late: compiled.job_type().on_late,
+                on_unknown: compiled.job_type().on_unknown,
+            },
+            prefix: head.prefix(),
             params,
         }))
     }
@@ -193,16 +257,58 @@ struct Work {
     job_type: Option<(String, u32)>,
     model: String,
     structured: bool,
+    /// What its type asks for, unless the job says it itself.
+    terms: Terms,
+    prefix: Option<Prefix>,
     params: Vec<u8>,
 }
 
-fn raw(params: &RawValue, input: Option<&RawValue>) -> std::result::Result<Work, Vec<FieldError>> {
-    if input.is_some() {
-        return Err(vec![fault(
-            "/input",
-            "conflicting_fields",
-            "stands beside `params`; only a job with a `type` has an input",
-        )]);
+/// How soon a job is wanted, where it says so.
+fn within(text: Option<&str>) -> std::result::Result<Option<Duration>, FieldError> {
+    let read = text.map(deliver::parse).transpose();
+    read.map_err(|error| fault("/deliver_within", "invalid_value", error.to_string()))
+}
+
+/// What a job asks for: what it says itself, else what its type says.
+fn terms(
+    within: Option<Duration>,
+    on_late: Option<OnLate>,
+    of_type: &Terms,
+) -> std::result::Result<Terms, FieldError> {
+    let within = within.or(of_type.within);
+    if within.is_none() && on_late.is_some() {
+        return Err(fault(
+            "/deliver_within",
+            "missing_field",
+            "is missing; `on_late` says what is done when it is not kept",
+        ));
+    }
+    let on_late = on_late.or(of_type.on_late).unwrap_or(OnLate::Escalate);
+    Ok(Terms {
+        within,
+        on_late: within.map(|_| on_late),
+        on_unknown: of_type.on_unknown,
+    })
+}
+
+/// A policy as the rules name it.
+pub(crate) fn policy(policy: offpeak_wire::OnLate) -> OnLate {
+    match policy {
+        offpeak_wire::OnLate::Wait => OnLate::Wait,
+        offpeak_wire::OnLate::Escalate => OnLate::Escalate,
+        offpeak_wire::OnLate::Fail => OnLate::Fail,
+    }
+}
+
+fn raw(params: &RawValue, request: &JobRequest) -> std::result::Result<Work, Vec<FieldError>> {
+    for (field, stands, what) in [
+        ("/input", request.input.is_some(), "an input"),
+        ("/context", request.context.is_some(), "contexts"),
+    ] {
+        if stands {
+            let message = format!("stands beside `params`; only a job with a `type` has {what}");
+            return Err(vec![fault(field, "conflicting_fields", message)]);
+        }
     }
     let params = params.get().as_bytes();
     match params::check(params) {
@@ -212,6 +318,8 @@ fn raw(params: &RawValue, input: Option<&RawValue>) -> std::result::Result<Work,
                 job_type: None,
                 model: checked.model,
                 structured,
+                terms: Terms::default(),
+                prefix: None,
                 params: params.to_vec(),
             })
         }
@@ -294,6 +402,7 @@ fn holds_nul(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{metadata, raw};
+    use offpeak_wire::JobRequest;
     use serde_json::value::RawValue;
 
     fn json(text: &str) -> Box<RawValue> {
@@ -342,11 +451,13 @@ mod tests {
     fn faults_of_params_point_into_the_request() {
         let body = r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a"}],
                        "temperature":1}"#;
-        let faults = raw(&json(body), None).unwrap_err();
+        let faults = raw(&json(body), &JobRequest::default()).unwrap_err();
         assert_eq!(faults[0].field, "/params/temperature");
-        assert_eq!(
-            raw(&json("{}"), Some(&json("{}"))).unwrap_err()[0].field,
-            "/input"
-        );
+        let beside = |text| {
+            let request: JobRequest = serde_json::from_str(text).unwrap();
+            raw(&json("{}"), &request).unwrap_err()[0].field.clone()
+        };
+        assert_eq!(beside(r#"{"input":{}}"#), "/input");
+        assert_eq!(beside(r#"{"context":[]}"#), "/context");
     }
 }

@@ -35,10 +35,11 @@ pub(crate) async fn handle(
     query.read_before("ticket");
     query.end()?;
     let id = parse_id(&id)?;
+    let outlook = state.outlook().await;
     let mut tx = reader.begin().await?;
     let cursor = LiveCursor::from(stream::head(&mut tx).await?);
     let found = readable(&mut tx, &reader, id).await?;
-    let mut shown = view::job(found, tx.now(), state.flush_after());
+    let mut shown = view::job(found, tx.now(), &outlook);
     tx.commit().await?;
     if reader.is_guest() {
         shown = view::for_guests(shown);

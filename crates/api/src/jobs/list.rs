@@ -71,6 +71,7 @@ pub(crate) async fn handle(
         })?));
     }
 
+    let outlook = state.outlook().await;
     let mut tx = reader.begin().await?;
     let reached = LiveCursor::from(stream::head(&mut tx).await?);
     let page = if possible {
@@ -87,7 +88,7 @@ pub(crate) async fn handle(
     let data = page
         .jobs
         .into_iter()
-        .map(|job| view::job(job, now, state.flush_after()))
+        .map(|job| view::job(job, now, &outlook))
         .map(|job| if guest { view::for_guests(job) } else { job })
         .collect();
     Ok((reached.header(), axum::Json(Page { data, next_cursor })))

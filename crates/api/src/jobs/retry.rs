@@ -41,6 +41,7 @@ pub(crate) async fn handle(
     let completed_too = query.flag("completed", false);
     query.end()?;
     let id = parse_id(&id)?;
+    let outlook = state.outlook().await;
     let mut tx = caller.begin().await?;
     // A staged one is not there.
     job::get(&mut tx, id).await?;
@@ -61,7 +62,7 @@ pub(crate) async fn handle(
             Store::NotEnded(id).into()
         });
     }
-    let shown = view::job(found, tx.now(), state.flush_after());
+    let shown = view::job(found, tx.now(), &outlook);
     point!("api.retry_open");
     tx.commit().await?;
     point!("api.retried");

@@ -18,6 +18,7 @@ use crate::body::{Json, parse};
 use crate::caller::{Caller, Presumed, unknown_key};
 use crate::error::{Code, Error, Result, fault};
 use crate::live::{Wait, Waited, Waiting};
+use crate::outlook::Outlook;
 use crate::query::Query;
 use crate::state::rng;
 use crate::text::{self, MAX_KEY};
@@ -91,6 +92,7 @@ async fn submit(
         let waiting = Waiting::begin(&state.hub, caller.caller(), wait)?;
         Some((wait, waiting))
     });
+    let outlook = state.outlook().await;
     let mut trusting = true;
     let (id, shown, status) = loop {
         let (draft, assumed) = drafted(state, caller.caller(), &request, trusting).await?;
@@ -103,7 +105,7 @@ async fn submit(
             .await
         {
             Ok(place) => place,
-            Err(full) => match replayed(state, caller, claim).await? {
+            Err(full) => match replayed(&outlook, caller, claim).await? {
                 Some((id, shown)) => break (id, shown, StatusCode::OK),
                 None => return Err(full),
             },
@@ -114,15 +116,11 @@ async fn submit(
                 place.keep();
                 state.hint.ready();
                 // Nobody can have moved it on before now, so it need not be read back.
-                break (
-                    job.id,
-                    view::job(*job, now, state.flush_after()),
-                    StatusCode::ACCEPTED,
-                );
+                break (job.id, view::job(*job, now, &outlook), StatusCode::ACCEPTED);
             }
             Submitted::Before(id) => {
                 let mut tx = caller.caller().begin().await?;
-                break (id, before(state, &mut tx, id).await?, StatusCode::OK);
+                break (id, before(&outlook, &mut tx, id).await?, StatusCode::OK);
             }
             Submitted::Outdated => trusting = false,
             Submitted::Revoked => return Err(unknown_key()),
@@ -138,7 +136,7 @@ async fn submit(
         match waiting.ended(caller.caller(), id).await {
             Some((job, now)) => {
                 let replayed = shown.replayed;
-                let shown = view::job(job, now, state.flush_after());
+                let shown = view::job(job, now, &outlook);
                 (true, Job { replayed, ..shown })
             }
             None => (false, shown),
@@ -160,7 +158,7 @@ fn answer(status: StatusCode, shown: Job) -> Response {
 /// What the key stands for, when the queue takes nothing new: that is answered
 /// all the same.
 async fn replayed(
-    state: &State,
+    outlook: &Outlook,
     caller: &Presumed,
     claim: Option<Claim<'_>>,
 ) -> Result<Option<(JobId, Job)>> {
@@ -168,15 +166,15 @@ async fn replayed(
     caller.confirm().await?;
     let mut tx = caller.caller().begin().await?;
     match idempotency::job_of(&mut tx, claim.key, claim.body_hash).await? {
-        Some(id) => Ok(Some((id, before(state, &mut tx, id).await?))),
+        Some(id) => Ok(Some((id, before(outlook, &mut tx, id).await?))),
         None => Ok(None),
     }
 }
 
 /// A job that was made before.
-async fn before(state: &State, tx: &mut TenantTx, id: JobId) -> Result<Job> {
+async fn before(outlook: &Outlook, tx: &mut TenantTx, id: JobId) -> Result<Job> {
     let before = job::get(tx, id).await?;
-    let mut shown = view::job(before, tx.now(), state.flush_after());
+    let mut shown = view::job(before, tx.now(), outlook);
     shown.replayed = true;
     Ok(shown)
 }
@@ -219,9 +217,12 @@ pub(super) fn stored(
         user: draft.user,
         model: draft.model,
         upstream: state.upstream.id,
+        lane: draft.lane,
+        terms: draft.terms,
         priority: draft.priority,
         metadata: draft.metadata,
         structured: draft.structured,
+        prefix: draft.prefix,
         params: draft.params,
     }
 }

@@ -1,27 +1,42 @@
 //! Stored jobs as clients see them.
 
-use offpeak_domain::job;
 use offpeak_domain::money::Pico;
+use offpeak_domain::{deliver, job, route};
 use offpeak_store::job::Job;
 use offpeak_wire as wire;
-use std::time::Duration as StdDuration;
 use time::{Duration, OffsetDateTime};
 
 use crate::json::raw;
+use crate::outlook::Outlook;
 
 /// What Anthropic allows a message batch.
 const TURNAROUND: Duration = Duration::DAY;
 
-/// A job; `flush_after` is the longest from becoming ready to being sent, when
-/// nothing holds it up.
-pub(crate) fn job(job: Job, now: OffsetDateTime, flush_after: StdDuration) -> wire::Job {
+/// A job, with what may be said of when its answer comes.
+pub(crate) fn job(job: Job, now: OffsetDateTime, outlook: &Outlook) -> wire::Job {
     let created_at = job.id.minted_at();
     let open = job.end.is_none();
     // Once it was sent Anthropic's own limit stands; until then its flush is
     // still to come, however long it has waited.
-    let latest_by = job
-        .expires_at
-        .or_else(|| open.then(|| (created_at + flush_after).max(now) + TURNAROUND));
+    let flushed = (created_at + outlook.flush_after).max(now);
+    let latest_by = match job.lane {
+        job::Lane::Batch => job
+            .expires_at
+            .or_else(|| open.then_some(flushed + TURNAROUND)),
+        job::Lane::Direct => None,
+    };
+    let fails = job
+        .deadline
+        .filter(|_| job.on_late == Some(job::OnLate::Fail));
+    let latest_by = [latest_by, fails].into_iter().flatten().min();
+    let expected_by = match (open, job.lane, job.batch_made) {
+        (false, ..) => None,
+        (true, job::Lane::Direct, _) => route::expected(now, created_at, outlook.direct(now)),
+        (true, job::Lane::Batch, Some((made, items))) => {
+            route::expected(now, made, outlook.batch(made, Some(items)))
+        }
+        (true, job::Lane::Batch, None) => route::expected(now, flushed, outlook.batch(now, None)),
+    };
     let (label, reason, stop_reason, ended_at, usage, cost, cost_sync) = match job.end {
         None => (None, None, None, None, None, None, None),
         Some(end) => (
@@ -45,6 +60,9 @@ pub(crate) fn job(job: Job, now: OffsetDateTime, flush_after: StdDuration) -> wi
         user: job.user,
         model: job.model,
         lane: lane(job.lane),
+        deliver_within: job.within.map(deliver::text),
+        on_late: job.on_late.map(on_late),
+        deadline: job.deadline,
         priority: match job.priority {
             ..0 => wire::Priority::Low,
             0 => wire::Priority::Normal,
@@ -53,7 +71,7 @@ pub(crate) fn job(job: Job, now: OffsetDateTime, flush_after: StdDuration) -> wi
         metadata: job.metadata.and_then(raw),
         created_at,
         latest_by,
-        expected_by: None,
+        expected_by,
         attempt: job.attempt,
         batch: job.batch.map(|batch| batch.to_string()),
         label,
@@ -109,6 +127,14 @@ pub(crate) fn state(state: job::State) -> wire::JobState {
         job::State::Completed => wire::JobState::Completed,
         job::State::Failed => wire::JobState::Failed,
         job::State::Canceled => wire::JobState::Canceled,
+    }
+}
+
+pub(crate) fn on_late(policy: job::OnLate) -> wire::OnLate {
+    match policy {
+        job::OnLate::Wait => wire::OnLate::Wait,
+        job::OnLate::Escalate => wire::OnLate::Escalate,
+        job::OnLate::Fail => wire::OnLate::Fail,
     }
 }
 

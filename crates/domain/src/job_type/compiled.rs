@@ -1,12 +1,16 @@
 //! A job type made ready: checked once, then used for each of its jobs.
 
+use std::time::Duration;
+
 use jsonschema::Validator;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::head::Head;
 use super::template::Template;
 use super::{Invalid, JobType, Mismatch, OutputChecker, placeholder, schema};
 use crate::FieldError;
+use crate::deliver;
 use crate::params::{MAX_BYTES, MAX_MODEL};
 
 const MAX_NAME: usize = 63;
@@ -23,6 +27,9 @@ pub struct Compiled {
     template: Template,
     /// The names of the input's properties, with their defaults.
     properties: Vec<(String, Option<Value>)>,
+    within: Option<Duration>,
+    /// The opening of its requests without context documents.
+    head: Head,
 }
 
 /// Why an input that fits its schema cannot be rendered.
@@ -91,12 +98,24 @@ impl Compiled {
             }
         }
 
+        let within = job_type.deliver_within.as_deref().map(deliver::parse);
+        let within = within.transpose().unwrap_or_else(|error| {
+            errors.push(FieldError::new("/deliver_within", error.to_string()));
+            None
+        });
+        if job_type.on_late.is_some() && job_type.deliver_within.is_none() {
+            let message = "says what is done for late jobs, and `deliver_within` not when they are";
+            errors.push(FieldError::new("/on_late", message.to_owned()));
+        }
+
         match (input, template) {
             (Ok(input), Ok(template)) if errors.is_empty() => Ok(Self {
+                head: Head::new(&job_type, &[]),
                 job_type,
                 input,
                 template,
                 properties,
+                within,
             }),
             _ => Err(Invalid { errors }),
         }
@@ -105,6 +124,11 @@ impl Compiled {
     /// The job type as it was given.
     pub fn job_type(&self) -> &JobType {
         &self.job_type
+    }
+
+    /// How soon its jobs are wanted, unless they say it themselves.
+    pub fn within(&self) -> Option<Duration> {
+        self.within
     }
 
     /// Checks an input against the input schema; at most twenty faults, none
@@ -118,9 +142,24 @@ impl Compiled {
         }
     }
 
+    /// What its requests begin with.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// What they begin with when these documents follow the system prompt.
+    pub fn head_with(&self, contexts: &[&str]) -> Head {
+        Head::new(&self.job_type, contexts)
+    }
+
     /// The Messages body for an input that was [checked](Self::check_input):
     /// compact JSON, equal for equal inputs.
     pub fn render(&self, input: &Value) -> Result<Vec<u8>, RenderError> {
+        self.render_after(&self.head, input)
+    }
+
+    /// The same after another of its openings.
+    pub fn render_after(&self, head: &Head, input: &Value) -> Result<Vec<u8>, RenderError> {
         let input = self.complete(input.as_object().ok_or(RenderError::NotAnObject)?);
         let content = self
             .template
@@ -137,10 +176,7 @@ impl Compiled {
             kind: "json_schema",
             schema,
         });
-        let params = Params {
-            model: &self.job_type.model,
-            max_tokens: self.job_type.max_tokens,
-            system: &self.job_type.system,
+        let rest = Rest {
             messages: [Message {
                 role: "user",
                 content: &content,
@@ -148,10 +184,13 @@ impl Compiled {
             output_config: format.map(|format| OutputConfig { format }),
         };
         // Room for some escapes, so that a usual body is not moved as it grows.
-        let texts = self.job_type.system.len() + content.len();
-        let mut body = Vec::with_capacity(texts + texts / 8 + 256);
-        serde_json::to_writer(&mut body, &params)
+        let texts = head.bytes.len() + content.len();
+        let mut body = Vec::with_capacity(texts + content.len() / 8 + 256);
+        body.extend_from_slice(&head.bytes);
+        serde_json::to_writer(&mut body, &rest)
             .map_err(|error| RenderError::Template(format!("not JSON: {:?}", error.classify())))?;
+        // One object: what follows the opening is no other one.
+        body[head.bytes.len()] = b',';
         if body.len() > MAX_BYTES {
             Err(RenderError::TooLong)
         } else {
@@ -234,11 +273,7 @@ fn properties(input_schema: &Value) -> Vec<(String, Option<Value>)> {
 }
 
 #[derive(Serialize)]
-struct Params<'a> {
-    model: &'a str,
-    max_tokens: u32,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    system: &'a str,
+struct Rest<'a> {
     messages: [Message<'a>; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig>,

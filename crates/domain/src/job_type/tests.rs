@@ -7,6 +7,7 @@ use super::{Compiled, JobType, shipped};
 use crate::params;
 
 mod answers;
+mod sharing;
 mod tenants_own;
 
 fn compiled(name: &str) -> Compiled {

@@ -1,5 +1,7 @@
 //! What one bucket wants: a batch now, and why; or company, and until when.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use super::body::{COMMA, ITEM_OVERHEAD, body_len};
@@ -53,19 +55,52 @@ impl Demand {
     pub(super) fn is_urgent(&self, now: OffsetDateTime, limits: &Limits) -> bool {
         self.facts
             .earliest_deadline
-            .is_some_and(|at| at <= now + limits.urgent_within)
+            .is_some_and(|at| at <= now + self.urgent_within(limits))
     }
 
-    /// What is due, the strongest reason first. In a crowd, being idle is none.
-    pub(super) fn want(&self, now: OffsetDateTime, limits: &Limits, crowded: bool) -> Want {
+    /// How near a deadline has to be: never nearer than what is left takes.
+    fn urgent_within(&self, limits: &Limits) -> Duration {
+        let items = u32::try_from(self.items).unwrap_or(u32::MAX);
+        limits.pace.map_or(limits.urgent_within, |pace| {
+            let takes = pace.time(items.min(limits.max_items));
+            limits.urgent_within.max(takes).min(Limits::HARD_DELAY)
+        })
+    }
+
+    /// What a batch may hold so that it does not take too long: for a deadline
+    /// that can be kept, or, with creates to spare, for those who wait in it.
+    fn in_time(&self, now: OffsetDateTime, limits: &Limits, spare: bool) -> Option<u32> {
+        let pace = limits.pace?;
+        let before_deadline = self
+            .facts
+            .earliest_deadline
+            .and_then(|at| Duration::try_from(at - now).ok())
+            .and_then(|left| pace.most_within(left));
+        let turning_point = spare.then(|| pace.turning_point());
+        [before_deadline, turning_point].into_iter().flatten().min()
+    }
+
+    /// What is due, the strongest reason first. In a crowd, being idle is none;
+    /// with creates to `spare`, batches may be small.
+    pub(super) fn want(
+        &self,
+        now: OffsetDateTime,
+        limits: &Limits,
+        crowded: bool,
+        spare: bool,
+    ) -> Want {
         let cap = self
             .facts
             .item_cap
             .unwrap_or(u32::MAX)
             .clamp(1, limits.max_items);
+        let (cap, full) = match self.in_time(now, limits, spare) {
+            Some(items) if items < cap => (items, CloseReason::Turnaround),
+            _ => (cap, CloseReason::ItemLimit),
+        };
         let fitting = self.fitting(limits.max_bytes);
         if self.items >= u64::from(cap) && fitting >= cap {
-            return Want::Batch(cap, CloseReason::ItemLimit);
+            return Want::Batch(cap, full);
         }
         if body_len(self.items, self.bytes) >= limits.max_bytes {
             return Want::Batch(fitting, CloseReason::ByteLimit);
@@ -91,7 +126,7 @@ impl Demand {
         let urgent_at = self
             .facts
             .earliest_deadline
-            .map(|at| at - limits.urgent_within);
+            .map(|at| at - self.urgent_within(limits));
         let idle_at = (!crowded).then_some(idle_at);
         let until = [idle_at, urgent_at]
             .into_iter()

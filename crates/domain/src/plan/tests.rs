@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::Uuid;
 
-use super::{BucketFacts, Budget, Close, Limits, Plan, body_len, plan};
+use super::{BucketFacts, Budget, Close, Limits, Pace, Plan, body_len, plan};
+use crate::batch::CloseReason;
 use crate::id::{BucketId, TenantId};
 
 mod fairness;
@@ -169,15 +170,49 @@ fn every_close_reason() {
         ("queue takes 12,000 more", vec![old(25_000)], tight),
         ("queue takes no more", vec![old(7)], full),
     ];
+    let due = |items, minutes| BucketFacts {
+        earliest_deadline: Some(NOON + Duration::from_mins(minutes)),
+        ..b(items)
+    };
+    // Where a batch takes ten minutes, and five more for each thousand in it.
+    let few = Budget {
+        creates_left: 1,
+        ..slow
+    };
+    let paced = [
+        ("paced, fewer than pays", vec![b(1_999)], PLENTY),
+        ("paced, more than pays", vec![b(4_100)], PLENTY),
+        ("paced, few creates left", vec![b(4_100)], few),
+        ("paced, few left, full", vec![b(10_000)], few),
+        ("paced, due in 30 min", vec![due(10_000, 30)], few),
+        ("paced, due in 15 min", vec![due(10_000, 15)], PLENTY),
+        ("paced, due in 9 min", vec![due(10_000, 9)], few),
+        ("paced, idle before a deadline", vec![due(700, 75)], PLENTY),
+    ];
+    let pace = Pace {
+        least: Duration::from_mins(10),
+        per_thousand: Duration::from_mins(5),
+    };
+    let with_pace = Limits {
+        pace: Some(pace),
+        ..Limits::default()
+    };
+    let situations = situations.into_iter().map(|one| (one, Limits::default()));
     let table: Vec<String> = situations
-        .into_iter()
-        .map(|(situation, buckets, budget)| {
-            let plan = plan(NOON, &buckets, &[], &Limits::default(), &budget);
+        .chain(paced.into_iter().map(|one| (one, with_pace)))
+        .map(|((situation, buckets, budget), limits)| {
+            let plan = plan(NOON, &buckets, &[], &limits, &budget);
             format!("{situation:<29} {}", words(&plan))
                 .trim_end()
                 .to_owned()
         })
         .collect();
+    for reason in CloseReason::ALL {
+        assert!(
+            table.iter().any(|line| line.contains(reason.as_str())),
+            "{reason}"
+        );
+    }
     insta::assert_snapshot!(table.join("\n"), @r"
     nothing ready
     a few, just come              hold Filling 5s
@@ -201,6 +236,14 @@ fn every_close_reason() {
     no create left                hold CreateRate 1s
     queue takes 12,000 more       take 10000 item_limit, take 2000 queue_full, hold QueueFull
     queue takes no more           hold QueueFull
+    paced, fewer than pays        hold Filling 5s
+    paced, more than pays         take 2000 turnaround, take 2000 turnaround, hold Filling 5s
+    paced, few creates left       hold Filling 5s
+    paced, few left, full         take 10000 item_limit
+    paced, due in 30 min          take 4000 turnaround, hold CreateRate 30s
+    paced, due in 15 min          take 1000 turnaround, take 1000 turnaround, take 1000 turnaround, take 1000 turnaround, take 1000 turnaround, … 10 in all
+    paced, due in 9 min           take 10000 item_limit
+    paced, idle before a deadline hold Filling 5s
     ");
 }
 
@@ -227,6 +270,7 @@ fn limits_stay_inside_those_of_anthropic() {
         flush_after: Duration::MAX,
         idle_after: Duration::MAX,
         urgent_within: Duration::MAX,
+        pace: None,
     };
     let [close, ..] = plan(NOON, &[bucket(900_001)], &[], &greedy, &PLENTY).close[..] else {
         panic!("nothing was closed")

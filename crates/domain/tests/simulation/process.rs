@@ -396,7 +396,7 @@ impl World {
         if !gone && self.flaw != Some(Flaw::SettleAlways) {
             return;
         }
-        let canceled_by_user = row.canceled.remove(&job);
+        let has_ended = row.canceled.remove(&job);
         let line = match kind {
             Kind::Succeeded => Line::Succeeded {
                 stop_reason: Some("end_turn".to_owned()),
@@ -413,7 +413,8 @@ impl World {
         }
         let standing = Standing {
             tries: self.store.jobs[job].tries,
-            canceled_by_user,
+            has_ended,
+            is_one_of_two: false,
         };
         let random = self.rng.random();
         let (now, row) = (self.now, &mut self.store.jobs[job]);
@@ -430,7 +431,7 @@ impl World {
                 row.not_before = now + wait;
                 row.since = now;
             }
-            Settlement::SetAside => {}
+            Settlement::SetAside | Settlement::LeaveToOther { .. } => {}
         }
     }
 }

@@ -79,9 +79,11 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
             vec![
                 job.id.clone(),
                 state(job),
+                word(&job.lane),
                 job.r#type.clone().unwrap_or_default(),
                 job.model.clone(),
                 moment(job.created_at),
+                job.expected_by.map(moment).unwrap_or_default(),
                 job.cost.as_deref().map(money).unwrap_or_default(),
                 file_of(job),
             ]
@@ -91,9 +93,11 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
         &[
             "JOB",
             "STATE",
+            "LANE",
             "TYPE",
             "MODEL",
             "CREATED (UTC)",
+            "EXPECTED (UTC)",
             ">COST",
             "FILE",
         ],
@@ -144,6 +148,14 @@ fn show(job: &Job, cause: Option<String>, output: Output) -> std::io::Result<()>
         }),
     );
     put("model", Some(job.model.clone()));
+    put("lane", Some(word(&job.lane)));
+    put(
+        "wanted within",
+        job.deliver_within.as_ref().map(|within| match job.on_late {
+            Some(policy) => format!("{within}, else {}", word(&policy)),
+            None => within.clone(),
+        }),
+    );
     put("group", job.group.clone());
     put("batch", job.batch.clone());
     put("user", job.user.clone());
@@ -154,6 +166,8 @@ fn show(job: &Job, cause: Option<String>, output: Output) -> std::io::Result<()>
             .map(|metadata| metadata.get().to_owned()),
     );
     put("created", Some(moment(job.created_at)));
+    put("deadline", job.deadline.map(moment));
+    put("expected by", job.expected_by.map(moment));
     put("latest by", job.latest_by.map(moment));
     put("ended", job.ended_at.map(moment));
     put("attempt", Some(job.attempt.to_string()));

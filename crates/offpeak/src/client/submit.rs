@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use offpeak_wire::{BulkAnswer, JobRequest, Priority};
+use offpeak_wire::{BulkAnswer, JobRequest, OnLate, Priority};
 use rand::RngExt as _;
 use reqwest::{Body, Method};
 use serde::de::IgnoredAny;
@@ -43,6 +43,12 @@ pub struct Args {
     /// low, normal or high
     #[arg(long, value_parser = priority)]
     priority: Option<Priority>,
+    /// How soon the answers are wanted, such as 30s or 2h
+    #[arg(long, value_name = "TIME")]
+    deliver_within: Option<String>,
+    /// What is done when they would be late: wait, escalate or fail
+    #[arg(long, value_name = "POLICY", value_parser = on_late, requires = "deliver_within")]
+    on_late: Option<OnLate>,
     /// Keep the good lines when some are bad
     #[arg(long)]
     partial: bool,
@@ -247,6 +253,8 @@ struct Shape {
     filled: Filled,
     user: Option<String>,
     priority: Option<Priority>,
+    deliver_within: Option<String>,
+    on_late: Option<OnLate>,
 }
 
 impl Shape {
@@ -255,6 +263,8 @@ impl Shape {
             filled: args.form.read()?,
             user: args.user.clone(),
             priority: args.priority,
+            deliver_within: args.deliver_within.clone(),
+            on_late: args.on_late,
         })
     }
 
@@ -266,6 +276,8 @@ impl Shape {
             input: Some(to_raw_value(&input)?),
             user: self.user.clone(),
             priority: self.priority,
+            deliver_within: self.deliver_within.clone(),
+            on_late: self.on_late,
             metadata: Some(metadata(file)?),
             ..JobRequest::default()
         })
@@ -320,4 +332,9 @@ fn resume(key: &str) -> String {
 fn priority(text: &str) -> Result<Priority, String> {
     serde_json::from_value(Value::String(text.to_owned()))
         .map_err(|_| "low, normal or high".to_owned())
+}
+
+fn on_late(text: &str) -> Result<OnLate, String> {
+    serde_json::from_value(Value::String(text.to_owned()))
+        .map_err(|_| "wait, escalate or fail".to_owned())
 }

@@ -255,6 +255,8 @@ async fn serve(
             name: "stand-in".into(),
             standin: true,
             flush_after: std::time::Duration::from_mins(1),
+            poll_every: std::time::Duration::from_mins(1),
+            escalate_before: std::time::Duration::from_mins(2),
         },
     );
     let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -22,14 +22,20 @@ pub(crate) async fn are_right_beside(world: &World, absorbed: i64) -> Result<()>
     // By job, not by attempt: an attempt's id holds its batch, so that a job
     // which was paid for in two batches would look like two payments in order.
     let mut billed: HashMap<JobId, i64> = HashMap::new();
-    for item in &journal {
+    for item in journal.iter().filter(|item| item.custom_id.is_some()) {
         let id: CustomId = item.custom_id.as_deref().unwrap_or_default().parse()?;
         *billed.entry(id.job).or_default() += 1;
     }
     let twins: HashMap<JobId, i64> = absorbed_by_job(world).await?;
-    assert_eq!(twins.values().sum::<i64>(), absorbed, "lines of late twins");
+    let calls = "SELECT count(*) FROM offpeak.absorbed WHERE custom_id LIKE 'call_%'";
+    let calls = world.number(calls).await?;
+    assert_eq!(
+        twins.values().sum::<i64>() + calls,
+        absorbed,
+        "lines of late twins, and calls that were lost"
+    );
     for (job, times) in billed {
-        let booked = world.booked(job).await? + twins.get(&job).copied().unwrap_or(0);
+        let booked = batched(world, job).await? + twins.get(&job).copied().unwrap_or(0);
         assert_eq!(
             times, booked,
             "{job} was billed {times} times and booked {booked} times"
@@ -44,6 +50,7 @@ pub(crate) async fn are_right_beside(world: &World, absorbed: i64) -> Result<()>
         billed.saved_cache += one.saved_cache;
     }
     let cost = billed.cost.0;
+    direct(world, &journal).await?;
     let twins = "SELECT coalesce(sum(cost_pico), 0)::bigint FROM offpeak.absorbed";
     let twins = i128::from(world.number(twins).await?);
     let noted = "SELECT coalesce(sum(absorbed_pico), 0)::bigint FROM offpeak.incident";
@@ -159,11 +166,48 @@ pub(crate) fn bill_of(prices: &Prices, item: &Billed) -> Result<Bill> {
     Ok(prices.bill(&usage, &item.model, item.at.date(), lane)?)
 }
 
+/// Each direct call that was billed is booked by the answer that it gave, to a
+/// tenant, or it was lost and its cost is absorbed, or it went ahead of a batch.
+async fn direct(world: &World, journal: &[Billed]) -> Result<()> {
+    let kept = "SELECT convert_from(line, 'UTF8')::jsonb #>> '{result,message,id}'
+                  FROM (SELECT l.id, coalesce(o.line, a.line) AS line
+                          FROM offpeak.ledger l
+                          LEFT JOIN offpeak.result r ON r.id = l.id AND r.batch_id = l.batch_id
+                          LEFT JOIN offpeak.output o ON o.id = r.id
+                          LEFT JOIN offpeak.attempt a ON a.id = l.id AND a.batch_id = l.batch_id
+                         WHERE l.lane = 'direct') AS kept
+                 -- A canceled one that was retried has left its cancel there as well.
+                 WHERE line IS NOT NULL";
+    let mut kept = world.texts(kept).await?;
+    let called = journal.iter().filter(|item| item.custom_id.is_none());
+    let mut lost = 0;
+    for item in called {
+        match kept.iter().position(|id| *id == item.message_id) {
+            Some(at) => drop(kept.swap_remove(at)),
+            None => lost += 1,
+        }
+    }
+    assert_eq!(kept, [""; 0], "booked and not billed");
+    let absorbed = "SELECT count(*) FROM offpeak.absorbed WHERE custom_id LIKE 'call_%'";
+    let primed = "SELECT count(*) FROM offpeak.ledger WHERE id = batch_id AND lane = 'direct'";
+    let (absorbed, primed) = (world.number(absorbed).await?, world.number(primed).await?);
+    assert_eq!(absorbed + primed, lost, "lost calls, and what went ahead");
+    Ok(())
+}
+
+/// How often a job stands in the ledger for a line of a batch.
+async fn batched(world: &World, job: JobId) -> Result<i64> {
+    let direct = "SELECT id::text FROM offpeak.ledger WHERE lane = 'direct'";
+    let called = world.texts(direct).await?;
+    let direct = called.iter().filter(|id| **id == job.as_uuid().to_string());
+    Ok(world.booked(job).await? - i64::try_from(direct.count())?)
+}
+
 /// How many lines of each job late twins have billed.
 async fn absorbed_by_job(world: &World) -> Result<HashMap<JobId, i64>> {
     let mut by_job = HashMap::new();
     for id in world
-        .texts("SELECT custom_id FROM offpeak.absorbed")
+        .texts("SELECT custom_id FROM offpeak.absorbed WHERE custom_id NOT LIKE 'call_%'")
         .await?
     {
         let id: CustomId = id.parse()?;

@@ -277,9 +277,9 @@ async fn files_go_in_and_results_come_out() -> Result<()> {
     insta::assert_snapshot!(desk.shown(&["jobs", "--state", "completed"]).await?, @r"
     exit 0
     --- stdout
-    JOB                             STATE      TYPE       MODEL             CREATED (UTC)              COST  FILE
-    job_ID  completed  summarize  claude-haiku-5-5  0000-00-00 00:00:00  $0.0000162  docs/deep/b.txt
-    job_ID  completed  summarize  claude-haiku-5-5  0000-00-00 00:00:00  $0.0000156  docs/a.txt
+    JOB                             STATE      LANE   TYPE       MODEL             CREATED (UTC)        EXPECTED (UTC)        COST  FILE
+    job_ID  completed  batch  summarize  claude-haiku-5-5  0000-00-00 00:00:00                  $0.0000162  docs/deep/b.txt
+    job_ID  completed  batch  summarize  claude-haiku-5-5  0000-00-00 00:00:00                  $0.0000156  docs/a.txt
     ");
     insta::assert_snapshot!(desk.shown(&["usage"]).await?, @r"
     exit 0
@@ -326,6 +326,7 @@ async fn shows_one_job_and_its_result() -> Result<()> {
     state          completed
     type           summarize, version 1
     model          claude-haiku-5-5
+    lane           batch
     group          grp_ID
     batch          bat_ID
     metadata       {"file":"docs/a.txt"}

@@ -63,10 +63,13 @@ fn new_jobs(seed: u64, at: time::OffsetDateTime, users: &[Option<&str>]) -> Vec<
             user: user.map(str::to_owned),
             model: MODEL.to_owned(),
             upstream: upstream::OWN,
+            lane: offpeak_domain::job::Lane::Batch,
+            terms: offpeak_domain::deliver::Terms::default(),
             priority: 0,
             metadata: None,
             params: params("Secret words."),
             structured: false,
+            prefix: None,
         })
         .collect()
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use offpeak_domain::job::{Lane, OnLate};
 use offpeak_standin::{Call, Fault, Faults, Rule, Times};
 use offpeak_store::{Error, Options, System, lease};
 use offpeak_testkit::freezer::Freezer;
-use offpeak_testkit::world::World;
+use offpeak_testkit::world::{World, terms};
 use offpeak_worker::{Loop, Worker};
 
 use crate::books;
@@ -141,10 +142,31 @@ fn hidden() -> Faults {
 
 /// Brings about what this loop has to do.
 pub(crate) async fn prepare(world: &mut World, which: Loop) -> Result<()> {
+    if matches!(which, Loop::Escalate | Loop::Direct) {
+        let urgent = [("One fine day.", terms(HOUR, OnLate::Escalate)); 2];
+        let lane = if which == Loop::Direct {
+            Lane::Direct
+        } else {
+            Lane::Batch
+        };
+        world.submit_urgent(lane, &urgent).await?;
+        if which == Loop::Escalate {
+            world
+                .submit_urgent(lane, &[("Too late.", terms(HOUR, OnLate::Fail))])
+                .await?;
+            world.pass(HOUR);
+        }
+    }
     world.submit(&["One fine day.", "Two cats."]).await?;
     world.pass(Duration::from_secs(10));
     let before: &[Loop] = match which {
-        Loop::Form | Loop::Reconcile | Loop::Relay | Loop::Fold | Loop::Tend => &[],
+        Loop::Form
+        | Loop::Escalate
+        | Loop::Direct
+        | Loop::Reconcile
+        | Loop::Relay
+        | Loop::Fold
+        | Loop::Tend => &[],
         Loop::Submit => &[Loop::Form],
         Loop::Poll => &[Loop::Form, Loop::Submit],
         Loop::Rescue => {
@@ -279,6 +301,11 @@ async fn a_planner_that_wakes_late_writes_nothing() -> Result<()> {
 #[tokio::test]
 async fn a_sender_that_wakes_late_writes_nothing() -> Result<()> {
     at_every_call(Loop::Submit).await
+}
+
+#[tokio::test]
+async fn a_watcher_of_deadlines_that_wakes_late_writes_nothing() -> Result<()> {
+    at_every_call(Loop::Escalate).await
 }
 
 #[tokio::test]

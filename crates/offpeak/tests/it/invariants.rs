@@ -171,10 +171,13 @@ async fn staged(api: &mut Api) -> Result<()> {
         user: None,
         model: MODEL.to_owned(),
         upstream: upstream::OWN,
+        lane: offpeak_domain::job::Lane::Batch,
+        terms: offpeak_domain::deliver::Terms::default(),
         priority: 0,
         metadata: None,
         params: params("Staged."),
         structured: false,
+        prefix: None,
     };
     job::insert_chunk(&mut tx, &[staged], Entry::Staged).await?;
     let on = group::Staged {

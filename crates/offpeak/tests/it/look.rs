@@ -28,6 +28,8 @@ const NONE: Work = Work {
     rescue: false,
     relay: false,
     fold: false,
+    direct: false,
+    escalate: false,
     reconcile: false,
 };
 
@@ -84,6 +86,32 @@ const TABLE: &[Row] = &[
           rings: Work { form: true, ..NONE } },
     Row { what: "an empty bucket", insert: tally!("bucket", "0"), rings: NONE },
     Row { what: "a group's counts", insert: tally!("group", "7"), rings: NONE },
+    Row { what: "a direct call under way", insert:
+          "INSERT INTO offpeak.call (tenant_id, id, upstream_id, job_id, model, attempt, state,
+                                     sender, sent_at, send_deadline)
+           SELECT id, id, '00000000-0000-0000-0000-000000000000', id, 'm', 1, 'sending', id, now(),
+                  now() FROM offpeak.tenant",
+          rings: Work { rescue: true, ..NONE } },
+    Row { what: "to be called for", insert:
+          "INSERT INTO offpeak.ready (tenant_id, id, bucket_id, priority, not_before, bytes,
+                                      attempt, lane)
+           SELECT id, id, id, 0, now(), 1, 1, 'direct' FROM offpeak.tenant",
+          rings: Work { direct: true, ..NONE } },
+    Row { what: "to be called for later", insert:
+          "INSERT INTO offpeak.ready (tenant_id, id, bucket_id, priority, not_before, bytes,
+                                      attempt, lane)
+           SELECT id, id, id, 0, now() + interval '1 h', 1, 1, 'direct' FROM offpeak.tenant",
+          rings: NONE },
+    Row { what: "a deadline in the queue", insert:
+          "INSERT INTO offpeak.ready (tenant_id, id, bucket_id, priority, not_before, bytes,
+                                      attempt, deadline)
+           SELECT id, id, id, 0, now(), 1, 1, now() FROM offpeak.tenant",
+          rings: Work { escalate: true, ..NONE } },
+    Row { what: "a deadline in a batch, to be called for", insert:
+          "INSERT INTO offpeak.inflight (tenant_id, batch_id, id, attempt, tries, bytes, deadline,
+                                         direct_from)
+           SELECT id, id, id, 1, 0, 1, now(), now() FROM offpeak.tenant",
+          rings: Work { direct: true, escalate: true, ..NONE } },
     Row { what: "jobs not folded yet", insert: delta!("bucket"),
           rings: Work { form: true, fold: true, ..NONE } },
     Row { what: "a count not folded yet", insert: delta!("tenant"),
@@ -135,6 +163,9 @@ async fn a_look_rings_for_exactly_the_loops_that_have_work() -> Result<()> {
             "DELETE FROM offpeak.event_in",
             "DELETE FROM offpeak.share",
             "DELETE FROM offpeak.batch",
+            "DELETE FROM offpeak.call",
+            "DELETE FROM offpeak.ready",
+            "DELETE FROM offpeak.inflight",
             "DELETE FROM offpeak.comparison",
         ] {
             world.meddle(table).await?;

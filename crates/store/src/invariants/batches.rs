@@ -72,7 +72,8 @@ pub(super) async fn check(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
                   UNION ALL
                  -- What was canceled before it was sent counts among the items no
                  -- more, and of one whose line never came nothing else is known.
-                 SELECT tenant_id, batch_id, id, false, outcome <> 'canceled'
+                 SELECT tenant_id, batch_id, id, false,
+                        outcome <> 'canceled' AND label IS DISTINCT FROM 'deadline_missed'
                    FROM result WHERE batch_id IS NOT NULL
                   UNION ALL
                  SELECT tenant_id, batch_id, id, false, outcome <> 'canceled' OR line IS NOT NULL
@@ -119,7 +120,7 @@ pub(super) async fn check(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
             "jobs end by batches that are there and that have ended",
             "SELECT DISTINCT 'batch ' || said.batch_id
                FROM (SELECT tenant_id, batch_id,
-                            CASE WHEN outcome = 'canceled' THEN 'any'
+                            CASE WHEN outcome = 'canceled' OR label = 'deadline_missed' THEN 'any'
                                  WHEN label = 'rejected_alone' THEN 'rejected'
                                  ELSE 'ended' END AS after
                        FROM result WHERE batch_id IS NOT NULL
@@ -131,15 +132,22 @@ pub(super) async fn check(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
                                  ELSE 'ended' END
                        FROM attempt WHERE batch_id IS NOT NULL
                       UNION ALL
-                     SELECT tenant_id, batch_id, 'ended' FROM ledger
+                     SELECT tenant_id, batch_id,
+                            CASE WHEN id = batch_id THEN 'any' ELSE 'ended' END
+                       FROM ledger
                       UNION ALL
                      SELECT tenant_id, batch_id, 'ended' FROM quarantine) AS said
                LEFT JOIN batch b ON b.tenant_id = said.tenant_id AND b.id = said.batch_id
-              WHERE b.id IS NULL
+               LEFT JOIN call c ON c.tenant_id = said.tenant_id AND c.id = said.batch_id
+              WHERE (b.id IS NULL AND c.id IS NULL)
+                 -- A call that was given up says so.
+                 OR (said.after = 'ended' AND c.state = 'sending')
                  OR (said.after <> 'any'
                      AND said.after <> CASE b.state WHEN 'ingested' THEN 'ended' ELSE b.state END)
               UNION ALL
-             SELECT 'job ' || id FROM result WHERE batch_id IS NULL AND outcome <> 'canceled'"
+             SELECT 'job ' || id FROM result
+              WHERE batch_id IS NULL AND outcome <> 'canceled'
+                AND label IS DISTINCT FROM 'deadline_missed'"
         ),
         invariant!(
             conn,
@@ -150,6 +158,16 @@ pub(super) async fn check(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
                FROM inflight i
               WHERE NOT EXISTS (SELECT FROM batch b
                                  WHERE b.tenant_id = i.tenant_id AND b.id = i.batch_id)
+                AND NOT EXISTS (SELECT FROM call c
+                                 WHERE c.tenant_id = i.tenant_id AND c.id = i.batch_id
+                                   AND c.job_id = i.id AND c.state = 'sending')
+              UNION ALL
+             SELECT 'call ' || c.id
+               FROM call c
+              WHERE c.state = 'sending'
+                AND NOT EXISTS (SELECT FROM inflight i
+                                 WHERE i.tenant_id = c.tenant_id AND i.batch_id = c.id
+                                   AND i.id = c.job_id)
               UNION ALL
              SELECT 'batch ' || b.id
                FROM batch b

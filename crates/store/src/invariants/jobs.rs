@@ -61,32 +61,52 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
             "not_twice",
             "no job waits, is in a batch or has ended at the same time, or is in two batches",
             "SELECT 'job ' || id
-               FROM (SELECT tenant_id, id, 1 AS place, 0 AS canceled FROM ready
+               FROM (SELECT tenant_id, id, 1 AS place, 0 AS canceled, 0 AS called FROM ready
                       UNION ALL
-                     SELECT tenant_id, id, 1, canceled::integer FROM inflight
+                     SELECT i.tenant_id, i.id, 1, i.canceled::integer, (c.id IS NOT NULL)::integer
+                       FROM inflight i
+                       LEFT JOIN call c ON c.tenant_id = i.tenant_id AND c.id = i.batch_id
                       UNION ALL
                      -- Of those that have ended only who stands elsewhere too.
-                     SELECT r.tenant_id, r.id, 1, 0
+                     SELECT r.tenant_id, r.id, 1, 0, 0
                        FROM (SELECT tenant_id, id FROM ready
                               UNION SELECT tenant_id, id FROM inflight) AS open
                        JOIN result r ON r.tenant_id = open.tenant_id AND r.id = open.id)
                     AS placed
               GROUP BY tenant_id, id
-             -- A canceled job has its result while its late line is awaited.
-             HAVING sum(place) - sum(canceled) > 1 OR sum(canceled) > 1"
+             -- A canceled job has its result while its late line is awaited, and one
+             -- that was called for beside its batch may await two.
+             HAVING sum(place) - sum(canceled) > 1 OR sum(canceled) - sum(called) > 1
+                 OR sum(called) > 1"
         ),
         invariant!(
             conn,
             "I3",
             "late_lines",
-            "what is marked as canceled in a batch has ended as canceled, and is ready nowhere",
+            "what is marked in a batch has ended, or is called for beside it, and is ready nowhere",
             "SELECT 'job ' || i.id
                FROM inflight i
                LEFT JOIN result r ON r.tenant_id = i.tenant_id AND r.id = i.id
                LEFT JOIN ready q ON q.tenant_id = i.tenant_id AND q.id = i.id
-              WHERE i.canceled
-                AND (r.outcome IS DISTINCT FROM 'canceled' OR r.attempt <> i.attempt
-                     OR q.id IS NOT NULL)"
+               -- Which of a job's attempts were made beside another one.
+               LEFT JOIN LATERAL (
+                    SELECT true AS two
+                      FROM call c
+                     WHERE c.tenant_id = i.tenant_id AND c.job_id = i.id
+                       AND (c.beside = i.batch_id OR (c.id = i.batch_id AND c.beside IS NOT NULL))
+                     LIMIT 1) AS called ON true
+              -- Whoever was left out of its batch is not awaited.
+              WHERE i.canceled AND NOT i.dropped
+                AND (q.id IS NOT NULL
+                     OR (r.id IS NULL
+                         AND NOT EXISTS (SELECT FROM inflight o
+                                           JOIN call c ON c.tenant_id = o.tenant_id
+                                                      AND c.id = o.batch_id
+                                          WHERE o.tenant_id = i.tenant_id AND o.id = i.id
+                                            AND NOT o.canceled AND c.beside = i.batch_id))
+                     OR (r.attempt = i.attempt AND r.outcome <> 'canceled'
+                         AND r.label IS DISTINCT FROM 'deadline_missed')
+                     OR (r.attempt <> i.attempt AND called.two IS NULL))"
         ),
         invariant!(
             conn,
@@ -151,7 +171,7 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
                  SELECT tenant_id, id, attempt, NULL::uuid AS batch_id, NULL::timestamptz AS ended_at
                    FROM ready
                   UNION ALL
-                 SELECT tenant_id, id, attempt, batch_id, NULL FROM inflight
+                 SELECT tenant_id, id, attempt, batch_id, NULL FROM inflight WHERE NOT dropped
                   UNION ALL
                  SELECT tenant_id, id, attempt, batch_id, ended_at FROM result WHERE attempt > 1
                   UNION ALL
@@ -166,9 +186,13 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
                                   AND later.attempt > before.attempt
                LEFT JOIN batch b ON b.tenant_id = before.tenant_id AND b.id = before.batch_id
                LEFT JOIN batch next ON next.tenant_id = later.tenant_id AND next.id = later.batch_id
+               -- Called for beside its batch on purpose, it has two attempts at once.
+               LEFT JOIN call beside ON beside.tenant_id = later.tenant_id
+                                    AND beside.id = later.batch_id
+                                    AND beside.beside = before.batch_id
               -- Still under way, or waiting: it may be sent twice.
-              WHERE before.ended_at IS NULL
-                 OR b.state NOT IN ('ended', 'ingested', 'refuted', 'rejected')
+              WHERE (before.ended_at IS NULL AND beside.id IS NULL)
+                 OR (beside.id IS NULL AND b.state NOT IN ('ended', 'ingested', 'refuted', 'rejected'))
                  -- When it was sent, not planned: a plan is made by the time at which
                  -- the planner began to look.
                  OR next.sent_at < before.ended_at"
@@ -199,7 +223,11 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
                       UNION ALL SELECT tenant_id, id, attempt FROM inflight
                       UNION ALL SELECT tenant_id, id, attempt FROM result) AS present
                LEFT JOIN (SELECT tenant_id, id, array_agg(attempt) AS numbers
-                            FROM attempt GROUP BY tenant_id, id) AS past
+                            FROM (SELECT tenant_id, id, attempt FROM attempt
+                                   UNION ALL
+                                  -- Of two at once the first is there, and goes on.
+                                  SELECT tenant_id, id, attempt FROM inflight) AS others
+                           GROUP BY tenant_id, id) AS past
                       ON past.tenant_id = present.tenant_id AND past.id = present.id
               WHERE present.attempt < 1
                  OR (present.attempt > 1

@@ -95,12 +95,15 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
                FULL JOIN ledger l ON l.tenant_id = said.tenant_id
                                  AND l.batch_id = said.batch_id AND l.id = said.id
               WHERE coalesce(said.cost, 0) <> coalesce(l.cost_pico, 0)
+                -- What went ahead of a batch is no job's: it stands under the batch's id.
+                AND l.id IS DISTINCT FROM l.batch_id
               UNION ALL
              SELECT 'job ' || r.id
                FROM result r
                LEFT JOIN ledger l ON l.tenant_id = r.tenant_id AND l.batch_id = r.batch_id
                                  AND l.id = r.id
-              WHERE r.outcome <> 'canceled'
+              -- One that was ended by hand, or by its deadline, has nothing of its late line.
+              WHERE r.outcome <> 'canceled' AND r.label IS DISTINCT FROM 'deadline_missed'
                 AND (r.sync_pico, r.input_tokens, r.output_tokens)
                     <> (coalesce(l.sync_pico, 0), coalesce(l.input_tokens, 0),
                         coalesce(l.output_tokens, 0))"
@@ -126,7 +129,7 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
             conn,
             "I12",
             "absorbed_is_noted",
-            "what late twins have billed is what their incidents say",
+            "what late twins, and lost answers ahead of a batch, have billed is what their incidents say",
             "WITH booked AS (
                  SELECT upstream_id, upstream_batch_id, sum(cost_pico) AS cost,
                         sum(sync_pico) AS sync

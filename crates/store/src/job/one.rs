@@ -1,10 +1,10 @@
 //! A single job, from its tenant to its commit in one round trip.
 
 use offpeak_domain::id::{JobId, KeyId, TenantId};
-use offpeak_domain::job::{Detail, Lane, State};
+use offpeak_domain::job::{Detail, OnLate, OnUnknown, State};
 use time::OffsetDateTime;
 
-use super::{Job, NewJob};
+use super::{Job, NewJob, seconds};
 use crate::job_type::Newest;
 use crate::{Error, Result, Tenants, bucket};
 
@@ -49,13 +49,16 @@ pub async fn submit(
     claim: Option<Claim<'_>>,
     assumed: Option<Newest>,
 ) -> Result<Submitted> {
-    let bucket = bucket::id(job.upstream, &job.model, "");
+    let bucket = bucket::id(job.upstream, &job.model, "", job.prefix.as_ref());
+    let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let (name, version) = job.job_type.clone().unzip();
     // No explicit transaction: the statement is one. sqlx gives its row only
     // when the server is ready for the next, which is after the commit.
     let row = sqlx::query!(
-        r#"SELECT outcome AS "outcome!", job, at
-             FROM submit_told($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"#,
+        r#"SELECT one.outcome AS "outcome!", one.job, one.at
+             FROM submit_routed($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+                                $16, $17, $18, $19, $20) AS one
+            CROSS JOIN LATERAL note_prefix(one.outcome, $1, $12, $21, $22)"#,
         tenant.as_uuid(),
         key.as_uuid(),
         job.id.as_uuid(),
@@ -72,6 +75,12 @@ pub async fn submit(
         job.metadata,
         job.structured,
         job.params,
+        job.lane.as_str(),
+        job.terms.within.map(seconds),
+        job.terms.on_late.map(OnLate::as_str),
+        job.terms.on_unknown.map(OnUnknown::as_str),
+        job.prefix.map(|prefix| int(prefix.mark_at)),
+        job.prefix.map(|prefix| int(prefix.tokens)),
     )
     .fetch_one(&tenants.pool)
     .await?;
@@ -84,7 +93,7 @@ pub async fn submit(
         ("busy", _, _) => return Err(Error::KeyBusy),
         _ => {
             return Err(Error::Unknown {
-                column: "submit_told.outcome",
+                column: "submit_routed.outcome",
                 value: row.outcome,
             });
         }
@@ -95,7 +104,7 @@ pub async fn submit(
         job_type: job.job_type,
         user: job.user,
         model: job.model,
-        lane: Lane::Batch,
+        lane: job.lane,
         priority: job.priority,
         metadata: job.metadata,
         state: State::Queued,
@@ -103,6 +112,10 @@ pub async fn submit(
         attempt: 1,
         batch: None,
         expires_at: None,
+        batch_made: None,
+        within: job.terms.within,
+        on_late: job.terms.on_late,
+        deadline: job.terms.within.map(|within| at + within),
         end: None,
     };
     Ok(Submitted::Stored(Box::new(stored), at))

@@ -3,6 +3,7 @@
 
 use offpeak_domain::batch;
 use offpeak_domain::id::{GroupId, JobId};
+use offpeak_domain::job::State;
 use uuid::Uuid;
 
 use super::{Bounds, Filter};
@@ -309,15 +310,17 @@ pub(super) async fn inflight(
              FROM (SELECT i.id, i.place,
                           NOT i.canceled
                           AND ($5::uuid IS NULL OR i.group_id = $5)
-                          AND ($6::text IS NULL OR b.model = $6)
-                          AND b.state = ANY ($7::text[]) AS fits
+                          AND ($6::text IS NULL OR coalesce(b.model, c.model) = $6)
+                          AND CASE WHEN c.id IS NULL THEN b.state = ANY ($7::text[])
+                                   ELSE $9 END AS fits
                      FROM (SELECT id, batch_id, group_id, canceled,
                                   row_number() OVER (ORDER BY id DESC) AS place
                              FROM inflight
                             WHERE tenant_id = $1 AND id < $2 AND id >= $8
                             ORDER BY id DESC
                             LIMIT $3) AS i
-                     LEFT JOIN batch b ON b.tenant_id = $1 AND b.id = i.batch_id) AS looked
+                     LEFT JOIN batch b ON b.tenant_id = $1 AND b.id = i.batch_id
+                     LEFT JOIN call c ON c.tenant_id = $1 AND c.id = i.batch_id) AS looked
             WHERE fits OR place = $3
             ORDER BY id DESC
             LIMIT $4"#,
@@ -329,6 +332,8 @@ pub(super) async fn inflight(
         filter.model.as_deref(),
         &states as &[&str],
         range.0,
+        // A job whose direct call runs.
+        filter.states.contains(&State::Processing),
     )
     .fetch_all(tx.conn())
     .await?;

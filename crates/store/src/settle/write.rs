@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use offpeak_domain::id::GroupId;
-use offpeak_domain::job::{Failure, Outcome};
+use offpeak_domain::job::{Failure, Lane, Outcome};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub(super) async fn results(
                 failure,
                 stop_reason,
             } => Some((effect, *outcome, *failure, stop_reason.as_ref())),
-            Next::Again { .. } | Next::SetAside { .. } => None,
+            Next::Again { .. } | Next::SetAside { .. } | Next::Leave { .. } => None,
         })
         .collect();
     if ends.is_empty() {
@@ -132,6 +132,9 @@ pub(super) async fn attempts(
         .filter_map(|effect| match &effect.next {
             Next::Again {
                 as_outcome, label, ..
+            }
+            | Next::Leave {
+                as_outcome, label, ..
             } => Some((effect, *as_outcome, label.as_ref())),
             Next::SetAside { as_outcome } => Some((effect, *as_outcome, None)),
             Next::End { .. } => None,
@@ -177,6 +180,7 @@ pub(super) async fn ready(
     conn: &mut Connection,
     key: Key,
     now: OffsetDateTime,
+    lane: Lane,
     effects: &[Effect],
 ) -> Result<()> {
     let rows: Vec<(&Released, bool, Duration, Option<i32>)> = effects
@@ -188,18 +192,21 @@ pub(super) async fn ready(
                 max_items,
                 ..
             } => Some((&effect.released, *counts, *after, *max_items)),
-            Next::End { .. } | Next::SetAside { .. } => None,
+            Next::End { .. } | Next::SetAside { .. } | Next::Leave { .. } => None,
         })
         .collect();
     if rows.is_empty() {
         return Ok(());
     }
+    // What was called for directly, or was to be, is called for again.
+    let direct = |released: &Released| [lane, released.lane].contains(&Lane::Direct);
     sqlx::query!(
         "INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before, bytes,
-                            attempt, tries, max_items)
+                            attempt, tries, max_items, lane, deadline, on_late)
          SELECT $1, *
            FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::timestamptz[],
-                       $7::integer[], $8::integer[], $9::integer[], $10::integer[])",
+                       $7::integer[], $8::integer[], $9::integer[], $10::integer[], $11::text[],
+                       $12::timestamptz[], $13::text[])",
         key.tenant.as_uuid(),
         &rows
             .iter()
@@ -216,12 +223,29 @@ pub(super) async fn ready(
         &rows.iter().map(|row| row.0.priority).collect::<Vec<_>>(),
         &rows.iter().map(|row| now + row.2).collect::<Vec<_>>(),
         &rows.iter().map(|row| row.0.bytes).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.0.attempt + 1).collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| row.0.next_attempt)
+            .collect::<Vec<_>>(),
         &rows
             .iter()
             .map(|row| i32::try_from(row.0.tries + u32::from(row.1)).unwrap_or(i32::MAX))
             .collect::<Vec<_>>(),
         &rows.iter().map(|row| row.3).collect::<Vec<_>>() as _,
+        &rows
+            .iter()
+            .map(|row| if direct(row.0) {
+                Lane::Direct
+            } else {
+                Lane::Batch
+            })
+            .map(Lane::as_str)
+            .collect::<Vec<_>>() as &[&str],
+        &rows.iter().map(|row| row.0.deadline).collect::<Vec<_>>() as _,
+        &rows
+            .iter()
+            .map(|row| row.0.on_late.as_deref())
+            .collect::<Vec<_>>() as &[Option<&str>],
     )
     .execute(conn)
     .await?;
@@ -231,8 +255,7 @@ pub(super) async fn ready(
 pub(super) async fn ledger(
     conn: &mut Connection,
     key: Key,
-    now: OffsetDateTime,
-    day: Date,
+    (now, day): (OffsetDateTime, Date),
     effects: &[Effect],
 ) -> Result<()> {
     let rows: Vec<&Effect> = effects.iter().filter(|effect| effect.billed).collect();

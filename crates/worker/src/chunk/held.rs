@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use offpeak_domain::id::JobId;
+use offpeak_domain::job::Lane;
 use offpeak_domain::job_type::OutputChecker;
 use offpeak_domain::quarantine::Flaw;
 use offpeak_domain::settle;
@@ -157,7 +158,7 @@ impl Lines {
     pub(crate) fn effects(
         &self,
         setting: &Setting,
-        day: Date,
+        (lane, day): (Lane, Date),
         released: &mut HashMap<JobId, Released>,
         fits: &HashMap<JobId, bool>,
     ) -> Vec<Effect> {
@@ -171,7 +172,8 @@ impl Lines {
             if let settle::Line::Succeeded { schema_ok, .. } = &mut said.line {
                 *schema_ok = fits.get(&line.job).copied();
             }
-            effects.push(effect(setting, day, line, said, row, random.random()));
+            let of = (lane, day);
+            effects.push(effect(setting, of, line, said, row, random.random()));
         }
         effects
     }

@@ -7,19 +7,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_domain::breaker::Call;
+use offpeak_domain::cache::{self, Facts};
 use offpeak_domain::id::{BatchId, JobId, Minter};
-use offpeak_domain::plan::{self, BucketFacts, Budget, Close, TenantShare};
-use offpeak_store::ready::{self, Claim, Waiting};
+use offpeak_domain::plan::{self, BucketFacts, Budget, Close, Limits, Pace, TenantShare};
+use offpeak_store::ready::{self, Claim, Claimed, Waiting};
 use offpeak_store::upstream::{self, Upstream};
 use offpeak_store::{comparison, hold, lease, point, uncertain};
 use time::OffsetDateTime;
 
 use crate::outcome::{Outcome, Queue, Wait};
 use crate::worker::{Loop, Setting};
-use crate::{Error, Result};
+use crate::{Error, Result, caching};
 
 /// After the end of another process's lease, until it is taken over.
 const AFTER_LEASE: Duration = Duration::from_millis(100);
+
+/// Of so many batches, the latest, it is seen how long they take.
+const PACED_BY: i64 = 200;
 
 pub(crate) struct Form(pub(crate) Arc<Setting>);
 
@@ -81,7 +85,11 @@ impl Form {
         let here: Vec<&Waiting> = waiting.iter().collect();
         let budget = self.budget(upstream, now).await?;
         let (facts, shares) = facts(&here);
-        let plan = plan::plan(now, &facts, &shares, &self.0.options.limits, &budget);
+        let limits = Limits {
+            pace: self.pace(upstream, !here.is_empty(), now).await?,
+            ..self.0.options.limits
+        };
+        let plan = plan::plan(now, &facts, &shares, &limits, &budget);
         for hold in &plan.hold {
             tracing::debug!(bucket = %hold.bucket, reason = ?hold.reason, "held");
         }
@@ -125,6 +133,21 @@ impl Form {
         Ok(paused.or(outage.or(doubt).map(|wait| now + wait)))
     }
 
+    /// How long batches take by their size, as far as that shows; asked only where
+    /// one may be made.
+    async fn pace(
+        &self,
+        upstream: &Upstream,
+        asked: bool,
+        now: OffsetDateTime,
+    ) -> Result<Option<Pace>> {
+        if !asked {
+            return Ok(None);
+        }
+        let took = ready::took(&self.0.system, upstream.id, now, PACED_BY).await?;
+        Ok(Pace::of(&took))
+    }
+
     async fn budget(&self, upstream: &Upstream, now: OffsetDateTime) -> Result<Budget> {
         let spent = ready::spent(&self.0.system, upstream.id, now).await?;
         Ok(Budget {
@@ -149,6 +172,7 @@ impl Form {
         else {
             return Ok(false);
         };
+        let facts = caching::facts(&self.0, bucket, now).await?;
         let mut tx = self.0.system.begin().await?;
         let batch: BatchId = Minter::new(tx.now(), self.0.random()).mint();
         let claim = Claim {
@@ -164,11 +188,15 @@ impl Form {
             item_overhead: plan::ITEM_OVERHEAD,
             reason: close.reason,
             first_free,
+            prefix_tokens: bucket.prefix_tokens,
         };
-        let claimed = ready::claim(&mut tx, now, &claim, |claimed| {
-            plan::body_len(u64::from(claimed.items), claimed.params_bytes)
-        })
-        .await?;
+        let body_len =
+            |claimed: Claimed| plan::body_len(u64::from(claimed.items), claimed.params_bytes);
+        let decision = |claimed: Claimed| {
+            let items = claimed.items;
+            cache::decide(&Facts { items, ..facts })
+        };
+        let claimed = ready::claim(&mut tx, now, &claim, body_len, decision).await?;
         let Some(claimed) = claimed else {
             return Ok(false);
         };
@@ -194,8 +222,7 @@ fn facts(here: &[&Waiting]) -> (Vec<BucketFacts>, Vec<TenantShare>) {
             bytes: bucket.bytes,
             oldest: bucket.oldest,
             newest: bucket.newest,
-            // No job has a deadline yet.
-            earliest_deadline: None,
+            earliest_deadline: bucket.deadline,
             item_cap: bucket.max_items,
         })
         .collect();

@@ -16,6 +16,7 @@ use std::time::Duration;
 use offpeak_anthropic::Line;
 use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_domain::id::JobId;
+use offpeak_domain::job::Lane;
 use offpeak_domain::job_type::OutputChecker;
 use offpeak_domain::quarantine::{Counts, Tally};
 use offpeak_domain::results;
@@ -31,7 +32,7 @@ use self::peek::PEEK;
 pub(crate) use self::peek::peek;
 use super::poll;
 use crate::chunk::{self, Lines, Sorted};
-use crate::outcome::{Outcome, Wait};
+use crate::outcome::{Outcome, Seen, Wait};
 use crate::worker::{Loop, Setting};
 use crate::{Error, Result};
 
@@ -49,6 +50,8 @@ struct Read {
     settled: u64,
     /// Lines whose job was not in flight any more.
     replayed: u64,
+    /// Jobs that ended after their deadline.
+    late: u64,
     /// Lines that were put aside.
     flawed: u32,
     /// Jobs by what their lines said, in a download that came to its end.
@@ -134,7 +137,13 @@ impl Ingest {
         };
         point!("ingest.read");
         self.close(ended, read).await?;
-        Ok(done(read.settled))
+        Ok(Outcome {
+            seen: Seen {
+                missed: read.late,
+                ..Seen::default()
+            },
+            ..done(read.settled)
+        })
     }
 
     /// Whether Anthropic does not know what was only recognised, for long enough.
@@ -357,12 +366,15 @@ impl Ingest {
             }
             let fits = self.fits(ended, lines, &released).await?;
             let day = ended.ended_at.date();
-            let effects = lines.effects(setting, day, &mut released, &fits);
+            let of = (Lane::Batch, day);
+            let effects = lines.effects(setting, of, &mut released, &fits);
+            let late = chunk::late(&effects, now);
             chunk.commit(now, day, &effects).await?;
             point!("ingest.chunk");
-            Ok((settled, replays.len() as u64, flawed))
+            Ok((settled, replays.len() as u64, flawed, late))
         };
-        let (settled, replayed, flawed) = bounded(settling).await?;
+        let (settled, replayed, flawed, late) = bounded(settling).await?;
+        read.late += late;
         read.settled += settled;
         read.replayed += replayed;
         read.flawed = read

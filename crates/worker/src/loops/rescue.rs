@@ -12,9 +12,10 @@ use std::sync::Arc;
 use offpeak_anthropic::shape::{MessageBatch, ProcessingStatus};
 use offpeak_domain::reconcile::{self, Candidate, Clocks, Listings, Verdict, reconcile};
 use offpeak_store::uncertain::{self, Doubt, Listed, Pace, Send};
-use offpeak_store::{batch, mutant, point, release};
+use offpeak_store::{batch, call, mutant, point, release};
 use time::OffsetDateTime;
 
+use super::direct;
 use super::stranger::{self, Whose};
 use super::workspace;
 use crate::Result;
@@ -109,6 +110,7 @@ impl Rescue {
                 "sends abandoned: their outcome is unknown"
             );
         }
+        let lost = self.calls(&led.setting(), now).await?;
         let freed = release::free_some(&led.setting().system, now, CHUNK).await?;
         if freed > 0 {
             point!("rescue.freed");
@@ -163,11 +165,22 @@ impl Rescue {
             (false, Some(next)) => Wait::until(now, next.max(now + options.list_every)),
         };
         Ok(Outcome {
-            done: abandoned + freed + settled.sends,
+            done: abandoned + lost + freed + settled.sends,
             wait,
             wakes,
             ..Outcome::default()
         })
+    }
+
+    /// Direct calls that were left behind: nobody can find out what came of them.
+    async fn calls(&self, led: &Setting, now: OffsetDateTime) -> Result<u64> {
+        let mut lost = 0;
+        for (upstream, call) in call::left_behind(&led.system, now, SENDS).await? {
+            let why = "the process that made the call went away, or was held up for too long";
+            lost += u64::from(direct::lost(led, upstream, &call, None, why).await?);
+            point!("rescue.lost_call");
+        }
+        Ok(lost)
     }
 
     /// Looks for the uncertain sends of an upstream in a complete listing.

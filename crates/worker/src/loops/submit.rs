@@ -27,7 +27,7 @@ use super::stranger;
 use crate::outcome::{Outcome, Wait};
 use crate::upstream::{MayCreate, Upstream};
 use crate::worker::{Loop, Setting};
-use crate::{Error, Result, pause, upload};
+use crate::{Error, Result, pause, prime, upload};
 
 /// Times that an answer is offered to a database that is away. After that the
 /// batch stays `sending`, becomes uncertain and is adopted from the list.
@@ -85,6 +85,9 @@ impl Submit {
         let most = setting.options.max_uncertain;
         // A few, because another copy of this loop may be faster with the first.
         for batch in sendable(&setting.system, upstream.id, now, most, CANDIDATES).await? {
+            if !prime::go_ahead(setting, upstream, &batch, alive).await? {
+                continue;
+            }
             let may = upstream.may_create().await?;
             match self.send(upstream, batch, may, alive).await? {
                 Taken::Not => {}
@@ -122,7 +125,7 @@ impl Submit {
             return Ok(Taken::Not);
         };
         point!("submit.intent");
-        let (body, hash) = upload::body(Arc::clone(setting), sending.sent, until);
+        let (body, hash) = upload::body(Arc::clone(setting), &sending, until);
         let patience = within * if mutant!("no_deadline_check") { 100 } else { 1 };
         let answer = upstream
             .create_batch(may, sending.body_bytes, body, patience)
@@ -131,7 +134,7 @@ impl Submit {
             Err(error)
                 if mutant!("retry_create") && of_create(&error) == Disposition::Uncertain =>
             {
-                let (body, _) = upload::body(Arc::clone(setting), sending.sent, until);
+                let (body, _) = upload::body(Arc::clone(setting), &sending, until);
                 let may = upstream.may_create().await?;
                 upstream
                     .create_batch(may, sending.body_bytes, body, within)

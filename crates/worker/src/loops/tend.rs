@@ -9,7 +9,7 @@ use std::time::Duration;
 use offpeak_domain::results;
 use offpeak_domain::room::Level;
 use offpeak_store::incident::{self, Patience};
-use offpeak_store::{point, room, tend};
+use offpeak_store::{point, room, tend, turnaround};
 use time::OffsetDateTime;
 
 use crate::Result;
@@ -95,7 +95,8 @@ impl Tend {
         let keys = tend::purge_keys(system, now, options.key_age, CHUNK).await?;
         let leases = tend::purge_leases(system, CHUNK).await?;
         let tickets = tend::purge_tickets(system, CHUNK).await?;
-        let gone = staged + keys + leases + tickets;
+        let measured = turnaround::purge(system, now).await?;
+        let gone = staged + keys + leases + tickets + measured;
         let wait = if gone > 0 {
             Wait::Now
         } else {

@@ -21,6 +21,9 @@ fn own() -> JobType {
             "required": ["who"],
         }),
         output_schema: None,
+        deliver_within: None,
+        on_late: None,
+        on_unknown: None,
     }
 }
 

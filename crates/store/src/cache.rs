@@ -1,0 +1,155 @@
+//! What Anthropic's prompt cache did for a tenant's batches lately: what the next
+//! decision goes by. No row is kept for it; the batches themselves say it.
+
+use std::time::Duration;
+
+use offpeak_domain::cache::{Mark, Measured, Seen};
+use offpeak_domain::id::{BucketId, TenantId, UpstreamId};
+use offpeak_domain::money::Pico;
+use time::OffsetDateTime;
+
+use crate::batch::Key;
+use crate::bounded::Connection;
+use crate::lease::interval;
+use crate::{Result, System};
+
+/// How far back is looked.
+const LATELY: Duration = Duration::from_hours(7 * 24);
+/// How many batches, at most.
+const BATCHES: i64 = 100;
+/// Batches whose turnaround is looked at.
+const TURNAROUNDS: i64 = 20;
+
+/// What is known from the batches of before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Past {
+    /// How long they took at Anthropic, in the middle.
+    pub turnaround: Option<Duration>,
+    /// The last one of the bucket that was marked and has ended: how, and how long ago.
+    pub last: Option<(Mark, Duration)>,
+    /// What came of the bucket's marked ones.
+    pub own: Measured,
+    /// What came of all marked ones of the tenant there.
+    pub all: Measured,
+    /// What the prefixes of all these would have cost without marks.
+    pub lately: Pico,
+}
+
+/// Reads it, of one tenant on one upstream.
+pub async fn past(
+    system: &System,
+    tenant: TenantId,
+    upstream: UpstreamId,
+    bucket: BucketId,
+    now: OffsetDateTime,
+) -> Result<Past> {
+    let rows = sqlx::query!(
+        r#"SELECT cache_mark, coalesce(prime_outcome = 'primed', false) AS "primed!",
+                  coalesce(sum(hits), 0)::bigint AS "hits!",
+                  coalesce(sum(chances), 0)::bigint AS "chances!",
+                  coalesce(sum(hits) FILTER (WHERE bucket_id = $3), 0)::bigint AS "own_hits!",
+                  coalesce(sum(chances) FILTER (WHERE bucket_id = $3), 0)::bigint
+                      AS "own_chances!",
+                  coalesce(sum(cache_without_pico), 0)::text AS "lately!"
+             FROM (SELECT bucket_id, cache_mark, prime_outcome, cache_without_pico,
+                          cache_hits AS hits,
+                          -- Somebody had to be the first.
+                          greatest(cache_hits, cache_chances
+                                   - CASE prime_outcome WHEN 'primed' THEN 0 ELSE 1 END)
+                              AS chances
+                     FROM batch
+                    WHERE tenant_id = $1 AND upstream_id = $2 AND cache_mark <> 'none'
+                      AND state = 'ingested' AND planned_at > $4::timestamptz - $5::interval
+                    ORDER BY id DESC
+                    LIMIT $6) AS recent
+            GROUP BY 1, 2
+            ORDER BY 1, 2
+            LIMIT 100"#,
+        tenant.as_uuid(),
+        upstream.as_uuid(),
+        bucket.as_uuid(),
+        now,
+        interval(LATELY),
+        BATCHES,
+    )
+    .fetch_all(&system.pool)
+    .await?;
+    let other = sqlx::query!(
+        r#"SELECT (SELECT percentile_disc(0.5) WITHIN GROUP (
+                              ORDER BY extract(epoch FROM ended_at - created_at)::bigint)
+                     FROM (SELECT ended_at, created_at FROM batch
+                            WHERE upstream_id = $2 AND tenant_id = $1
+                              AND sent_at > $4::timestamptz - $5::interval
+                              AND ended_at IS NOT NULL
+                            ORDER BY sent_at DESC
+                            LIMIT $6) AS recent) AS turnaround,
+                  last.cache_mark AS "cache_mark?",
+                  extract(epoch FROM $4::timestamptz - last.ended_at)::bigint AS ago
+             FROM (SELECT) AS once
+             LEFT JOIN LATERAL (
+                  SELECT cache_mark, ended_at FROM batch
+                   WHERE tenant_id = $1 AND bucket_id = $3 AND cache_mark <> 'none'
+                     AND ended_at IS NOT NULL
+                   ORDER BY ended_at DESC
+                   LIMIT 1) AS last ON true"#,
+        tenant.as_uuid(),
+        upstream.as_uuid(),
+        bucket.as_uuid(),
+        now,
+        interval(LATELY),
+        TURNAROUNDS,
+    )
+    .fetch_one(&system.pool)
+    .await?;
+    let seconds = |n: i64| Duration::from_secs(u64::try_from(n).unwrap_or(0));
+    let mark = |word: &str| word.parse::<Mark>().unwrap_or(Mark::None);
+    let mut past = Past {
+        turnaround: other.turnaround.map(seconds),
+        last: other
+            .cache_mark
+            .zip(other.ago)
+            .map(|(word, ago)| (mark(&word), seconds(ago))),
+        ..Past::default()
+    };
+    for row in rows {
+        let seen = |hits: i64, chances: i64| Seen {
+            hits: u64::try_from(hits).unwrap_or(0),
+            chances: u64::try_from(chances).unwrap_or(0),
+        };
+        let lately: i128 = row.lately.parse().unwrap_or(0);
+        past.lately += Pico(lately);
+        let pick = |measured: &mut Measured, seen| match (mark(&row.cache_mark), row.primed) {
+            (Mark::None, _) => {}
+            (Mark::FiveMinutes, false) => measured.short = seen,
+            (Mark::OneHour, false) => measured.long = seen,
+            (Mark::FiveMinutes, true) => measured.short_primed = seen,
+            (Mark::OneHour, true) => measured.long_primed = seen,
+        };
+        pick(&mut past.all, seen(row.hits, row.chances));
+        pick(&mut past.own, seen(row.own_hits, row.own_chances));
+    }
+    Ok(past)
+}
+
+/// Writes down what the cache did for a batch of which every result is booked.
+pub(crate) async fn measure(conn: &mut Connection, key: Key) -> Result<()> {
+    sqlx::query!(
+        "UPDATE batch b
+            SET cache_hits = l.hits, cache_chances = l.chances,
+                cache_read = l.read, cache_written = l.written
+           FROM (SELECT count(*) FILTER (WHERE cache_read_tokens > 0) AS hits,
+                        count(*) FILTER (WHERE cache_read_tokens + cache_write_5m
+                                               + cache_write_1h > 0) AS chances,
+                        coalesce(sum(cache_read_tokens), 0)::bigint AS read,
+                        coalesce(sum(cache_write_5m + cache_write_1h), 0)::bigint AS written
+                   FROM ledger
+                  -- What went ahead of the batch stands there under the batch's own id.
+                  WHERE tenant_id = $1 AND batch_id = $2 AND id <> $2) AS l
+          WHERE b.tenant_id = $1 AND b.id = $2 AND b.cache_mark <> 'none'",
+        key.tenant.as_uuid(),
+        key.batch.as_uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

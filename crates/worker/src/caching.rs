@@ -1,0 +1,49 @@
+//! What a decision about Anthropic's prompt cache goes by, gathered.
+
+use offpeak_domain::cache::{Facts, minimum};
+use offpeak_domain::money::Pico;
+use offpeak_domain::price::Rates;
+use offpeak_store::cache::{self, Past};
+use offpeak_store::ready::Waiting;
+use time::OffsetDateTime;
+
+use crate::Result;
+use crate::worker::Setting;
+
+/// At these nothing pays, which is right for a model whose price is not known.
+const UNKNOWN: Rates = Rates {
+    input: Pico::ZERO,
+    output: Pico::ZERO,
+    cache_write_5m: Pico::ZERO,
+    cache_write_1h: Pico::ZERO,
+    cache_read: Pico::ZERO,
+};
+
+/// The facts for the next batch of a bucket; how many items it has is still to
+/// be put in.
+pub(crate) async fn facts(
+    setting: &Setting,
+    bucket: &Waiting,
+    now: OffsetDateTime,
+) -> Result<Facts> {
+    let past = if bucket.prefix_tokens == 0 {
+        Past::default()
+    } else {
+        let (tenant, upstream) = (bucket.tenant, bucket.upstream);
+        cache::past(&setting.system, tenant, upstream, bucket.bucket, now).await?
+    };
+    Ok(Facts {
+        tokens: bucket.prefix_tokens,
+        minimum: minimum(&bucket.model),
+        items: 0,
+        rates: setting
+            .prices
+            .find(&bucket.model, now.date())
+            .unwrap_or(UNKNOWN),
+        turnaround: past.turnaround,
+        last: past.last,
+        own: past.own,
+        all: past.all,
+        lately: past.lately,
+    })
+}
