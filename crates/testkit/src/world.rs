@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use offpeak_anthropic::{Client, Config};
-use offpeak_domain::id::{BatchId, GroupId, JobId, Minter, TenantId};
+use offpeak_domain::id::{BatchId, JobId, Minter, TenantId};
 use offpeak_domain::price::Prices;
 use offpeak_standin::{Manual, Standin};
 use offpeak_store::invariants::{self, Checked};
-use offpeak_store::job::{Entry, NewJob};
-use offpeak_store::{Options, System, TenantTx, Tenants, batch, upstream};
+use offpeak_store::{Options, System, Tenants, batch, upstream};
 use offpeak_worker::{Clock, Loop, Upstream, Worker};
 use prometheus_client::registry::Registry;
 use rand::SeedableRng;
