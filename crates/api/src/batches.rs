@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::routing::get;
+use offpeak_domain::money::Pico;
 use offpeak_domain::{batch, cache};
 use offpeak_wire::{
     Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts, PrimeOutcome,
@@ -98,7 +99,7 @@ fn view_cache(decided: &offpeak_store::batches::Cache) -> Option<BatchCache> {
             Some("unknown") => Some(PrimeOutcome::Unknown),
             _ => None,
         },
-        prime_cost: decided.prime_cost.map(|cost| cost.to_usd_string()),
+        prime_cost: decided.prime_cost.map(Pico::to_usd_string),
     })
 }
 

@@ -3,11 +3,13 @@
 //! Every transition names the states it may start from and says whether the row
 //! was still there; `offpeak_domain::batch` holds the table they follow.
 
+mod items;
+
 use std::time::Duration;
 
 use offpeak_domain::batch::State;
 use offpeak_domain::cache::Mark;
-use offpeak_domain::id::{BatchId, JobId, TenantId};
+use offpeak_domain::id::{BatchId, TenantId};
 use offpeak_domain::job;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -15,6 +17,8 @@ use uuid::Uuid;
 use crate::bounded::Connection;
 use crate::lease::interval;
 use crate::{Error, Result, System, delta, event, mutant, point, uncertain};
+
+pub use items::{Item, items_after, params};
 
 /// A batch by its full key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -263,70 +267,6 @@ pub async fn still_sending(system: &System, sent: &Sent, now: OffsetDateTime) ->
     )
     .fetch_one(&system.pool)
     .await?)
-}
-
-/// One job of a batch, as the body needs it.
-#[derive(Clone, Copy, Debug)]
-pub struct Item {
-    /// Which.
-    pub job: JobId,
-    /// Length of its params.
-    pub bytes: u64,
-}
-
-/// The next jobs of a batch after `after`, in the order of their ids, which is
-/// the order of the body.
-pub async fn items_after(
-    system: &System,
-    key: Key,
-    after: Option<JobId>,
-    limit: i64,
-) -> Result<Vec<Item>> {
-    let rows = sqlx::query!(
-        "SELECT id, bytes
-           FROM inflight
-          WHERE tenant_id = $1 AND batch_id = $2 AND id > $3 AND NOT dropped
-          ORDER BY id
-          LIMIT $4",
-        key.tenant.as_uuid(),
-        key.batch.as_uuid(),
-        after.map_or(Uuid::nil(), JobId::as_uuid),
-        limit,
-    )
-    .fetch_all(&system.pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Item {
-            job: JobId::from_uuid(row.id),
-            bytes: u64::try_from(row.bytes).unwrap_or(0),
-        })
-        .collect())
-}
-
-/// The params of these jobs, in the order of their ids.
-pub async fn params(
-    system: &System,
-    tenant: TenantId,
-    jobs: &[JobId],
-) -> Result<Vec<(JobId, Vec<u8>)>> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.as_uuid()).collect();
-    let rows = sqlx::query!(
-        "SELECT id, params
-           FROM payload
-          WHERE tenant_id = $1 AND id = ANY ($2)
-          ORDER BY id
-          LIMIT $3",
-        tenant.as_uuid(),
-        &ids,
-        i64::try_from(ids.len()).unwrap_or(i64::MAX),
-    )
-    .fetch_all(&system.pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (JobId::from_uuid(row.id), row.params))
-        .collect())
 }
 
 /// What Anthropic calls a batch that it holds.
