@@ -17,9 +17,11 @@ use crate::label::labels;
 use crate::money::Pico;
 use crate::price::Rates;
 
+mod call;
 mod minimum;
 mod opening;
 
+pub use call::Called;
 pub use minimum::minimum;
 pub use opening::opening;
 

@@ -5,6 +5,8 @@
 CREATE TABLE prefix (
     tenant_id uuid NOT NULL,
     bucket_id uuid NOT NULL,
+    -- SHA-256 of it. Whoever begins alike on one upstream shares its cache.
+    hash      bytea NOT NULL CHECK (octet_length(hash) = 32),
     -- Where in the params of each of them a mark is put in.
     mark_at   integer NOT NULL CHECK (mark_at > 0),
     -- Its length, estimated.
@@ -60,6 +62,14 @@ ALTER TABLE batch
 CREATE INDEX batch_marked ON batch (tenant_id, upstream_id, id) WHERE cache_mark <> 'none';
 CREATE INDEX batch_of_bucket ON batch (tenant_id, bucket_id, ended_at) WHERE cache_mark <> 'none';
 
+-- How a direct call is marked, and why; with what it begins.
+ALTER TABLE call
+    ADD COLUMN prefix_hash  bytea,
+    ADD COLUMN cache_mark   text NOT NULL DEFAULT 'none',
+    ADD COLUMN cache_reason text;
+CREATE INDEX call_of_prefix ON call (upstream_id, prefix_hash, sent_at)
+    WHERE prefix_hash IS NOT NULL;
+
 -- contract: it refuses words that are new. Every version writes those of before;
 -- one that does not know a new word shows no list of batches until it is upgraded.
 ALTER TABLE batch DROP CONSTRAINT batch_close_reason_check;
@@ -90,15 +100,15 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON prefix, context TO offpeak_worker;
 -- do for nearly all, which have none or are not the first. In the transaction,
 -- and under the tenant, of the submit before it.
 CREATE FUNCTION note_prefix(after_outcome text, for_tenant uuid, of_bucket uuid,
-                            mark integer, estimated integer) RETURNS boolean
+                            of_hash bytea, mark integer, estimated integer) RETURNS boolean
     LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     IF mark IS NULL OR after_outcome <> 'stored' THEN
         RETURN false;
     END IF;
-    INSERT INTO prefix (tenant_id, bucket_id, mark_at, tokens)
-    SELECT for_tenant, of_bucket, mark, estimated
+    INSERT INTO prefix (tenant_id, bucket_id, hash, mark_at, tokens)
+    SELECT for_tenant, of_bucket, of_hash, mark, estimated
      WHERE NOT EXISTS (SELECT FROM prefix p
                         WHERE p.tenant_id = for_tenant AND p.bucket_id = of_bucket)
         ON CONFLICT DO NOTHING;

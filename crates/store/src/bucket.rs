@@ -38,11 +38,13 @@ pub(crate) async fn ensure(
     buckets: impl IntoIterator<Item = (Kind<'_>, BucketId)>,
 ) -> Result<()> {
     let (mut ids, mut upstreams, mut models) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut shared, mut places, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut shared, mut hashes) = (Vec::new(), Vec::new());
+    let (mut places, mut tokens) = (Vec::new(), Vec::new());
     let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     for ((upstream, model, prefix), id) in buckets {
         if let Some(prefix) = prefix {
             shared.push(id.as_uuid());
+            hashes.push(prefix.hash.to_vec());
             places.push(int(prefix.mark_at));
             tokens.push(int(prefix.tokens));
         }
@@ -68,14 +70,15 @@ pub(crate) async fn ensure(
         return Ok(());
     }
     sqlx::query!(
-        "INSERT INTO prefix (tenant_id, bucket_id, mark_at, tokens)
-         SELECT $1::uuid, bucket_id, mark_at, tokens
-           FROM unnest($2::uuid[], $3::integer[], $4::integer[])
-                AS new (bucket_id, mark_at, tokens)
+        "INSERT INTO prefix (tenant_id, bucket_id, hash, mark_at, tokens)
+         SELECT $1::uuid, bucket_id, hash, mark_at, tokens
+           FROM unnest($2::uuid[], $3::bytea[], $4::integer[], $5::integer[])
+                AS new (bucket_id, hash, mark_at, tokens)
           ORDER BY bucket_id
              ON CONFLICT DO NOTHING",
         tx.tenant().as_uuid(),
         &shared,
+        &hashes,
         &places,
         &tokens,
     )

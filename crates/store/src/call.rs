@@ -7,15 +7,17 @@
 
 mod line;
 mod lost;
+mod marked;
 
 use std::time::Duration;
 
+use offpeak_domain::cache::{Mark, Reason};
 use offpeak_domain::id::{BatchId, BucketId, GroupId, JobId, TenantId, UpstreamId};
 use offpeak_domain::job::{OnUnknown, State};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::batch::{Key, key};
+use crate::batch::{Key, Marked, key};
 use crate::cancel::counted_as;
 use crate::delta::{self, Change};
 use crate::event::{self, Told};
@@ -25,6 +27,7 @@ use crate::{Error, Result, System, SystemTx, point};
 
 pub use line::{candidates, next_due};
 pub use lost::{came_late, left_behind};
+pub use marked::Alike;
 
 /// A job that may be called for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,8 @@ pub struct Opened {
     pub call: Call,
     /// The Messages params.
     pub params: Vec<u8>,
+    /// What is put into them, if they begin as others do.
+    pub marked: Option<Marked>,
 }
 
 /// How a call begins.
@@ -101,11 +106,12 @@ struct Taken {
 /// Commits the intent to call: from here on bytes may leave. Nothing comes back
 /// when another process was faster, when enough calls are under way, when the
 /// sender's own lease has run out, or when what the upstream holds was not compared
-/// with this very database.
+/// with this very database. `mark` decides whether what it begins with is marked.
 pub async fn open(
     system: &System,
     candidate: &Candidate,
     begin: &Begin<'_>,
+    mark: impl FnOnce(&Alike) -> (Mark, Reason),
 ) -> Result<Option<Opened>> {
     let mut tx = system.begin().await?;
     if !may_open(&mut tx, begin).await? {
@@ -158,6 +164,8 @@ pub async fn open(
         (taken.from, State::Processing),
     )
     .await?;
+    let of = (call, begin.upstream, candidate.job);
+    let marked = marked::mark(tx.conn(), of, begin.now, mark).await?;
     point!("direct.intent_open");
     tx.commit().await?;
     Ok(Some(Opened {
@@ -169,6 +177,7 @@ pub async fn open(
             on_unknown: on_unknown(head.on_unknown),
         },
         params: head.params,
+        marked,
     }))
 }
 

@@ -1,9 +1,10 @@
 //! What a decision about Anthropic's prompt cache goes by, gathered.
 
-use offpeak_domain::cache::{Facts, minimum};
+use offpeak_domain::cache::{Called, Facts, minimum};
 use offpeak_domain::money::Pico;
 use offpeak_domain::price::Rates;
 use offpeak_store::cache::{self, Past};
+use offpeak_store::call::Alike;
 use offpeak_store::ready::Waiting;
 use time::OffsetDateTime;
 
@@ -46,4 +47,18 @@ pub(crate) async fn facts(
         all: past.all,
         lately: past.lately,
     })
+}
+
+/// The same for a direct call.
+pub(crate) fn called(setting: &Setting, alike: &Alike, now: OffsetDateTime) -> Called {
+    Called {
+        tokens: alike.tokens,
+        minimum: minimum(&alike.model),
+        rates: setting
+            .prices
+            .find(&alike.model, now.date())
+            .unwrap_or(UNKNOWN),
+        lately: alike.lately,
+        last: alike.last,
+    }
 }

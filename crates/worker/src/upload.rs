@@ -194,7 +194,7 @@ impl Upload {
 
 /// The params, with the mark at its place. One that is not as its bucket says
 /// goes without; blanks instead keep the length that was announced.
-fn put_params(chunk: &mut BytesMut, params: &[u8], marked: Option<Marked>) {
+pub(crate) fn put_params(chunk: &mut BytesMut, params: &[u8], marked: Option<Marked>) {
     let Some(Marked { mark, at }) = marked else {
         chunk.put_slice(params);
         return;

@@ -181,7 +181,7 @@ async fn what_is_wrong_is_named_and_nothing_stored() -> Result<()> {
         ),
         (
             "unknown field",
-            r#"{"type":"summarize","deliver_within":"1h"}"#.into(),
+            r#"{"type":"summarize","deadline":"1h"}"#.into(),
         ),
         ("wrong type", r#"{"type":5,"input":{}}"#.into()),
         (
@@ -232,7 +232,7 @@ async fn what_is_wrong_is_named_and_nothing_stored() -> Result<()> {
     an array: 422 invalid_input "" "wrong_type"
     neither: 422 invalid_input "" "missing_field"
     both: 422 invalid_input "/params" "conflicting_fields"
-    unknown field: 422 invalid_input "/deliver_within" "unknown_field"
+    unknown field: 422 invalid_input "/deadline" "unknown_field"
     wrong type: 422 invalid_input "/type" "wrong_type"
     priority: 422 invalid_input "/priority" "wrong_type"
     unknown type: 422 unknown_job_type "/type" "unknown_job_type"

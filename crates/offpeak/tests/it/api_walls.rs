@@ -137,6 +137,7 @@ async fn fingerprint(api: &Api) -> Result<Vec<String>> {
         "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM offpeak.job_type t",
         "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM offpeak.delta t",
         "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM offpeak.idempotency t",
+        "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM offpeak.context t",
     ] {
         all.extend(api.world.texts(sql).await?);
     }
@@ -160,6 +161,8 @@ async fn another_tenants_things_are_not_there() -> Result<()> {
         201
     );
     let batch = api.get("/v1/batches").await?.at("/data/0/id");
+    let context = json!({"text": "Nobody else's."}).to_string();
+    let context = api.post("/v1/contexts", context).await?.at("/id");
     let (_, spy) = api.tenant("spy").await?;
     // The key's own use is noted at its first request.
     api.send(Method::GET, "/v1/me", &spy, &[], "").await?;
@@ -179,6 +182,9 @@ async fn another_tenants_things_are_not_there() -> Result<()> {
                 (batch.clone(), "bat_00000000000000000000000000")
             }
             path if path.starts_with("/v1/job-types/{") => ("secret".into(), "nothing"),
+            path if path.starts_with("/v1/contexts/{") => {
+                (context.clone(), "ctx_00000000000000000000000000")
+            }
             path => {
                 assert!(
                     !path.contains('{'),

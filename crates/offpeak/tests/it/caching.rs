@@ -1,5 +1,7 @@
 //! What many jobs begin with, marked for Anthropic's cache where that pays.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use offpeak_standin::Behavior;
 use reqwest::Method;
@@ -282,4 +284,52 @@ async fn what_is_no_context_is_refused_by_name() -> Result<()> {
     let html = api.post_with("/v1/contexts", kind, "<p>").await?;
     assert_eq!(html.problem(), "415 wrong_media_type");
     Ok(())
+}
+
+/// Urgent jobs that begin alike: from the third one in an hour on they are marked,
+/// and the fourth finds what the third has written.
+#[tokio::test]
+async fn direct_calls_share_what_they_begin_with() -> Result<()> {
+    let mut api = Api::new().await?;
+    job_type(&api, "brief", 3_000).await?;
+    let urgent = |n: usize| {
+        let job = json!({"type": "brief", "input": {"text": format!("Number {n}.")},
+            "deliver_within": "30s"});
+        job.to_string()
+    };
+    for n in 0..5 {
+        let accepted = api.post("/v1/jobs", urgent(n)).await?;
+        assert_eq!(accepted.status, 202, "{accepted:?}");
+        api.world.run_out().await?;
+        api.world.pass(Duration::from_secs(1));
+    }
+    let marked = api
+        .world
+        .texts("SELECT cache_mark || ' ' || cache_reason FROM offpeak.call ORDER BY sent_at, id");
+    assert_eq!(
+        marked.await?,
+        [
+            "none too_few",
+            "none would_not_pay",
+            "1h pays_1h",
+            "1h pays_1h",
+            "1h pays_1h"
+        ]
+    );
+    let booked = api.world.texts(
+        "SELECT (l.cache_write_1h > 0) || ' ' || (l.cache_read_tokens > 0)
+           FROM offpeak.ledger l JOIN offpeak.call c ON c.job_id = l.id
+          ORDER BY c.sent_at",
+    );
+    assert_eq!(
+        booked.await?,
+        [
+            "false false",
+            "false false",
+            "true false",
+            "false true",
+            "false true"
+        ]
+    );
+    books::are_right(&api.world).await
 }

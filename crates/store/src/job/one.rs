@@ -58,7 +58,7 @@ pub async fn submit(
         r#"SELECT one.outcome AS "outcome!", one.job, one.at
              FROM submit_routed($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
                                 $16, $17, $18, $19, $20) AS one
-            CROSS JOIN LATERAL note_prefix(one.outcome, $1, $12, $21, $22)"#,
+            CROSS JOIN LATERAL note_prefix(one.outcome, $1, $12, $21, $22, $23)"#,
         tenant.as_uuid(),
         key.as_uuid(),
         job.id.as_uuid(),
@@ -79,6 +79,7 @@ pub async fn submit(
         job.terms.within.map(seconds),
         job.terms.on_late.map(OnLate::as_str),
         job.terms.on_unknown.map(OnUnknown::as_str),
+        job.prefix.as_ref().map(|prefix| &prefix.hash[..]),
         job.prefix.map(|prefix| int(prefix.mark_at)),
         job.prefix.map(|prefix| int(prefix.tokens)),
     )

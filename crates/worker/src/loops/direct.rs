@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use offpeak_anthropic::disposition::{Absence, Disposition, Refusal, of_create};
 use offpeak_anthropic::shape::{ResultKind, ResultLine, errored_line, succeeded_line};
 use offpeak_anthropic::{Error as CallError, Line};
@@ -20,7 +20,8 @@ use offpeak_domain::incident;
 use offpeak_domain::job::{Failure, Lane, OnUnknown};
 use offpeak_domain::job_type::OutputChecker;
 use offpeak_domain::retry;
-use offpeak_store::call::{self, Begin, Call, Candidate, Opened};
+use offpeak_store::batch::Marked;
+use offpeak_store::call::{self, Alike, Begin, Call, Candidate, Opened};
 use offpeak_store::incident::Note;
 use offpeak_store::lease::uptime;
 use offpeak_store::settle::{CallEnd, Chunk, Next};
@@ -30,10 +31,12 @@ use rand::RngExt;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::caching;
 use crate::chunk::{self, Lines, Sorted};
 use crate::outcome::{Outcome, Seen, Wait};
 use crate::pause::READ_AGAIN;
 use crate::price::{measured, usage, without_price};
+use crate::upload::put_params;
 use crate::upstream::{MayCreate, Upstream};
 use crate::worker::Setting;
 use crate::{Error, Result};
@@ -158,8 +161,9 @@ impl Direct {
             sender_lease: &setting.alive_lease(),
             parallel: setting.options.parallel_calls,
         };
+        let mark = |alike: &Alike| caching::called(setting, alike, begun).decide();
         // The intent is committed only while this process counts as alive.
-        let Some(opened) = call::open(alive, candidate, &intent).await? else {
+        let Some(opened) = call::open(alive, candidate, &intent, mark).await? else {
             return Ok(None);
         };
         point!("direct.intent");
@@ -172,9 +176,14 @@ impl Direct {
                 late: 0,
             }));
         }
-        let Opened { call, params } = opened;
+        let Opened {
+            call,
+            params,
+            marked,
+        } = opened;
         let params = Bytes::from(params);
-        let answer = upstream.message(may, params.clone(), within).await;
+        let body = marked.map_or_else(|| params.clone(), |marked| with_mark(&params, marked));
+        let answer = upstream.message(may, body, within).await;
         point!("direct.answered");
         let now = setting.clock.now().await.unwrap_or(begun);
         let answer = match answer {
@@ -418,6 +427,12 @@ pub(super) async fn lost(
     chunk.commit(now, now.date(), &effects).await?;
     tracing::error!(job = %call.job, again, why, "the outcome of a direct call is unknown");
     Ok(true)
+}
+
+fn with_mark(params: &[u8], marked: Marked) -> Bytes {
+    let mut body = BytesMut::with_capacity(params.len() + marked.mark.text().len());
+    put_params(&mut body, params, Some(marked));
+    body.freeze()
 }
 
 /// An error as a line of a batch's results.
