@@ -3,7 +3,7 @@
 CARGO ?= cargo
 # Given to `make run`: --exit, --yes, --limit N, --listen ADDRESS.
 ARGS ?=
-BENCHES = bulk submit ingest claim life list idle live plan
+BENCHES = bulk submit ingest claim life list idle live plan  bill
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help deps build run test lint check sqlx openapi clean-data bench rolling torture torture-short

@@ -9,6 +9,7 @@
     reason = "a bench has no configuration and reads its own"
 )]
 
+pub mod bill;
 pub mod child;
 pub mod cluster;
 pub mod discard;
