@@ -3,7 +3,7 @@
 CARGO ?= cargo
 # Given to `make run`: --exit, --yes, --limit N, --listen ADDRESS.
 ARGS ?=
-BENCHES = bulk submit ingest claim life list idle live plan  bill
+BENCHES = bulk submit ingest claim life list idle live plan bill
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help deps build run test lint check sqlx openapi clean-data bench rolling torture torture-short
@@ -62,7 +62,7 @@ torture-short: ## what of it fits into four minutes
 bench: deps ## every bench, one after the other, then docs/performance.md
 	@for name in $(BENCHES) report; do $(MAKE) --no-print-directory bench-$$name || exit 1; done
 
-# Each ends with one line of JSON: bulk submit ingest claim life list idle live plan.
+# Each ends with one line of JSON: bulk submit ingest claim life list idle live plan bill.
 bench-%: deps
 	@$(CARGO) run --quiet --release --locked -p offpeak-bench --bin $* -- $(ARGS)
 

@@ -43,7 +43,7 @@ pub async fn send(day: &[Arrival], way: Way, data: &Path, prices: &Prices) -> Re
     let mut now = Duration::ZERO;
     let mut patient: Vec<(u64, usize, &Arrival)> = Vec::new();
     for job in day {
-        upstream.clock.advance(job.at - now);
+        upstream.clock.advance(job.at.saturating_sub(now));
         now = job.at;
         match way {
             Way::PlainBatches if !job.urgent => {

@@ -65,7 +65,7 @@ pub fn day(jobs: usize, seed: u64, model: &str) -> Result<Vec<Arrival>> {
         let tenant = place(share.powi(3), TENANTS);
         let (urgent, within) = wanted(&mut random);
         let earlier = last.entry(tenant).or_default();
-        earlier.retain(|job| at - day[*job].at < REPEATED_WITHIN);
+        earlier.retain(|job| at.saturating_sub(day[*job].at) < REPEATED_WITHIN);
         let repeats = random.random_range(0..100) < DUPLICATES && !earlier.is_empty();
         let arrival = if repeats {
             let source = &day[earlier[random.random_range(0..earlier.len())]];

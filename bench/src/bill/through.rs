@@ -133,6 +133,9 @@ pub async fn send(
 ) -> Result<Came> {
     // The database's own clock must not be ahead of the day.
     let begin = database.system.now().await? + Duration::from_mins(1);
+    if let Some(job) = day.first() {
+        prices_agree(prices, &job.model, begin)?;
+    }
     let upstream = Upstream::start(data, begin, hit_rate).await?;
     let (system, url) = (&database.system, &upstream.url);
     upstream::register(system, "stand-in", url, CREATES_PER_MINUTE, 200_000).await?;
@@ -288,9 +291,9 @@ async fn came(
     })
 }
 
-/// When the price list is asked, the day of the run counts: it has to say the same
-/// for both.
-pub fn prices_agree(prices: &Prices, model: &str, today: OffsetDateTime) -> Result<()> {
+/// What goes through offpeak is booked by the prices of the day of the run, the rest
+/// by those of the mix: they have to be the same.
+fn prices_agree(prices: &Prices, model: &str, today: OffsetDateTime) -> Result<()> {
     ensure!(
         prices.find(model, today.date()) == prices.find(model, MORNING.date()),
         "prices of {model} have changed since the mix was written: choose another day"

@@ -11,7 +11,6 @@ use offpeak_bench::figures::Figures;
 use offpeak_bench::{argument, print, say};
 use offpeak_domain::money::Pico;
 use offpeak_domain::price::Prices;
-use time::OffsetDateTime;
 
 /// Hits in batches at the low end of what Anthropic documents, and at its middle.
 const HIT_RATES: [(&str, f64); 2] = [("low", 0.30), ("mid", 0.64)];
@@ -22,7 +21,6 @@ async fn main() -> Result<()> {
     let seed: u64 = argument("seed", 1)?;
     let model: String = argument("model", "claude-haiku-5-5".to_owned())?;
     let prices = Prices::shipped()?;
-    through::prices_agree(&prices, &model, OffsetDateTime::now_utc())?;
     let day = day(jobs, seed, &model)?;
     let data = folder()?.join("bill");
     let mut figures = Figures::new("bill");
