@@ -189,6 +189,7 @@ async fn claim(database: &Database) -> Result<Took> {
                 reason: CloseReason::ItemLimit,
                 first_free: EVERY,
                 prefix_tokens: 0,
+                prefix_hash: None,
             },
             |claimed| claimed.params_bytes,
             |_| UNMARKED,

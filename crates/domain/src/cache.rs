@@ -153,6 +153,9 @@ pub struct Facts {
     /// The last batch with this prefix that was marked: how, and how long ago it
     /// ended.
     pub last: Option<(Mark, Duration)>,
+    /// Requests with this prefix within [`Called::WINDOW`], in batches or by
+    /// themselves: where many go by, one of them was there before this batch.
+    pub flow: u32,
     /// What was measured lately with this very prefix.
     pub own: Measured,
     /// The same with any prefix of this tenant.
@@ -227,7 +230,7 @@ pub fn decide(facts: &Facts) -> Decision {
     let plain = marks.clone().map(|mark| facts.way(mark, false, None));
     let Some(plain) = plain
         .min_by_key(|way| way.cost)
-        .filter(|_| warm || facts.items > 1)
+        .filter(|_| warm || facts.items > 1 || facts.flow > 0)
     else {
         return leave(Reason::TooFew, None);
     };
@@ -281,9 +284,21 @@ impl Facts {
             .is_some_and(|(mark, ago)| ago + self.turnaround() < mark.life())
     }
 
-    /// Whether an entry is kept from one request of the batch to the next.
+    /// Whether an entry is kept from one request to the next.
     fn lasts(&self, mark: Mark) -> bool {
-        self.turnaround() / self.items.max(1) <= mark.life()
+        let here = self.turnaround() / self.items.max(1);
+        let others = Called::WINDOW.checked_div(self.flow);
+        others.map_or(here, |others| others.min(here)) <= mark.life()
+    }
+
+    /// The chance that the batch finds an entry, in a thousand, as far as that is a
+    /// matter of time.
+    fn warmth(&self, mark: Mark) -> u64 {
+        if self.is_warm() {
+            1000
+        } else {
+            chance(self.flow, mark)
+        }
     }
 
     /// What was seen of this way: with this prefix, or with any while that is little.
@@ -319,8 +334,8 @@ impl Facts {
         let rate = rate.unwrap_or_else(|| self.rate(mark, prime)).min(1000);
         let items = u64::from(self.items);
         // The first one writes, unless somebody did before.
-        let first = u64::from(!prime && !self.is_warm());
-        let hits = items.saturating_sub(first) * rate;
+        let first = if prime { 0 } else { 1000 - self.warmth(mark) };
+        let hits = (items * 1000).saturating_sub(first) * rate / 1000;
         let misses = items * 1000 - hits;
         let write = mark.write(&self.rates);
         let tokens = u64::from(self.tokens);
@@ -334,6 +349,14 @@ impl Facts {
             cost: in_batch + ahead,
         }
     }
+}
+
+/// The chance, in a thousand, that a request finds what so many others in
+/// [`Called::WINDOW`] leave there for so long. If they come at random, x of them in
+/// that time, it is 1 − e⁻ˣ, which is at least x / (1 + x).
+fn chance(flow: u32, mark: Mark) -> u64 {
+    let x = u64::from(flow) * mark.life().as_secs();
+    1000 * x / (x + Called::WINDOW.as_secs())
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ CREATE TABLE context (
 -- expected when it was planned, and what came of it. No lists here: a newer
 -- version that runs beside this one may know more.
 ALTER TABLE batch
+    -- What its requests begin with.
+    ADD COLUMN prefix_hash        bytea,
     ADD COLUMN cache_mark         text NOT NULL DEFAULT 'none',
     -- Null in a batch that was planned before there were decisions.
     ADD COLUMN cache_reason       text,
@@ -60,7 +62,8 @@ ALTER TABLE batch
     ADD COLUMN prime_outcome      text;
 -- What a decision asks of the past.
 CREATE INDEX batch_marked ON batch (tenant_id, upstream_id, id) WHERE cache_mark <> 'none';
-CREATE INDEX batch_of_bucket ON batch (tenant_id, bucket_id, ended_at) WHERE cache_mark <> 'none';
+CREATE INDEX batch_of_prefix ON batch (upstream_id, prefix_hash, planned_at)
+    WHERE prefix_hash IS NOT NULL;
 
 -- How a direct call is marked, and why; with what it begins.
 ALTER TABLE call

@@ -1,10 +1,13 @@
-//! What Anthropic's prompt cache did for a tenant's batches lately: what the next
-//! decision goes by. No row is kept for it; the batches themselves say it.
+//! What Anthropic's prompt cache did for batches lately: what the next decision
+//! goes by. No row is kept for it; the batches themselves say it.
+//!
+//! Whoever sends through one upstream shares its cache: what begins alike counts,
+//! whosever it is. Nobody is shown more of it than a hit rate.
 
 use std::time::Duration;
 
-use offpeak_domain::cache::{Mark, Measured, Seen};
-use offpeak_domain::id::{BucketId, TenantId, UpstreamId};
+use offpeak_domain::cache::{Called, Mark, Measured, Seen};
+use offpeak_domain::id::{TenantId, UpstreamId};
 use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
 
@@ -15,6 +18,8 @@ use crate::{Result, System};
 
 /// How far back is looked.
 const LATELY: Duration = Duration::from_hours(7 * 24);
+/// For how long requests are counted.
+const FLOW: Duration = Called::WINDOW;
 /// How many batches, at most.
 const BATCHES: i64 = 100;
 /// Batches whose turnaround is looked at.
@@ -25,9 +30,12 @@ const TURNAROUNDS: i64 = 20;
 pub struct Past {
     /// How long they took at Anthropic, in the middle.
     pub turnaround: Option<Duration>,
-    /// The last one of the bucket that was marked and has ended: how, and how long ago.
+    /// The last one with the same prefix that was marked and has ended: how, and how
+    /// long ago.
     pub last: Option<(Mark, Duration)>,
-    /// What came of the bucket's marked ones.
+    /// Requests with the same prefix within the last hour.
+    pub flow: u32,
+    /// What came of the marked ones with the same prefix.
     pub own: Measured,
     /// What came of all marked ones of the tenant there.
     pub all: Measured,
@@ -35,39 +43,53 @@ pub struct Past {
     pub lately: Pico,
 }
 
-/// Reads it, of one tenant on one upstream.
+/// Reads it for the next batch of a tenant on one upstream, with this prefix.
 pub async fn past(
     system: &System,
     tenant: TenantId,
     upstream: UpstreamId,
-    bucket: BucketId,
+    prefix: &[u8],
     now: OffsetDateTime,
 ) -> Result<Past> {
     let rows = sqlx::query!(
-        r#"SELECT cache_mark, coalesce(prime_outcome = 'primed', false) AS "primed!",
-                  coalesce(sum(hits), 0)::bigint AS "hits!",
-                  coalesce(sum(chances), 0)::bigint AS "chances!",
-                  coalesce(sum(hits) FILTER (WHERE bucket_id = $3), 0)::bigint AS "own_hits!",
-                  coalesce(sum(chances) FILTER (WHERE bucket_id = $3), 0)::bigint
+        r#"SELECT cache_mark AS "cache_mark!", coalesce(prime_outcome = 'primed', false) AS "primed!",
+                  coalesce(sum(hits) FILTER (WHERE tenant_id = $1), 0)::bigint AS "hits!",
+                  coalesce(sum(chances) FILTER (WHERE tenant_id = $1), 0)::bigint AS "chances!",
+                  coalesce(sum(hits) FILTER (WHERE prefix_hash = $3), 0)::bigint AS "own_hits!",
+                  coalesce(sum(chances) FILTER (WHERE prefix_hash = $3), 0)::bigint
                       AS "own_chances!",
-                  coalesce(sum(cache_without_pico), 0)::text AS "lately!"
-             FROM (SELECT bucket_id, cache_mark, prime_outcome, cache_without_pico,
+                  coalesce(sum(cache_without_pico) FILTER (WHERE tenant_id = $1), 0)::text
+                      AS "lately!"
+             FROM (SELECT tenant_id, prefix_hash, cache_mark, prime_outcome, cache_without_pico,
                           cache_hits AS hits,
-                          -- Somebody had to be the first.
+                          -- Somebody had to be the first, where nobody else was.
                           greatest(cache_hits, cache_chances
-                                   - CASE prime_outcome WHEN 'primed' THEN 0 ELSE 1 END)
+                                   - CASE WHEN prime_outcome = 'primed' OR items = 1
+                                          THEN 0 ELSE 1 END)
                               AS chances
-                     FROM batch
-                    WHERE tenant_id = $1 AND upstream_id = $2 AND cache_mark <> 'none'
-                      AND state = 'ingested' AND planned_at > $4::timestamptz - $5::interval
-                    ORDER BY id DESC
-                    LIMIT $6) AS recent
+                     FROM ((SELECT id, tenant_id, prefix_hash, cache_mark, prime_outcome, items,
+                                   cache_without_pico, cache_hits, cache_chances
+                              FROM batch
+                             WHERE tenant_id = $1 AND upstream_id = $2 AND cache_mark <> 'none'
+                               AND state = 'ingested'
+                               AND planned_at > $4::timestamptz - $5::interval
+                             ORDER BY id DESC
+                             LIMIT $6)
+                            UNION
+                           (SELECT id, tenant_id, prefix_hash, cache_mark, prime_outcome, items,
+                                   cache_without_pico, cache_hits, cache_chances
+                              FROM batch
+                             WHERE upstream_id = $2 AND prefix_hash = $3 AND cache_mark <> 'none'
+                               AND state = 'ingested'
+                               AND planned_at > $4::timestamptz - $5::interval
+                             ORDER BY planned_at DESC
+                             LIMIT $6)) AS batch) AS recent
             GROUP BY 1, 2
             ORDER BY 1, 2
             LIMIT 100"#,
         tenant.as_uuid(),
         upstream.as_uuid(),
-        bucket.as_uuid(),
+        prefix,
         now,
         interval(LATELY),
         BATCHES,
@@ -84,20 +106,34 @@ pub async fn past(
                             ORDER BY sent_at DESC
                             LIMIT $6) AS recent) AS turnaround,
                   last.cache_mark AS "cache_mark?",
-                  extract(epoch FROM $4::timestamptz - last.ended_at)::bigint AS ago
+                  extract(epoch FROM $4::timestamptz - last.ended_at)::bigint AS ago,
+                  -- More of them change nothing.
+                  (SELECT coalesce(sum(items), 0)
+                     FROM (SELECT items FROM batch
+                            WHERE upstream_id = $2 AND prefix_hash = $3
+                              AND planned_at > $4::timestamptz - $7::interval
+                            LIMIT 1000) AS sent)
+                  + (SELECT count(*)
+                       FROM (SELECT FROM call
+                              WHERE upstream_id = $2 AND prefix_hash = $3
+                                AND sent_at > $4::timestamptz - $7::interval
+                              LIMIT 1000) AS called) AS "flow!"
              FROM (SELECT) AS once
              LEFT JOIN LATERAL (
                   SELECT cache_mark, ended_at FROM batch
-                   WHERE tenant_id = $1 AND bucket_id = $3 AND cache_mark <> 'none'
+                   WHERE upstream_id = $2 AND prefix_hash = $3 AND cache_mark <> 'none'
                      AND ended_at IS NOT NULL
+                     -- The longest that anything is kept, after the longest of batches.
+                     AND planned_at > $4::timestamptz - interval '25 hours'
                    ORDER BY ended_at DESC
                    LIMIT 1) AS last ON true"#,
         tenant.as_uuid(),
         upstream.as_uuid(),
-        bucket.as_uuid(),
+        prefix,
         now,
         interval(LATELY),
         TURNAROUNDS,
+        interval(FLOW),
     )
     .fetch_one(&system.pool)
     .await?;
@@ -109,6 +145,7 @@ pub async fn past(
             .cache_mark
             .zip(other.ago)
             .map(|(word, ago)| (mark(&word), seconds(ago))),
+        flow: u32::try_from(other.flow).unwrap_or(u32::MAX),
         ..Past::default()
     };
     for row in rows {

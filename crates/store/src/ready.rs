@@ -45,6 +45,8 @@ pub struct Waiting {
     pub vtime: Option<i64>,
     /// Tokens of what all of them begin with; zero where they share nothing.
     pub prefix_tokens: u32,
+    /// SHA-256 of that.
+    pub prefix_hash: Option<Vec<u8>>,
 }
 
 /// Every bucket with at least one job that may go at `now` and is not kept back:
@@ -70,7 +72,8 @@ pub async fn waiting(
                   later.n + held.n + called.n AS "later!",
                   head.oldest AS "oldest!", head.newest AS "newest!", head.max_items,
                   hurry.deadline AS "deadline?",
-                  t.weight, share.vtime AS "vtime?", prefix.tokens AS "prefix_tokens?"
+                  t.weight, share.vtime AS "vtime?", prefix.tokens AS "prefix_tokens?",
+                  prefix.hash AS "prefix_hash?"
              FROM sums s
              JOIN bucket b ON b.tenant_id = s.tenant_id AND b.id = s.key
              JOIN tenant t ON t.id = s.tenant_id
@@ -153,6 +156,7 @@ pub async fn waiting(
                 .prefix_tokens
                 .and_then(|tokens| u32::try_from(tokens).ok())
                 .unwrap_or(0),
+            prefix_hash: row.prefix_hash,
         })
         .collect())
 }
@@ -191,6 +195,8 @@ pub struct Claim<'a> {
     pub first_free: JobId,
     /// Tokens of what all of them begin with.
     pub prefix_tokens: u32,
+    /// SHA-256 of that.
+    pub prefix_hash: Option<&'a [u8]>,
 }
 
 /// What a claim took.
@@ -271,9 +277,9 @@ pub async fn claim(
         "INSERT INTO batch (tenant_id, id, upstream_id, bucket_id, model, state, close_reason,
                             items, body_bytes, planned_at, not_before, cache_mark, prime,
                             cache_reason, cache_tokens, cache_per_mille, cache_with_pico,
-                            cache_without_pico)
+                            cache_without_pico, prefix_hash)
          VALUES ($1, $2, $3, $4, $5, 'planned', $6, $7, $8, $9, $9, $10, $11, $12, $13, $14, $15,
-                 $16)",
+                 $16, $17)",
         claim.tenant.as_uuid(),
         claim.batch.as_uuid(),
         claim.upstream.as_uuid(),
@@ -290,6 +296,7 @@ pub async fn claim(
         i32::try_from(cache.predicted.hits_per_mille).unwrap_or(1000),
         pico(cache.predicted.with),
         pico(cache.predicted.without),
+        claim.prefix_hash,
     )
     .execute(tx.conn())
     .await?;

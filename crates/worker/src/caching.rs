@@ -27,11 +27,12 @@ pub(crate) async fn facts(
     bucket: &Waiting,
     now: OffsetDateTime,
 ) -> Result<Facts> {
-    let past = if bucket.prefix_tokens == 0 {
-        Past::default()
-    } else {
-        let (tenant, upstream) = (bucket.tenant, bucket.upstream);
-        cache::past(&setting.system, tenant, upstream, bucket.bucket, now).await?
+    let past = match &bucket.prefix_hash {
+        None => Past::default(),
+        Some(hash) => {
+            let (tenant, upstream) = (bucket.tenant, bucket.upstream);
+            cache::past(&setting.system, tenant, upstream, hash, now).await?
+        }
     };
     Ok(Facts {
         tokens: bucket.prefix_tokens,
@@ -43,6 +44,7 @@ pub(crate) async fn facts(
             .unwrap_or(UNKNOWN),
         turnaround: past.turnaround,
         last: past.last,
+        flow: past.flow,
         own: past.own,
         all: past.all,
         lately: past.lately,

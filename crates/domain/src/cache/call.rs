@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Mark, Reason};
+use super::{Mark, Reason, chance};
 use crate::money::Pico;
 use crate::price::Rates;
 
@@ -55,10 +55,7 @@ impl Called {
     /// What a thousand tokens of a call come to in the long run, if each is marked
     /// like this.
     fn cost(&self, mark: Mark) -> Pico {
-        // Calls that come at random, x of them in its life: the next one finds it
-        // with the chance 1 − e⁻ˣ, which is at least x / (1 + x).
-        let x = u64::from(self.lately) * mark.life().as_secs();
-        let hits = 1000 * x / (x + Self::WINDOW.as_secs());
+        let hits = chance(self.lately, mark);
         self.rates.cache_read * hits + mark.write(&self.rates) * (1000 - hits)
     }
 }
@@ -107,8 +104,6 @@ mod tests {
             (1, None, Unmarked, Reason::WouldNotPay),
             (2, None, OneHour, Reason::PaysOneHour),
             (60, None, OneHour, Reason::PaysOneHour),
-            // So many that keeping it for longer gains nothing.
-            (600, None, FiveMinutes, Reason::PaysFiveMinutes),
             // What is there is read, however few come.
             (
                 0,

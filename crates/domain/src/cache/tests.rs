@@ -25,6 +25,7 @@ fn facts() -> Facts {
         rates: rates(),
         turnaround: None,
         last: None,
+        flow: 0,
         own: Measured::default(),
         all: Measured::default(),
         lately: Pico::ZERO,
@@ -67,6 +68,14 @@ fn every_reason() {
             "one alone",
             Facts {
                 items: 1,
+                ..facts()
+            },
+        ),
+        (
+            "one of many",
+            Facts {
+                items: 1,
+                flow: 200,
                 ..facts()
             },
         ),
@@ -241,6 +250,7 @@ fn every_reason() {
     no shared prefix                     none too_short   0 ‰ $0.00 / $0.00
     shorter than the model caches        none too_short   0 ‰ $0.1022 / $0.1022
     one alone                            none too_few   0 ‰ $0.0060 / $0.0060
+    one of many                          5m pays_5m 282 ‰ $0.0055 / $0.0060
     one alone, after another batch       5m pays_5m 633 ‰ $0.0029 / $0.0060
     one alone, too long after it         none too_few   0 ‰ $0.0060 / $0.0060
     ten in five hours                    none would_not_pay 270 ‰ $0.0884 / $0.0600

@@ -189,6 +189,7 @@ impl Form {
             reason: close.reason,
             first_free,
             prefix_tokens: bucket.prefix_tokens,
+            prefix_hash: bucket.prefix_hash.as_deref(),
         };
         let body_len =
             |claimed: Claimed| plan::body_len(u64::from(claimed.items), claimed.params_bytes);
