@@ -213,7 +213,8 @@ pub async fn all_found(world: &World, longest: Duration) -> Result<()> {
         });
         let booked = world
             .number(
-                "SELECT (SELECT count(*) FROM offpeak.ledger WHERE lane = 'batch')
+                "SELECT (SELECT count(*) FROM offpeak.ledger
+                          WHERE lane = 'batch' AND source_id IS NULL)
                       + (SELECT count(*) FROM offpeak.absorbed
                           WHERE upstream_batch_id NOT LIKE 'call_%')",
             )

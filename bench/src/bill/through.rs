@@ -13,6 +13,7 @@ use offpeak_domain::job::OnLate;
 use offpeak_domain::price::{Bill, Prices};
 use offpeak_domain::route::{Ways, route};
 use offpeak_store::job::{Entry, NewJob};
+use offpeak_store::share::Sharing;
 use offpeak_store::{turnaround, upstream};
 use offpeak_worker::{Clock, Loop, Options, Wait, Worker};
 use prometheus_client::registry::Registry;
@@ -27,13 +28,14 @@ use crate::cluster::Database;
 use crate::say;
 
 /// The loops that carry a job, in the order in which it meets them.
-const LOOPS: [Loop; 7] = [
+const LOOPS: [Loop; 8] = [
     Loop::Form,
     Loop::Submit,
     Loop::Escalate,
     Loop::Direct,
     Loop::Poll,
     Loop::Ingest,
+    Loop::Share,
     Loop::Fold,
 ];
 /// The longest that a loop waits which is told of nothing: hints come at once in
@@ -229,6 +231,7 @@ async fn submit(
         params: job.params.clone(),
         structured: false,
         prefix: job.prefix,
+        sharing: Some(Sharing::of(upstream::OWN, &job.params, None)),
     };
     let mut tx = database.tenants.begin(tenant).await?;
     offpeak_store::job::insert_chunk(&mut tx, &[new], Entry::Ready).await?;

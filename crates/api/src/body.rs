@@ -303,7 +303,7 @@ mod tests {
         /type wrong_type: must be a string
         /priority wrong_type: must be \"low\", \"normal\" or \"high\"
         /user wrong_type: must be a string
-        /tyqe unknown_field: is not known; the fields are type, params, input, context, user, priority, deliver_within, on_late, idempotency_key, metadata
+        /tyqe unknown_field: is not known; the fields are type, params, input, context, user, priority, deliver_within, on_late, coalesce, idempotency_key, metadata
         ");
         insta::assert_snapshot!(faults(r#"{"user":"a","user":"b"}"#),
             @"/user duplicate_field: stands there twice");

@@ -44,6 +44,8 @@ fn view(stored: &Stored) -> Result<JobType> {
             OnUnknown::Fail => offpeak_wire::OnUnknown::Fail,
             OnUnknown::Retry => offpeak_wire::OnUnknown::Retry,
         }),
+        reuse_for: definition.reuse_for,
+        coalesce: definition.coalesce,
         created_at: stored.created_at,
     })
 }

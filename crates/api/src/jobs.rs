@@ -72,6 +72,12 @@ pub(crate) const FIELDS: &[Field] = &[
         required: false,
         fits: reads_as::<Option<OnLate>>,
     },
+    Field {
+        name: "coalesce",
+        expected: "true or false",
+        required: false,
+        fits: reads_as::<Option<bool>>,
+    },
     string("idempotency_key"),
     Field {
         name: "metadata",

@@ -43,6 +43,8 @@ labels! {
         Sending = "sending",
         /// In a batch whose create call had no clear answer yet.
         Confirming = "confirming",
+        /// For the result of another job, which asks the same.
+        Sharing = "sharing",
     }
 }
 
@@ -170,6 +172,29 @@ impl Failure {
         }
     }
 
+    /// Whether any other job with the same params would have ended like this in its
+    /// place: then those that wait for its result end as it did. Otherwise it says
+    /// nothing of them, and they go on without it.
+    pub const fn is_shared(self) -> bool {
+        match self {
+            Self::InvalidRequest
+            | Self::SchemaInvalid
+            | Self::Truncated
+            | Self::Refused
+            | Self::ContextExceeded
+            | Self::Paused
+            | Self::RejectedAlone
+            // They would have had the same tries at the same time; one after the other
+            // they would wait without an end.
+            | Self::TooManyTries
+            | Self::ResultUnreadable => true,
+            Self::ResultMissing
+            | Self::OutcomeUnknown
+            | Self::DeadlineMissed
+            | Self::Internal => false,
+        }
+    }
+
     /// Whether the very same request may well succeed when a user retries it.
     ///
     /// This is advice for a person and for the retry button. It forbids
@@ -216,22 +241,25 @@ mod tests {
     fn failure_labels_are_stable() {
         let table: Vec<String> = Failure::ALL
             .iter()
-            .map(|f| format!("{:<18} retry {}", f.label(), f.is_retriable_by_user()))
+            .map(|f| {
+                let (label, retry) = (f.label(), f.is_retriable_by_user());
+                format!("{label:<18} retry {retry:<5} shared {}", f.is_shared())
+            })
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r"
-        invalid_request    retry false
-        schema_invalid     retry true
-        truncated          retry false
-        refused            retry false
-        context_exceeded   retry false
-        paused             retry true
-        rejected_alone     retry false
-        too_many_tries     retry true
-        result_missing     retry true
-        result_unreadable  retry true
-        outcome_unknown    retry true
-        deadline_missed    retry true
-        internal           retry true
+        invalid_request    retry false shared true
+        schema_invalid     retry true  shared true
+        truncated          retry false shared true
+        refused            retry false shared true
+        context_exceeded   retry false shared true
+        paused             retry true  shared true
+        rejected_alone     retry false shared true
+        too_many_tries     retry true  shared true
+        result_missing     retry true  shared false
+        result_unreadable  retry true  shared true
+        outcome_unknown    retry true  shared false
+        deadline_missed    retry true  shared false
+        internal           retry true  shared false
         ");
     }
 

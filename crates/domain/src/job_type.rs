@@ -61,6 +61,14 @@ pub struct JobType {
     /// What is done when the answer to a direct call is lost; `fail` unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_unknown: Option<OnUnknown>,
+    /// How old a result may be that its jobs take in the place of an attempt of their
+    /// own, in the same words; none unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse_for: Option<String>,
+    /// Whether its jobs share an attempt with others that ask the same while it is
+    /// open, unless they say it themselves; they do unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coalesce: Option<bool>,
 }
 
 /// Why a job type cannot be used: what is wrong with which of its fields.
@@ -146,6 +154,8 @@ fn read(text: &str) -> Result<JobType, ShippedError> {
         deliver_within: None,
         on_late: None,
         on_unknown: None,
+        reuse_for: None,
+        coalesce: None,
     })
 }
 

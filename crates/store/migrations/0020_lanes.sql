@@ -150,20 +150,24 @@ SELECT j.tenant_id,
 
 -- ------------------------------------------------------------ a single job
 
--- As submit_told, with a lane and what the job asks for.
+-- As submit_told, with a lane and what the job asks for. With a `content`, the hash
+-- of what it shares with others that ask the same, it may follow one of them: then
+-- `source` is that one.
 CREATE FUNCTION submit_routed(
     for_tenant uuid, with_key uuid, undated uuid, idempotency_key text, hash bytea,
     job_type_name text, job_type_version integer, remembered_shipped boolean,
     of_user text, of_model text, to_upstream uuid, to_bucket uuid, with_priority smallint,
     with_metadata text, is_structured boolean, messages_params bytea,
     in_lane text, within_seconds integer, when_late text, when_unknown text,
-    OUT outcome text, OUT job uuid, OUT at timestamptz)
+    content bytea, reuse_seconds integer,
+    OUT outcome text, OUT job uuid, OUT at timestamptz, OUT source uuid)
     LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     bound  text := set_config('app.tenant', for_tenant::text, true);
     length integer := octet_length(messages_params);
     found_hash bytea;
+    wanted_by timestamptz;
 BEGIN
     outcome := CASE
         WHEN NOT EXISTS (SELECT FROM api_key k
@@ -204,6 +208,9 @@ BEGIN
             RETURN;
         END IF;
     END IF;
+    wanted_by := at + make_interval(secs => within_seconds);
+    source := source_of(for_tenant, job, content, reuse_seconds, in_lane, with_priority, wanted_by,
+                        at);
     WITH of_bucket AS (
         INSERT INTO bucket (tenant_id, id, upstream_id, model)
         SELECT for_tenant, to_bucket, to_upstream, of_model
@@ -212,17 +219,18 @@ BEGIN
     head AS (
         INSERT INTO job (tenant_id, id, type, type_version, user_label, model, upstream_id,
                          bucket_id, lane, priority, bytes, metadata, structured,
-                         deliver_within, on_late, on_unknown)
+                         deliver_within, on_late, on_unknown, hash, reuse_for)
         VALUES (for_tenant, job, job_type_name, job_type_version, of_user, of_model, to_upstream,
                 to_bucket, in_lane, with_priority, length, with_metadata, is_structured,
-                within_seconds, when_late, when_unknown)),
+                within_seconds, when_late, when_unknown, content, reuse_seconds)),
     body AS (
         INSERT INTO payload (tenant_id, id, params) VALUES (for_tenant, job, messages_params)),
     queue AS (
         INSERT INTO ready (tenant_id, id, bucket_id, priority, not_before, bytes, attempt, lane,
-                           deadline, on_late)
-        VALUES (for_tenant, job, to_bucket, with_priority, at, length, 1, in_lane,
-                at + make_interval(secs => within_seconds), when_late)),
+                           deadline, on_late, source_id)
+        VALUES (for_tenant, job, to_bucket, with_priority, at, length, 1,
+                CASE WHEN source IS NULL THEN in_lane ELSE 'follow' END, wanted_by, when_late,
+                source)),
     told AS (
         INSERT INTO event_in (tenant_id, at, kind, state, ids, users)
         VALUES (for_tenant, at, 'job', 'queued', ARRAY[job],

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::delta::{self, Change};
 use crate::event::{self, Told};
 use crate::job::known;
-use crate::{Result, TenantTx};
+use crate::{Result, TenantTx, share};
 
 /// What a cancel did.
 #[derive(Clone, Debug, Default)]
@@ -211,6 +211,8 @@ async fn end(tx: &mut TenantTx, taken: &[Taken]) -> Result<()> {
         })
         .collect();
     event::jobs(tx.conn(), tenant, None, told).await?;
+    let ids: Vec<Uuid> = taken.iter().map(|taken| taken.id).collect();
+    share::ended_without_answer(tx.conn(), tenant, now, &ids).await?;
     let changes = taken
         .iter()
         .flat_map(|taken| Change::moved(taken.group, taken.was, State::Canceled, 1));

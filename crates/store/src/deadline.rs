@@ -12,7 +12,7 @@ use crate::cancel::counted_as;
 use crate::delta::{self, Change};
 use crate::event::{self, Told, UserKey};
 use crate::job::known;
-use crate::{Result, System, SystemTx};
+use crate::{Result, System, SystemTx, share};
 
 /// A job that is to be called for if its batch does not make it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,12 @@ pub async fn line(system: &System, upstream: UpstreamId, limit: i64) -> Result<V
                   called AS "called!"
              FROM (SELECT q.tenant_id, q.id, NULL::uuid AS batch_id, q.deadline,
                           q.lane = 'direct' AS called
-                     FROM (SELECT tenant_id, id, bucket_id, deadline, lane FROM ready
+                     FROM (SELECT tenant_id, id, bucket_id, deadline, lane FROM ready r
                             WHERE deadline IS NOT NULL
                               AND (on_late = 'escalate' OR lane = 'direct')
+                              -- Nothing is faster than the call that its leader gets.
+                              AND (lane <> 'follow'
+                                   OR NOT is_seen_to(r.tenant_id, r.source_id, r.deadline))
                             ORDER BY deadline
                             LIMIT $2) AS q
                      JOIN bucket b ON b.tenant_id = q.tenant_id AND b.id = q.bucket_id
@@ -95,9 +98,9 @@ pub async fn escalate(system: &System, late: &[Late], now: OffsetDateTime) -> Re
             .filter(move |one| one.batch.is_some() == in_batch)
     };
     let queued = sqlx::query!(
-        "UPDATE ready q SET lane = 'direct'
+        "UPDATE ready q SET lane = 'direct', source_id = NULL
            FROM unnest($1::uuid[], $2::uuid[]) AS late (tenant_id, id)
-          WHERE q.tenant_id = late.tenant_id AND q.id = late.id AND q.lane = 'batch'",
+          WHERE q.tenant_id = late.tenant_id AND q.id = late.id AND q.lane <> 'direct'",
         &of(false)
             .map(|one| one.tenant.as_uuid())
             .collect::<Vec<_>>(),
@@ -299,6 +302,8 @@ async fn end(tx: &mut SystemTx, now: OffsetDateTime, missed: &[Missed]) -> Resul
         }
         delta::append(tx.conn(), whose, changes).await?;
         event::jobs(tx.conn(), whose, None, told).await?;
+        let ids: Vec<Uuid> = of.iter().map(|one| one.id).collect();
+        share::ended_without_answer(tx.conn(), whose, now, &ids).await?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use offpeak_domain::job::State;
 use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
 
+use crate::share::{self, New};
 use crate::{Error, Result, TenantTx, delta, event, job};
 
 /// A group's own row.
@@ -158,6 +159,7 @@ pub async fn open(tx: &mut TenantTx, id: GroupId, staged: &Staged) -> Result<()>
     )
     .execute(tx.conn())
     .await?;
+    share::join(tx.conn(), tenant, now, New::Group(id)).await?;
     event::opened(tx.conn(), tenant, id).await
 }
 

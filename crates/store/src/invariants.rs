@@ -17,6 +17,7 @@ mod counts;
 mod events;
 mod jobs;
 mod money;
+mod share;
 mod walls;
 
 use std::time::Duration;
@@ -98,6 +99,7 @@ pub async fn check_within(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
     let mut checked = Vec::new();
     checked.extend(jobs::check(conn).await?);
     checked.extend(batches::check(conn, now).await?);
+    checked.extend(share::check(conn, now).await?);
     checked.extend(money::check(conn).await?);
     checked.extend(counts::check(conn).await?);
     checked.extend(events::check(conn).await?);

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 
 use crate::delta::{self, Change, Of};
 use crate::event::{self, Told};
+use crate::share::{self, New, Sharing};
 use crate::{Error, Result, TenantTx, bucket};
 
 /// Bytes of params in one statement, at most, unless one job alone has more.
@@ -50,6 +51,8 @@ pub struct NewJob {
     pub structured: bool,
     /// What the params begin with and share with others, if the model caches it.
     pub prefix: Option<Prefix>,
+    /// With whom it may share its attempt; none for an answer of its own.
+    pub sharing: Option<Sharing>,
 }
 
 /// Where a stored job begins.
@@ -115,16 +118,17 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
     sqlx::query!(
         "INSERT INTO job (tenant_id, id, group_id, type, type_version, user_label, model,
                           upstream_id, bucket_id, lane, priority, bytes, metadata, structured,
-                          deliver_within, on_late, on_unknown)
+                          deliver_within, on_late, on_unknown, hash, reuse_for)
          SELECT $1, id, group_id, type, type_version, user_label, model,
                 upstream_id, bucket_id, lane, priority, bytes, metadata, structured,
-                deliver_within, on_late, on_unknown
+                deliver_within, on_late, on_unknown, hash, reuse_for
            FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::text[], $7::text[],
                        $8::uuid[], $9::uuid[], $10::smallint[], $11::int[], $12::text[],
-                       $13::boolean[], $14::text[], $15::int[], $16::text[], $17::text[])
+                       $13::boolean[], $14::text[], $15::int[], $16::text[], $17::text[],
+                       $18::bytea[], $19::int[])
                 AS new (id, group_id, type, type_version, user_label, model,
                         upstream_id, bucket_id, priority, bytes, metadata, structured,
-                        lane, deliver_within, on_late, on_unknown)",
+                        lane, deliver_within, on_late, on_unknown, hash, reuse_for)",
         tenant.as_uuid(),
         &ids,
         &groups as &[Option<uuid::Uuid>],
@@ -148,6 +152,17 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
             .iter()
             .map(|job| job.terms.on_unknown.map(OnUnknown::as_str))
             .collect::<Vec<_>>() as &[Option<&str>],
+        &jobs
+            .iter()
+            .map(|job| job.sharing.as_ref().map(|sharing| &sharing.hash[..]))
+            .collect::<Vec<_>>() as &[Option<&[u8]>],
+        &jobs
+            .iter()
+            .map(|job| job
+                .sharing
+                .and_then(|sharing| sharing.reuse_for)
+                .map(seconds))
+            .collect::<Vec<_>>() as &[Option<i32>],
     )
     .execute(tx.conn())
     .await?;
@@ -186,6 +201,9 @@ pub async fn insert_chunk(tx: &mut TenantTx, jobs: &[NewJob], entry: Entry) -> R
     )
     .execute(tx.conn())
     .await?;
+    if jobs.iter().any(|job| job.sharing.is_some()) {
+        share::join(tx.conn(), tenant, now, New::Jobs(&ids)).await?;
+    }
     let changes = jobs
         .iter()
         .zip(&buckets)
@@ -265,6 +283,8 @@ pub struct Job {
     pub state: State,
     /// What it waits for while it is queued.
     pub detail: Option<Detail>,
+    /// The job whose result it waits for, or has got.
+    pub source: Option<JobId>,
     /// Number of the current or last attempt, from 1.
     pub attempt: u32,
     /// Batch that it is or was part of.
@@ -324,6 +344,7 @@ pub(crate) struct Row {
     pub(crate) metadata: Option<String>,
     pub(crate) state: String,
     pub(crate) detail: Option<String>,
+    pub(crate) source_id: Option<uuid::Uuid>,
     pub(crate) attempt: Option<i32>,
     pub(crate) batch_id: Option<uuid::Uuid>,
     pub(crate) expires_at: Option<OffsetDateTime>,
@@ -378,10 +399,15 @@ impl TryFrom<Row> for Job {
             priority: row.priority,
             metadata: row.metadata,
             state: known("job_state.state", row.state)?,
+            // In the view it is a word that the version before knows as well.
             detail: row
                 .detail
-                .map(|detail| known("job_state.detail", detail))
+                .map(|detail| match row.source_id {
+                    Some(_) => Ok(Detail::Sharing),
+                    None => known("job_state.detail", detail),
+                })
                 .transpose()?,
+            source: row.source_id.map(JobId::from_uuid),
             attempt: row
                 .attempt
                 .and_then(|attempt| u32::try_from(attempt).ok())
@@ -425,7 +451,7 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[JobId]) -> Result<Vec<Job>> {
         Row,
         r#"SELECT s.id AS "id!", s.group_id, s.type AS "type", s.type_version, s.user_label,
                   s.model AS "model!", s.lane AS "lane!", s.priority AS "priority!", s.metadata,
-                  s.state AS "state!", s.detail, s.attempt, s.batch_id,
+                  s.state AS "state!", s.detail, s.source_id, s.attempt, s.batch_id,
                   b.expires_at AS "expires_at?", b.created_at AS "batch_created_at?",
                   b.items AS "batch_items?", s.deliver_within, s.on_late, s.deadline, s.label, s.message, s.stop_reason, s.ended_at,
                   s.input_tokens, s.output_tokens, s.cache_write_tokens, s.cache_read_tokens,

@@ -56,6 +56,7 @@ pub mod room;
 pub mod sendable;
 pub mod session;
 pub mod settle;
+pub mod share;
 pub mod stream;
 pub mod tenant;
 pub mod tend;

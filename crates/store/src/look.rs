@@ -25,6 +25,8 @@ pub struct Work {
     pub direct: bool,
     /// A job has a deadline.
     pub escalate: bool,
+    /// A job has ended for whose result others wait.
+    pub share: bool,
     /// The database is not the one that an upstream's list was compared for.
     pub reconcile: bool,
 }
@@ -52,6 +54,7 @@ pub async fn look(system: &System) -> Result<Work> {
                       AS "direct!",
                   EXISTS (SELECT FROM ready WHERE deadline IS NOT NULL)
                   OR EXISTS (SELECT FROM inflight WHERE deadline IS NOT NULL) AS "escalate!",
+                  EXISTS (SELECT FROM shared) AS "share!",
                   EXISTS (SELECT FROM event_in) AS "relay!",
                   EXISTS (SELECT FROM delta) AS "fold!",
                   EXISTS (SELECT FROM comparison

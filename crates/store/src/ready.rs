@@ -118,12 +118,13 @@ pub async fn waiting(
                              AND not_before <= $1 AND id < $2 AND lane = 'batch'
                            LIMIT 100000) AS back) AS held
             CROSS JOIN LATERAL (
-                  -- Those that are called for directly: few, and with an index of their own.
+                  -- Those that are called for directly, or follow another: few, and with
+                  -- an index of their own.
                   SELECT count(*) AS n
                     FROM (SELECT FROM ready
                            WHERE tenant_id = s.tenant_id AND bucket_id = s.key
-                             AND lane = 'direct'
-                           LIMIT 100000) AS direct) AS called
+                             AND lane <> 'batch'
+                           LIMIT 100000) AS beside) AS called
             CROSS JOIN LATERAL (
                   SELECT min(deadline) AS deadline FROM ready
                    WHERE tenant_id = s.tenant_id AND bucket_id = s.key

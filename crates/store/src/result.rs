@@ -30,6 +30,8 @@ pub struct Ended {
     pub batch: Option<BatchId>,
     /// What the upstream calls that batch; none when it never took it.
     pub upstream_batch: Option<String>,
+    /// The job of whose result this is a copy.
+    pub source: Option<JobId>,
     /// Number of the attempt that ended it.
     pub attempt: u32,
     /// The rest of how it ended.
@@ -113,7 +115,7 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
         r#"SELECT r.id, r.outcome, r.group_id, r.type AS "job_type", r.user_label, j.metadata,
                   r.model, r.batch_id, r.attempt, r.label, r.message, r.stop_reason, r.ended_at,
                   r.input_tokens, r.output_tokens, r.cache_write_tokens, r.cache_read_tokens,
-                  r.cost_pico, r.sync_pico, j.structured,
+                  r.cost_pico, r.sync_pico, r.source_id, j.structured,
                   EXISTS (SELECT FROM ledger l
                            WHERE l.tenant_id = r.tenant_id AND l.batch_id = r.batch_id
                              AND l.id = r.id AND l.unpriced) AS "unpriced!",
@@ -121,7 +123,11 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
                   o.line AS "line?"
              FROM result r
              JOIN job j ON j.tenant_id = r.tenant_id AND j.id = r.id
-             LEFT JOIN batch b ON b.tenant_id = r.tenant_id AND b.id = r.batch_id
+             LEFT JOIN batch b ON b.tenant_id = r.tenant_id
+                              AND b.id = coalesce(r.batch_id,
+                                                  (SELECT s.batch_id FROM result s
+                                                    WHERE s.tenant_id = r.tenant_id
+                                                      AND s.id = r.source_id))
              LEFT JOIN output o ON o.tenant_id = r.tenant_id AND o.id = r.id
             WHERE r.tenant_id = $1 AND r.id = ANY ($2)
             ORDER BY r.id"#,
@@ -143,6 +149,7 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
                 model: row.model,
                 batch: row.batch_id.map(BatchId::from_uuid),
                 upstream_batch: row.upstream_batch,
+                source: row.source_id.map(JobId::from_uuid),
                 attempt: u32::try_from(row.attempt).unwrap_or(0),
                 end: End {
                     label: row.label,

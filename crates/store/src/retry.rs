@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::delta::{self, Change};
 use crate::event::{self, Told};
 use crate::job::known;
+use crate::share::{self, Left};
 use crate::{Result, TenantTx};
 
 /// How the jobs ended that have no answer to lose.
@@ -86,7 +87,7 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
     let queued = sqlx::query!(
         r#"WITH again AS (
                SELECT j.tenant_id, j.id, j.bucket_id, j.group_id, j.priority, j.bytes,
-                      j.user_label, j.lane, j.deliver_within, j.on_late, t.attempt
+                      j.user_label, j.lane, j.deliver_within, j.on_late, j.hash, t.attempt
                  FROM unnest($3::uuid[], $4::int[]) AS t (id, attempt)
                  JOIN job j ON j.tenant_id = $1 AND j.id = t.id),
            queued AS (
@@ -96,7 +97,8 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
                       $2::timestamptz + make_interval(secs => deliver_within), on_late
                  FROM again
                 ORDER BY id)
-           SELECT id AS "id!", bucket_id AS "bucket_id!", group_id, bytes AS "bytes!", user_label
+           SELECT id AS "id!", bucket_id AS "bucket_id!", group_id, bytes AS "bytes!", user_label,
+                  hash
              FROM again
             ORDER BY id"#,
         tenant.as_uuid(),
@@ -110,6 +112,17 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
     .fetch_all(tx.conn())
     .await?;
 
+    // Nobody takes a result that is gone. Those who have wait for the next one.
+    let results: Vec<Left> = queued
+        .iter()
+        .filter(|row| row.hash.is_some())
+        .map(|row| Left {
+            job: row.id,
+            hash: row.hash.clone(),
+            completed: false,
+        })
+        .collect();
+    share::leave(tx.conn(), tenant, now, &results).await?;
     let mut changes: Vec<Change> = queued
         .iter()
         .map(|row| Change::ready(BucketId::from_uuid(row.bucket_id), 1, i64::from(row.bytes)))

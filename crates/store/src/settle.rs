@@ -25,6 +25,7 @@ use crate::incident::{self, Note};
 use crate::lease::interval;
 use crate::open_batch::Ended;
 use crate::quarantine::{self, Flawed};
+use crate::share::{self, Left};
 use crate::{Error, Result, System, SystemTx, mutant, point};
 
 pub use direct::CallEnd;
@@ -336,6 +337,8 @@ impl Chunk {
         write::ledger(conn, key, (now, day), effects).await?;
         two::others(conn, key, now, effects).await?;
         two::absorb(conn, key, (now, day), effects).await?;
+        let left = effects.iter().filter_map(left).collect();
+        share::ended(conn, key.tenant, now, left).await?;
         delta::append(
             conn,
             key.tenant,
@@ -370,6 +373,18 @@ fn told(from: State, effect: &Effect) -> Option<Told> {
         user: released.user_label.as_deref().map(UserKey::of),
         cost: (state.is_final() && !effect.measured.unpriced).then_some(effect.measured.cost_pico),
     })
+}
+
+/// A job that an effect ends, and that leads nobody any more.
+fn left(effect: &Effect) -> Option<Left> {
+    match &effect.next {
+        Next::End { outcome, .. } => Some(Left {
+            job: effect.released.job.as_uuid(),
+            hash: effect.released.hash.clone(),
+            completed: *outcome == Outcome::Completed,
+        }),
+        Next::Again { .. } | Next::SetAside { .. } | Next::Leave { .. } => None,
+    }
 }
 
 fn billed(effects: &[Effect]) -> Billed {

@@ -249,12 +249,12 @@ impl World {
 
     /// How often a job stands in the ledger.
     pub async fn booked(&self, job: JobId) -> Result<i64> {
-        Ok(
-            sqlx::query_scalar("SELECT count(*) FROM offpeak.ledger WHERE id = $1")
-                .bind(job.as_uuid())
-                .fetch_one(&self.root)
-                .await?,
+        Ok(sqlx::query_scalar(
+            "SELECT count(*) FROM offpeak.ledger WHERE id = $1 AND source_id IS NULL",
         )
+        .bind(job.as_uuid())
+        .fetch_one(&self.root)
+        .await?)
     }
 
     /// Every change of a batch's state that the worker has made, as `from to`.

@@ -15,6 +15,10 @@ pub struct Job {
     /// What a queued job waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
+    /// `job_…` that asks the same, and whose result this one waits for or has got: it
+    /// cost nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Name of its job type; absent for a job with its own `params`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub r#type: Option<String>,
@@ -138,6 +142,8 @@ pub enum Detail {
     Sending,
     /// In a batch whose sending had no clear answer yet.
     Confirming,
+    /// For the result of another job, which asks the same; `source` says which.
+    Sharing,
 }
 
 /// How a job reaches Anthropic.

@@ -37,6 +37,14 @@ pub struct JobType {
     /// What is done when the answer to a direct call is lost; absent: `fail`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_unknown: Option<crate::OnUnknown>,
+    /// How old the result of a job that asked the same to the byte may be to be taken
+    /// instead of a new one; absent: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse_for: Option<String>,
+    /// Whether jobs that ask the same to the byte share one attempt while it is open,
+    /// unless they say it themselves; absent: they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coalesce: Option<bool>,
     /// When this version was stored.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
@@ -79,4 +87,12 @@ pub struct JobTypeRequest {
     /// What is done when the answer to a direct call is lost; `fail` unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_unknown: Option<crate::OnUnknown>,
+    /// How old the result of a job that asked the same to the byte may be to be taken
+    /// instead of a new one, such as `1h` or `7d`, at most 28 days; none unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse_for: Option<String>,
+    /// Whether jobs that ask the same to the byte share one attempt while it is open,
+    /// unless they say it themselves; `true` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coalesce: Option<bool>,
 }

@@ -43,6 +43,11 @@ pub struct JobRequest {
     /// What is done when the answer would come later; `escalate` unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_late: Option<OnLate>,
+    /// False for an answer of its own, where others of the tenant ask the same to the
+    /// byte: sampled anew, and paid again. Unless said, its job type decides, and a
+    /// job without one shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coalesce: Option<bool>,
     /// The same key and body give the same job however often they are sent; at
     /// most 255 characters. Not in bulk lines: there the header names the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -61,6 +61,9 @@ pub struct JobResult {
     /// As Anthropic reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<String>,
+    /// `job_…` that asked the same, and whose answer this is: it cost nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Number of the attempt that ended it, from 1.
     pub attempt: u32,
     /// `bat_…` that brought it; absent when it ended without having been sent.

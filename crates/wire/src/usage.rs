@@ -49,7 +49,8 @@ pub struct UsageRow {
 /// Sums over billed attempts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsageTotal {
-    /// Attempts that were billed; a retried job counts once for each.
+    /// Attempts that were billed; a retried job counts once for each. One that was
+    /// answered by the attempt of another job counts once, without tokens and cost.
     pub attempts: u64,
     /// Those of them whose model has no known price. Their tokens are counted
     /// here, their money is in none of these amounts.

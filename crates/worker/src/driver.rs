@@ -113,6 +113,7 @@ fn copies(worker: &Worker, which: Loop) -> usize {
         Loop::Form
         | Loop::Escalate
         | Loop::Poll
+        | Loop::Share
         | Loop::Reconcile
         | Loop::Rescue
         | Loop::Sweep
@@ -218,6 +219,7 @@ impl One {
             Loop::Form
             | Loop::Escalate
             | Loop::Poll
+            | Loop::Share
             | Loop::Rescue
             | Loop::Relay
             | Loop::Fold
@@ -270,6 +272,7 @@ async fn listen(system: offpeak_store::System, bells: Arc<Bells>, stop: Cancella
                 if heard != Heard::Told {
                     bells.of(Loop::Form).news.notify_one();
                     bells.of(Loop::Direct).news.notify_one();
+                    bells.of(Loop::Share).news.notify_one();
                 }
                 heard = listener.heard().await?;
             }
@@ -343,6 +346,7 @@ fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
         fold,
         direct,
         escalate,
+        share,
         reconcile,
     } = work;
     [
@@ -355,6 +359,7 @@ fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
         (Loop::Fold, fold),
         (Loop::Direct, direct),
         (Loop::Escalate, escalate),
+        (Loop::Share, share),
         (Loop::Reconcile, reconcile),
     ]
     .into_iter()
@@ -405,6 +410,7 @@ mod tests {
             (Work { fold: true, ..none }, Loop::Fold),
             (Work { direct: true, ..none }, Loop::Direct),
             (Work { escalate: true, ..none }, Loop::Escalate),
+            (Work { share: true, ..none }, Loop::Share),
             (Work { reconcile: true, ..none }, Loop::Reconcile),
         ];
         for (work, which) in table {

@@ -9,6 +9,7 @@ pub(crate) mod poll;
 pub(crate) mod reconcile;
 pub(crate) mod relay;
 pub(crate) mod rescue;
+pub(crate) mod share;
 mod stranger;
 pub(crate) mod submit;
 pub(crate) mod sweep;

@@ -20,6 +20,7 @@ use crate::loops::poll::Poll;
 use crate::loops::reconcile::Reconcile;
 use crate::loops::relay::Relay;
 use crate::loops::rescue::Rescue;
+use crate::loops::share::Share;
 use crate::loops::submit::Submit;
 use crate::loops::sweep::Sweep;
 use crate::loops::tend::Tend;
@@ -48,6 +49,8 @@ pub enum Loop {
     Poll,
     /// Reads results.
     Ingest,
+    /// Serves those who waited for the result of another job.
+    Share,
     /// Compares what Anthropic holds with a database that may have forgotten it.
     Reconcile,
     /// Settles uncertain sends.
@@ -64,13 +67,14 @@ pub enum Loop {
 
 impl Loop {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Form,
         Self::Submit,
         Self::Escalate,
         Self::Direct,
         Self::Poll,
         Self::Ingest,
+        Self::Share,
         Self::Reconcile,
         Self::Rescue,
         Self::Sweep,
@@ -88,6 +92,7 @@ impl Loop {
             Self::Direct => "direct",
             Self::Poll => "poll",
             Self::Ingest => "ingest",
+            Self::Share => "share",
             Self::Reconcile => "reconcile",
             Self::Rescue => "rescue",
             Self::Sweep => "sweep",
@@ -171,6 +176,7 @@ impl Worker {
                 Some(led) => Ingest(led.setting()).tick().await,
                 None => Ok(Outcome::default()),
             },
+            Loop::Share => Share(setting).tick().await,
             Loop::Reconcile => Reconcile(setting).tick().await,
             Loop::Rescue => Rescue(setting).tick().await,
             Loop::Sweep => Sweep(setting).tick().await,

@@ -65,7 +65,8 @@ pub(super) async fn paid(world: &World, hidden: Hidden, verdict: &mut Verdict) -
     let booked = pairs(
         world,
         "SELECT b.upstream_batch_id, l.id::text
-           FROM offpeak.ledger l JOIN offpeak.batch b ON b.id = l.batch_id",
+           FROM offpeak.ledger l JOIN offpeak.batch b ON b.id = l.batch_id
+          WHERE l.source_id IS NULL",
     )
     .await?;
     let mut absorbed = pairs(

@@ -22,7 +22,7 @@ pub(super) async fn called(world: &World, verdict: &mut Verdict) -> Result<()> {
                    LEFT JOIN offpeak.output o ON o.id = r.id
                    LEFT JOIN offpeak.attempt a ON a.id = l.id AND a.batch_id = l.batch_id
                                               AND a.line IS NOT NULL
-                  WHERE l.lane = 'direct') AS kept",
+                  WHERE l.lane = 'direct' AND l.source_id IS NULL) AS kept",
     )
     .fetch_all(&world.root)
     .await?;

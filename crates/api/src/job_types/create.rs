@@ -85,6 +85,18 @@ const FIELDS: &[Field] = &[
         required: false,
         fits: reads_as::<Option<offpeak_wire::OnUnknown>>,
     },
+    Field {
+        name: "reuse_for",
+        expected: "a string",
+        required: false,
+        fits: reads_as::<Option<String>>,
+    },
+    Field {
+        name: "coalesce",
+        expected: "true or false",
+        required: false,
+        fits: reads_as::<Option<bool>>,
+    },
 ];
 
 /// Store a job type, or a new version of one
@@ -165,6 +177,8 @@ fn definition(request: JobTypeRequest) -> Definition {
             offpeak_wire::OnUnknown::Fail => OnUnknown::Fail,
             offpeak_wire::OnUnknown::Retry => OnUnknown::Retry,
         }),
+        reuse_for: request.reuse_for,
+        coalesce: request.coalesce,
     }
 }
 

@@ -10,6 +10,7 @@ use offpeak_domain::job::{Lane, OnLate};
 use offpeak_domain::job_type::Compiled;
 use offpeak_domain::params;
 use offpeak_domain::route::{Ways, route};
+use offpeak_store::share::Sharing;
 use offpeak_wire::{FieldError, JobRequest, Priority};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -39,6 +40,7 @@ pub(super) struct Draft {
     pub(super) metadata: Option<String>,
     pub(super) structured: bool,
     pub(super) prefix: Option<Prefix>,
+    pub(super) sharing: Option<Sharing>,
     pub(super) params: Vec<u8>,
 }
 
@@ -151,6 +153,10 @@ impl<'a> Drafting<'a> {
                 metadata,
                 structured: work.structured,
                 prefix: work.prefix,
+                sharing: request
+                    .coalesce
+                    .unwrap_or(work.coalesce)
+                    .then(|| Sharing::of(self.state.upstream.id, &work.params, work.reuse_for)),
                 params: work.params,
             }),
             Ok(_) => Err(faults),
@@ -234,6 +240,8 @@ impl<'a> Drafting<'a> {
                 on_unknown: compiled.job_type().on_unknown,
             },
             prefix: head.prefix(),
+            coalesce: compiled.job_type().coalesce.unwrap_or(true),
+            reuse_for: compiled.reuse_for(),
             params,
         }))
     }
@@ -260,6 +268,9 @@ struct Work {
     /// What its type asks for, unless the job says it itself.
     terms: Terms,
     prefix: Option<Prefix>,
+    /// Whether it shares an attempt with others, unless the job says it itself.
+    coalesce: bool,
+    reuse_for: Option<Duration>,
     params: Vec<u8>,
 }
 
@@ -320,6 +331,8 @@ fn raw(params: &RawValue, request: &JobRequest) -> std::result::Result<Work, Vec
                 structured,
                 terms: Terms::default(),
                 prefix: None,
+                coalesce: true,
+                reuse_for: None,
                 params: params.to_vec(),
             })
         }

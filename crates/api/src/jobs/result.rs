@@ -93,6 +93,7 @@ pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
         message: answer.message.filter(|_| with_message),
         error: answer.error,
         stop_reason: ended.end.stop_reason,
+        source: ended.source.map(|source| source.to_string()),
         attempt: ended.attempt,
         batch: ended.batch.map(|batch| batch.to_string()),
         ended_at: ended.end.ended_at,
@@ -107,6 +108,7 @@ fn for_guests(result: JobResult) -> JobResult {
     JobResult {
         metadata: None,
         batch: None,
+        source: None,
         message: result
             .message
             .and_then(|message| without(&message, "usage")),

@@ -223,6 +223,7 @@ pub(super) fn stored(
         metadata: draft.metadata,
         structured: draft.structured,
         prefix: draft.prefix,
+        sharing: draft.sharing,
         params: draft.params,
     }
 }

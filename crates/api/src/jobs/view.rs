@@ -54,6 +54,7 @@ pub(crate) fn job(job: Job, now: OffsetDateTime, outlook: &Outlook) -> wire::Job
         id: job.id.to_string(),
         state: state(job.state),
         detail: job.detail.map(detail),
+        source: job.source.map(|source| source.to_string()),
         r#type,
         type_version,
         group: job.group.map(|group| group.to_string()),
@@ -90,6 +91,7 @@ pub(crate) fn for_guests(job: wire::Job) -> wire::Job {
     wire::Job {
         metadata: None,
         batch: None,
+        source: None,
         usage: None,
         cost: None,
         cost_sync: None,
@@ -143,5 +145,6 @@ fn detail(detail: job::Detail) -> wire::Detail {
         job::Detail::Waiting => wire::Detail::Waiting,
         job::Detail::Sending => wire::Detail::Sending,
         job::Detail::Confirming => wire::Detail::Confirming,
+        job::Detail::Sharing => wire::Detail::Sharing,
     }
 }

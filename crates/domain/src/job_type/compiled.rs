@@ -28,6 +28,7 @@ pub struct Compiled {
     /// The names of the input's properties, with their defaults.
     properties: Vec<(String, Option<Value>)>,
     within: Option<Duration>,
+    reuse_for: Option<Duration>,
     /// The opening of its requests without context documents.
     head: Head,
 }
@@ -108,6 +109,17 @@ impl Compiled {
             errors.push(FieldError::new("/on_late", message.to_owned()));
         }
 
+        let reuse_for = job_type.reuse_for.as_deref().map(deliver::parse);
+        let reuse_for = reuse_for.transpose().unwrap_or_else(|error| {
+            errors.push(FieldError::new("/reuse_for", error.to_string()));
+            None
+        });
+        if job_type.reuse_for.is_some() && job_type.coalesce == Some(false) {
+            let message =
+                "says how old a result may be that is shared, and `coalesce` that none is";
+            errors.push(FieldError::new("/reuse_for", message.to_owned()));
+        }
+
         match (input, template) {
             (Ok(input), Ok(template)) if errors.is_empty() => Ok(Self {
                 head: Head::new(&job_type, &[]),
@@ -116,6 +128,7 @@ impl Compiled {
                 template,
                 properties,
                 within,
+                reuse_for,
             }),
             _ => Err(Invalid { errors }),
         }
@@ -129,6 +142,11 @@ impl Compiled {
     /// How soon its jobs are wanted, unless they say it themselves.
     pub fn within(&self) -> Option<Duration> {
         self.within
+    }
+
+    /// How old a result may be that its jobs take.
+    pub fn reuse_for(&self) -> Option<Duration> {
+        self.reuse_for
     }
 
     /// Checks an input against the input schema; at most twenty faults, none

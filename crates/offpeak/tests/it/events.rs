@@ -70,6 +70,7 @@ fn new_jobs(seed: u64, at: time::OffsetDateTime, users: &[Option<&str>]) -> Vec<
             params: params("Secret words."),
             structured: false,
             prefix: None,
+            sharing: None,
         })
         .collect()
 }

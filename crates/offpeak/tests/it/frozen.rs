@@ -163,6 +163,7 @@ pub(crate) async fn prepare(world: &mut World, which: Loop) -> Result<()> {
         Loop::Form
         | Loop::Escalate
         | Loop::Direct
+        | Loop::Share
         | Loop::Reconcile
         | Loop::Relay
         | Loop::Fold

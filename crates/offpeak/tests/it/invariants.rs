@@ -74,6 +74,8 @@ async fn history() -> Result<Api> {
     let first_group = bulk(&api, "first", &["One.", "Two.", "Three."]).await?;
     let key = ("idempotency-key", "alone");
     api.post_with("/v1/jobs", key, raw_job("Alone.")).await?;
+    // It follows that one.
+    api.post("/v1/jobs", raw_job("Alone.")).await?;
     end(&api).await?;
     let again = first(&api, &first_group).await?;
     api.post(&format!("/v1/jobs/{again}/retry?completed=true"), "")
@@ -151,7 +153,7 @@ async fn history() -> Result<Api> {
     bulk(&api, "planned", &["Nineteen.", "Twenty."]).await?;
     api.world.pass(Duration::from_secs(10));
     api.world.worker.tick(Loop::Form).await?;
-    bulk(&api, "waiting", &["One more.", "Two more."]).await?;
+    bulk(&api, "waiting", &["One more.", "Two more.", "One more."]).await?;
     api.world.worker.tick(Loop::Relay).await?;
     api.world.worker.tick(Loop::Fold).await?;
     bulk(&api, "unfolded", &["Three more."]).await?;
@@ -178,6 +180,7 @@ async fn staged(api: &mut Api) -> Result<()> {
         params: params("Staged."),
         structured: false,
         prefix: None,
+        sharing: None,
     };
     job::insert_chunk(&mut tx, &[staged], Entry::Staged).await?;
     let on = group::Staged {

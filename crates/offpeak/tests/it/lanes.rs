@@ -169,7 +169,8 @@ async fn a_job_type_says_it_for_its_jobs_and_a_job_for_itself() -> Result<()> {
         wrong.problem(),
         r#"422 invalid_input "/on_late" "invalid_job_type""#
     );
-    let made = kind(r#","deliver_within":"90s","on_late":"fail","on_unknown":"retry""#);
+    let made = r#","deliver_within":"90s","on_late":"fail","on_unknown":"retry","coalesce":false"#;
+    let made = kind(made);
     let made = api.post("/v1/job-types", made).await?;
     assert_eq!(
         (made.status, made.at("/on_unknown")),

@@ -30,6 +30,7 @@ const NONE: Work = Work {
     fold: false,
     direct: false,
     escalate: false,
+    share: false,
     reconcile: false,
 };
 
@@ -112,6 +113,9 @@ const TABLE: &[Row] = &[
                                          direct_from)
            SELECT id, id, id, 1, 0, 1, now(), now() FROM offpeak.tenant",
           rings: Work { direct: true, escalate: true, ..NONE } },
+    Row { what: "followers to be served", insert:
+          "INSERT INTO offpeak.shared (tenant_id, id, at) SELECT id, id, now() FROM offpeak.tenant",
+          rings: Work { share: true, ..NONE } },
     Row { what: "jobs not folded yet", insert: delta!("bucket"),
           rings: Work { form: true, fold: true, ..NONE } },
     Row { what: "a count not folded yet", insert: delta!("tenant"),
@@ -162,6 +166,7 @@ async fn a_look_rings_for_exactly_the_loops_that_have_work() -> Result<()> {
             "DELETE FROM offpeak.delta",
             "DELETE FROM offpeak.event_in",
             "DELETE FROM offpeak.share",
+            "DELETE FROM offpeak.shared",
             "DELETE FROM offpeak.batch",
             "DELETE FROM offpeak.call",
             "DELETE FROM offpeak.ready",

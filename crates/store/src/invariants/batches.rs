@@ -146,7 +146,7 @@ pub(super) async fn check(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
                      AND said.after <> CASE b.state WHEN 'ingested' THEN 'ended' ELSE b.state END)
               UNION ALL
              SELECT 'job ' || id FROM result
-              WHERE batch_id IS NULL AND outcome <> 'canceled'
+              WHERE batch_id IS NULL AND outcome <> 'canceled' AND source_id IS NULL
                 AND label IS DISTINCT FROM 'deadline_missed'"
         ),
         invariant!(

@@ -77,7 +77,27 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
                  OR lane = 'direct' AND saved_batch_pico <> 0
                  OR unpriced AND (cost_pico, sync_pico, saved_cache_pico, saved_reuse_pico)
                                  <> (0, 0, 0, 0)
-                 OR source_id IS NOT NULL AND cost_pico <> 0"
+                 OR source_id IS NOT NULL AND (cost_pico <> 0 OR saved_reuse_pico <> sync_pico)"
+        ),
+        invariant!(
+            conn,
+            "I12",
+            "copies_are_free",
+            "what reused another job's attempt names a job of the same tenant, and has used nothing",
+            "SELECT 'job ' || copy.id
+               FROM (SELECT tenant_id, id, source_id,
+                            input_tokens + output_tokens + cache_write_5m + cache_write_1h
+                            + cache_read_tokens + web_searches AS used, cost_pico
+                       FROM ledger WHERE source_id IS NOT NULL
+                      UNION ALL
+                     SELECT tenant_id, id, source_id,
+                            input_tokens + output_tokens + cache_write_tokens + cache_read_tokens,
+                            cost_pico
+                       FROM result WHERE source_id IS NOT NULL) AS copy
+              WHERE (copy.used, copy.cost_pico) <> (0, 0)
+                 OR copy.source_id = copy.id
+                 OR NOT EXISTS (SELECT FROM job j
+                                 WHERE j.tenant_id = copy.tenant_id AND j.id = copy.source_id)"
         ),
         invariant!(
             conn,
@@ -100,8 +120,8 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
               UNION ALL
              SELECT 'job ' || r.id
                FROM result r
-               LEFT JOIN ledger l ON l.tenant_id = r.tenant_id AND l.batch_id = r.batch_id
-                                 AND l.id = r.id
+               LEFT JOIN ledger l ON l.tenant_id = r.tenant_id AND l.id = r.id
+                                 AND (l.batch_id = r.batch_id OR l.source_id = r.source_id)
               -- One that was ended by hand, or by its deadline, has nothing of its late line.
               WHERE r.outcome <> 'canceled' AND r.label IS DISTINCT FROM 'deadline_missed'
                 AND (r.sync_pico, r.input_tokens, r.output_tokens)

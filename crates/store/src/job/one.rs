@@ -55,9 +55,9 @@ pub async fn submit(
     // No explicit transaction: the statement is one. sqlx gives its row only
     // when the server is ready for the next, which is after the commit.
     let row = sqlx::query!(
-        r#"SELECT one.outcome AS "outcome!", one.job, one.at
+        r#"SELECT one.outcome AS "outcome!", one.job, one.at, one.source
              FROM submit_routed($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-                                $16, $17, $18, $19, $20) AS one
+                                $16, $17, $18, $19, $20, $24, $25) AS one
             CROSS JOIN LATERAL note_prefix(one.outcome, $1, $12, $21, $22, $23)"#,
         tenant.as_uuid(),
         key.as_uuid(),
@@ -82,6 +82,10 @@ pub async fn submit(
         job.prefix.as_ref().map(|prefix| &prefix.hash[..]),
         job.prefix.map(|prefix| int(prefix.mark_at)),
         job.prefix.map(|prefix| int(prefix.tokens)),
+        job.sharing.as_ref().map(|sharing| &sharing.hash[..]),
+        job.sharing
+            .and_then(|sharing| sharing.reuse_for)
+            .map(seconds),
     )
     .fetch_one(&tenants.pool)
     .await?;
@@ -109,7 +113,11 @@ pub async fn submit(
         priority: job.priority,
         metadata: job.metadata,
         state: State::Queued,
-        detail: Some(Detail::Waiting),
+        detail: Some(match row.source {
+            Some(_) => Detail::Sharing,
+            None => Detail::Waiting,
+        }),
+        source: row.source.map(JobId::from_uuid),
         attempt: 1,
         batch: None,
         expires_at: None,

@@ -47,6 +47,8 @@ pub struct Released {
     pub(super) job_type: Option<String>,
     pub(super) user_label: Option<String>,
     pub(super) model: String,
+    /// Equal for jobs that ask the same; none for one that shares nothing.
+    pub(super) hash: Option<Vec<u8>>,
 }
 
 /// The other one of two open attempts.
@@ -129,11 +131,13 @@ pub(super) async fn release(
                   g.on_late AS "on_late?", g.next_attempt AS "next_attempt?", j.lane AS "lane!",
                   j.structured AS "structured!", j.group_id AS "group_id?",
                   j.bucket_id AS "bucket_id!", j.priority AS "priority!", j.type AS "type?",
-                  j.user_label AS "user_label?", j.model AS "model!"
+                  j.user_label AS "user_label?", j.model AS "model!",
+                  j.hash AS "hash?"
              FROM gone g
                   -- The limit keeps this a probe for each job, in this order.
             CROSS JOIN LATERAL (
-                  SELECT structured, group_id, bucket_id, priority, type, user_label, model, lane
+                  SELECT structured, group_id, bucket_id, priority, type, user_label, model, lane,
+                         hash
                     FROM job
                    WHERE tenant_id = $1 AND id = g.id
                    LIMIT 1) AS j
@@ -171,6 +175,7 @@ pub(super) async fn release(
             job_type: row.r#type,
             user_label: row.user_label,
             model: row.model,
+            hash: row.hash,
         })
         .collect();
     two::leading(conn, key, &mut released).await?;

@@ -8,6 +8,7 @@ use offpeak_domain::deliver::Terms;
 use offpeak_domain::id::{GroupId, JobId, Minter, TenantId};
 use offpeak_domain::job::{Lane, OnLate, OnUnknown};
 use offpeak_store::job::{Entry, NewJob};
+use offpeak_store::share::Sharing;
 use offpeak_store::{TenantTx, upstream};
 use time::OffsetDateTime;
 
@@ -45,6 +46,7 @@ fn plain(id: JobId, text: &str) -> NewJob {
         params: params(text),
         structured: false,
         prefix: None,
+        sharing: None,
     }
 }
 
@@ -101,12 +103,31 @@ impl World {
         lane: Lane,
         jobs: &[(&str, Terms)],
     ) -> Result<Vec<JobId>> {
+        self.submit_on_terms(lane, jobs, false).await
+    }
+
+    /// The same, and those that ask the same share one attempt.
+    pub async fn submit_sharing(
+        &mut self,
+        lane: Lane,
+        jobs: &[(&str, Terms)],
+    ) -> Result<Vec<JobId>> {
+        self.submit_on_terms(lane, jobs, true).await
+    }
+
+    async fn submit_on_terms(
+        &mut self,
+        lane: Lane,
+        jobs: &[(&str, Terms)],
+        share: bool,
+    ) -> Result<Vec<JobId>> {
         let mut minter = Minter::new(self.time(), &mut self.rng);
         let jobs: Vec<NewJob> = jobs
             .iter()
             .map(|(text, terms)| NewJob {
                 lane,
                 terms: *terms,
+                sharing: share.then(|| Sharing::of(upstream::OWN, &params(text), None)),
                 ..plain(minter.mint(), text)
             })
             .collect();

@@ -38,7 +38,7 @@ use crate::pause::READ_AGAIN;
 use crate::price::{measured, usage, without_price};
 use crate::upload::put_params;
 use crate::upstream::{MayCreate, Upstream};
-use crate::worker::Setting;
+use crate::worker::{Loop, Setting};
 use crate::{Error, Result};
 
 /// Times that an answer is offered to a database that is away. After that the call
@@ -84,6 +84,7 @@ impl Direct {
                     return Ok(Outcome {
                         done: 1,
                         wait: Wait::Now,
+                        wakes: vec![Loop::Share],
                         seen: Seen {
                             called: Some(came.outcome),
                             missed: came.late,

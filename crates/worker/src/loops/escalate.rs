@@ -78,11 +78,10 @@ impl Escalate {
                 Some(next) => Wait::until(now, next),
                 None => Wait::Idle,
             },
-            wakes: if escalated > 0 {
-                vec![Loop::Direct]
-            } else {
-                Vec::new()
-            },
+            wakes: [(Loop::Direct, escalated), (Loop::Share, failed)]
+                .into_iter()
+                .filter_map(|(which, jobs)| (jobs > 0).then_some(which))
+                .collect(),
             seen,
             ..Outcome::default()
         })

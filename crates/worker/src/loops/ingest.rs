@@ -103,6 +103,7 @@ impl Ingest {
         let done = |done| Outcome {
             done,
             wait: Wait::Now,
+            wakes: vec![Loop::Share],
             ..Outcome::default()
         };
         let read = match Box::pin(self.read(ended)).await {

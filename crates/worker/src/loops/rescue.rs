@@ -153,6 +153,9 @@ impl Rescue {
         if freed > 0 {
             wakes.push(Loop::Form);
         }
+        if freed + lost > 0 {
+            wakes.push(Loop::Share);
+        }
         if settled.sends > 0 {
             wakes.push(Loop::Poll);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use offpeak_domain::results;
 use offpeak_domain::room::Level;
 use offpeak_store::incident::{self, Patience};
-use offpeak_store::{point, room, tend, turnaround};
+use offpeak_store::{point, room, share, tend, turnaround};
 use time::OffsetDateTime;
 
 use crate::Result;
@@ -27,6 +27,9 @@ const ROUND: Duration = Duration::from_mins(1);
 /// Between two refreshes of the parents' statistics, which read a sample of every
 /// partition; the partitions' own are autovacuum's affair.
 const ANALYSE: Duration = Duration::from_hours(6);
+
+/// Between two looks for leaders that a process of the version before has ended.
+const MEND: Duration = Duration::from_mins(10);
 
 /// After the time at which a batch must have ended, until it is an incident.
 const OVERDUE: Duration = Duration::from_hours(1);
@@ -90,13 +93,17 @@ impl Tend {
         if self.0.once_in(ANALYSE, "analyse").await? {
             tend::analyse(system).await?;
         }
+        if self.0.once_in(MEND, "mend sharing").await? {
+            share::mend(system, now).await?;
+        }
         let patience = options.upload_patience;
         let staged = tend::purge_unopened(system, now, patience, CHUNK).await?;
         let keys = tend::purge_keys(system, now, options.key_age, CHUNK).await?;
         let leases = tend::purge_leases(system, CHUNK).await?;
         let tickets = tend::purge_tickets(system, CHUNK).await?;
         let measured = turnaround::purge(system, now).await?;
-        let gone = staged + keys + leases + tickets + measured;
+        let results = share::purge(system, now, CHUNK).await?;
+        let gone = staged + keys + leases + tickets + measured + results;
         let wait = if gone > 0 {
             Wait::Now
         } else {

@@ -1,5 +1,7 @@
 //! Job types that a tenant wrote: what is refused, and what cannot do harm.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{compiled, rendered};
@@ -24,6 +26,8 @@ fn own() -> JobType {
         deliver_within: None,
         on_late: None,
         on_unknown: None,
+        reuse_for: None,
+        coalesce: None,
     }
 }
 
@@ -37,6 +41,26 @@ fn faults(result: Result<Compiled, Invalid>) -> String {
             .collect::<Vec<_>>()
             .join("\n"),
     }
+}
+
+#[test]
+fn what_is_reused_is_shared_and_for_a_time() {
+    let reused = |reuse_for: &str, coalesce| JobType {
+        reuse_for: Some(reuse_for.to_owned()),
+        coalesce,
+        ..own()
+    };
+    let compiled = Compiled::new(reused("2h", Some(true))).unwrap();
+    assert_eq!(compiled.reuse_for(), Some(Duration::from_hours(2)));
+    assert_eq!(Compiled::new(own()).unwrap().reuse_for(), None);
+    assert_eq!(
+        faults(Compiled::new(reused("0s", None))),
+        r#"/reuse_for: is shorter than "1s""#
+    );
+    assert_eq!(
+        faults(Compiled::new(reused("2h", Some(false)))),
+        "/reuse_for: says how old a result may be that is shared, and `coalesce` that none is"
+    );
 }
 
 #[test]

@@ -89,6 +89,25 @@ pub(super) const MEDDLING: &[(&str, &str)] = &[
     ("tries_bounded", "UPDATE offpeak.ready SET tries = 5"),
     ("tries_bounded", "UPDATE offpeak.ready SET tries = -1"),
     ("tries_bounded", "UPDATE offpeak.inflight SET tries = 1"),
+    ("followers_led", "UPDATE offpeak.ready SET source_id = gen_random_uuid() WHERE lane = 'follow'"),
+    ("followers_led", "UPDATE offpeak.ready SET source_id = NULL WHERE lane = 'follow'"),
+    ("followers_led", "UPDATE offpeak.ready SET lane = 'batch' WHERE lane = 'follow'"),
+    ("followers_led", "UPDATE offpeak.ready SET source_id = (SELECT id FROM offpeak.result ORDER BY ended_at LIMIT 1)
+                        WHERE lane = 'follow'"),
+    ("followers_led", "UPDATE offpeak.ready SET lane = 'follow', source_id = gen_random_uuid()
+                        WHERE id IN (SELECT source_id FROM offpeak.ready WHERE lane = 'follow')"),
+    ("leaders_open", "UPDATE offpeak.alike SET job_id = gen_random_uuid()"),
+    ("leaders_open", "UPDATE offpeak.alike SET job_id = (SELECT id FROM offpeak.result LIMIT 1)"),
+    ("leaders_open", "UPDATE offpeak.alike SET ended_at = now(), kept_until = now()"),
+    ("leaders_open", "INSERT INTO offpeak.alike (tenant_id, hash, job_id, lane, priority)
+                      SELECT tenant_id, j.hash, id, 'batch', 0
+                        FROM offpeak.job j JOIN offpeak.result r USING (tenant_id, id)
+                       WHERE r.outcome = 'completed' ORDER BY r.ended_at LIMIT 1"),
+    ("copies_are_free", "UPDATE offpeak.ledger SET input_tokens = 1 WHERE source_id IS NOT NULL"),
+    ("copies_are_free", "UPDATE offpeak.ledger SET source_id = gen_random_uuid()
+                          WHERE source_id IS NOT NULL"),
+    ("copies_are_free", "UPDATE offpeak.result SET source_id = id WHERE source_id IS NOT NULL"),
+    ("copies_are_free", "UPDATE offpeak.result SET cost_pico = 1 WHERE source_id IS NOT NULL"),
     ("intent_first", "UPDATE offpeak.batch SET planned_at = sent_at + interval '1 s'
                       WHERE sent_at IS NOT NULL"),
     ("intent_first", "UPDATE offpeak.batch SET sent_at = planned_at WHERE state = 'planned'"),
@@ -162,6 +181,8 @@ pub(super) const MEDDLING: &[(&str, &str)] = &[
     ("savings_add_up", "UPDATE offpeak.ledger SET lane = 'direct'"),
     ("savings_add_up", "UPDATE offpeak.ledger SET unpriced = true"),
     ("savings_add_up", "UPDATE offpeak.ledger SET source_id = id"),
+    ("savings_add_up", "UPDATE offpeak.ledger SET saved_reuse_pico = 0, saved_batch_pico = sync_pico
+                         WHERE source_id IS NOT NULL"),
     ("costs_agree", "UPDATE offpeak.ledger SET cost_pico = cost_pico + 1"),
     ("costs_agree", "UPDATE offpeak.attempt SET cost_pico = cost_pico + 1 WHERE outcome = 'completed'"),
     ("costs_agree", "UPDATE offpeak.result SET output_tokens = output_tokens + 1"),
