@@ -226,6 +226,7 @@ async fn submit(
         params: job.params.clone(),
         structured: false,
         prefix: job.prefix,
+        expected: None,
     };
     let mut tx = database.tenants.begin(tenant).await?;
     offpeak_store::job::insert_chunk(&mut tx, &[new], Entry::Ready).await?;

@@ -132,6 +132,7 @@ pub fn new_job(id: JobId, user: usize) -> NewJob {
         params: params.to_vec(),
         structured: false,
         prefix: None,
+        expected: None,
     }
 }
 

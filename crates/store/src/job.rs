@@ -5,6 +5,7 @@ pub mod one;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use offpeak_domain::budget::Expected;
 use offpeak_domain::cache::Prefix;
 use offpeak_domain::deliver::Terms;
 use offpeak_domain::id::{BatchId, BucketId, GroupId, JobId, UpstreamId};
@@ -50,6 +51,9 @@ pub struct NewJob {
     pub structured: bool,
     /// What the params begin with and share with others, if the model caches it.
     pub prefix: Option<Prefix>,
+    /// What it is expected to cost, where that was worked out: where its tenant has
+    /// budgets.
+    pub expected: Option<Expected>,
 }
 
 /// Where a stored job begins.

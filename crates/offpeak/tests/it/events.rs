@@ -1,7 +1,7 @@
 //! What is told of jobs and batches: every change once, in order, numbered
 //! without a gap, in few rows, and never what is in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -70,6 +70,7 @@ fn new_jobs(seed: u64, at: time::OffsetDateTime, users: &[Option<&str>]) -> Vec<
             params: params("Secret words."),
             structured: false,
             prefix: None,
+            expected: None,
         })
         .collect()
 }
@@ -99,7 +100,7 @@ async fn a_life_is_told_in_order_and_in_few_rows() -> Result<()> {
         .iter()
         .filter_map(|event| match &event.what {
             What::Batch { state, .. } => Some(state.to_string()),
-            What::Jobs { .. } | What::Usage(_) | What::Other => None,
+            What::Jobs { .. } | What::Usage(_) | What::Budget(_) | What::Other => None,
         })
         .collect();
     assert_eq!(
@@ -111,7 +112,7 @@ async fn a_life_is_told_in_order_and_in_few_rows() -> Result<()> {
         .iter()
         .filter_map(|event| match &event.what {
             What::Usage(usage) => Some(usage.cost.0),
-            What::Jobs { .. } | What::Batch { .. } | What::Other => None,
+            What::Jobs { .. } | What::Batch { .. } | What::Budget(_) | What::Other => None,
         })
         .sum();
     let cost: i64 = world
@@ -195,7 +196,10 @@ async fn walk(world: &World, ids: &[JobId], seed: u64) -> Result<()> {
                 }
             }
             2 | 3 => {
-                for id in retry::jobs(&mut tx, &one, retry::TROUBLED).await?.retried {
+                for id in retry::jobs(&mut tx, &one, retry::TROUBLED, &HashMap::new())
+                    .await?
+                    .retried
+                {
                     expected.entry(id).or_default().push(State::Queued);
                 }
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use offpeak_domain::results;
 use offpeak_domain::room::Level;
 use offpeak_store::incident::{self, Patience};
-use offpeak_store::{point, room, tend, turnaround};
+use offpeak_store::{budget, point, room, tend, turnaround};
 use time::OffsetDateTime;
 
 use crate::Result;
@@ -22,6 +22,9 @@ const AHEAD: i32 = 7;
 const EVENTS: i32 = 7;
 /// Rows removed in one transaction.
 const CHUNK: i64 = 1000;
+/// How long it stays known how much of a budget was used, from the begin of its
+/// period: beyond the month after a month.
+const BUDGETS: Duration = Duration::from_hours(70 * 24);
 /// Between two rounds with nothing left to remove.
 const ROUND: Duration = Duration::from_mins(1);
 /// Between two refreshes of the parents' statistics, which read a sample of every
@@ -96,7 +99,8 @@ impl Tend {
         let leases = tend::purge_leases(system, CHUNK).await?;
         let tickets = tend::purge_tickets(system, CHUNK).await?;
         let measured = turnaround::purge(system, now).await?;
-        let gone = staged + keys + leases + tickets + measured;
+        let used = budget::purge(system, now, BUDGETS, CHUNK).await?;
+        let gone = staged + keys + leases + tickets + measured + used;
         let wait = if gone > 0 {
             Wait::Now
         } else {
