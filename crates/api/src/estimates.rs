@@ -5,7 +5,7 @@
 //! lately, so that a submit need not read it: the store says so when it was
 //! forgotten. If the process dies here, it is read again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ impl Corrections {
         let job_type = job.job_type.as_ref().map(|(name, _)| name.clone());
         self.cost(
             &job.params,
-            (job_type, job.model.clone()),
+            &(job_type, job.model.clone()),
             job.lane,
             today,
             prices,
@@ -54,12 +54,12 @@ impl Corrections {
     fn cost(
         &self,
         params: &[u8],
-        kind: (Option<String>, String),
+        kind: &(Option<String>, String),
         lane: Lane,
         today: Date,
         prices: &Prices,
     ) -> Expected {
-        let correction = self.0.get(&kind).copied().unwrap_or(Correction::NONE);
+        let correction = self.0.get(kind).copied().unwrap_or(Correction::NONE);
         expect(params, &kind.1, lane, today, prices, correction)
     }
 }
@@ -71,16 +71,16 @@ pub(crate) async fn of_ended(
     ids: &[JobId],
     outcomes: &[Outcome],
     prices: &Prices,
-) -> Result<HashMap<JobId, Expected>> {
+) -> Result<BTreeMap<JobId, Expected>> {
     let Some(measured) = budget::measured(tx).await? else {
-        return Ok(HashMap::new());
+        return Ok(BTreeMap::new());
     };
     let (corrections, today) = (Corrections::of(&measured), tx.now().date());
-    let mut expected = HashMap::new();
+    let mut expected = BTreeMap::new();
     for again in retry::ended(tx, ids, outcomes).await? {
         let params = job::params(tx, again.job).await?;
         let kind = (again.job_type, again.model);
-        let cost = corrections.cost(&params, kind, again.lane, today, prices);
+        let cost = corrections.cost(&params, &kind, again.lane, today, prices);
         expected.insert(again.job, cost);
     }
     Ok(expected)

@@ -20,8 +20,8 @@ use crate::group::pico;
 use crate::job::{NewJob, known};
 use crate::{Error, Result, TenantTx};
 
-pub use settle::purge;
 pub(crate) use settle::{Booked, release_group, release_staged, settle, spend_beside_jobs};
+pub use settle::{purge, settle_forgotten};
 pub use uses::{Use, uses};
 
 /// Budgets of a tenant, at most: each submit looks at all of them.

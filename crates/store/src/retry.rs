@@ -1,7 +1,7 @@
 //! Retry by a user: the one way in which a final state changes. The old result
 //! moves into `attempt`, and the job stands in the queue again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use offpeak_domain::budget::Expected;
 use offpeak_domain::id::{BucketId, GroupId, JobId};
@@ -81,7 +81,7 @@ pub async fn jobs(
     tx: &mut TenantTx,
     ids: &[JobId],
     outcomes: &[Outcome],
-    expected: &HashMap<JobId, Expected>,
+    expected: &BTreeMap<JobId, Expected>,
 ) -> Result<Retried> {
     let (tenant, now) = (tx.tenant(), tx.now());
     let mut ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();

@@ -20,12 +20,12 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, Time};
 
 use crate::api::{Answer, Api, raw_job};
-use crate::api_bulk::broken_upload;
 use crate::books;
 
 mod commands;
 mod edges;
 mod many;
+mod uploads;
 
 /// Sets a budget; a limit in pico-dollars.
 pub(crate) async fn set(api: &Api, mut budget: Value, limit: i128) -> Result<Answer> {
@@ -281,10 +281,10 @@ async fn a_canceled_job_gives_back_what_it_holds_once_it_is_nowhere() -> Result<
     api.world.worker.settle_down().await?;
     settled(&api.world).await?;
     // At Anthropic, where it is paid for.
-    let sent = submit().await?;
+    let flying = submit().await?;
     api.world.pass(Duration::from_secs(10));
     api.world.worker.settle_down().await?;
-    cancel(&sent).await?;
+    cancel(&flying).await?;
     let (reserved, spent) = used(&api.world).await?;
     assert!(reserved > 0 && spent == 0, "it is still to be paid for");
     api.world.check_invariants().await?;
@@ -426,79 +426,6 @@ async fn a_replay_is_answered_as_before_whatever_is_left() -> Result<()> {
     let reused = api.post_with("/v1/jobs", ("idempotency-key", "two"), raw_job("Another."));
     assert_eq!(reused.await?.problem(), "422 idempotency_key_reused");
     api.world.check_invariants().await
-}
-
-#[tokio::test]
-async fn an_upload_that_does_not_fit_is_refused_whole_and_names_the_line() -> Result<()> {
-    let api = Api::new().await?;
-    let job = raw_job("One fine day.");
-    let cost = cost_of(&api, &job).await?;
-    // Beyond the first chunk.
-    set(
-        &api,
-        json!({"scope": "tenant", "period": "day"}),
-        1_200 * cost,
-    )
-    .await?;
-    let lines = |jobs: usize| format!("\n{}", format!("{job}\n").repeat(jobs));
-    for (path, key) in [("", None), ("", Some("k")), ("?partial=true", None)] {
-        let path = format!("/v1/jobs/bulk{path}");
-        let refused = match key {
-            Some(key) => {
-                api.post_with(&path, ("idempotency-key", key), lines(1_201))
-                    .await?
-            }
-            None => api.post(&path, lines(1_201)).await?,
-        };
-        // The first line is blank.
-        let place = r#"402 budget_exceeded line 1202 "" "budget_exceeded""#;
-        assert_eq!(refused.problem(), place, "{path} {key:?}");
-        assert_eq!(refused.at("/budget/left"), "0", "after the lines before it");
-        assert_eq!(used(&api.world).await?, (0, 0), "all of it is given back");
-    }
-    // The same key goes on with what fits, from its beginning.
-    let fits = api.post_with("/v1/jobs/bulk", ("idempotency-key", "k"), lines(1_200));
-    let fits = fits.await?;
-    assert_eq!(
-        (fits.status, fits.at("/jobs")),
-        (202, "1200".to_owned()),
-        "{fits:?}"
-    );
-    assert_eq!(used(&api.world).await?.0, i64::try_from(1_200 * cost)?);
-    assert_eq!(api.post("/v1/jobs", job).await?.status, 402);
-    api.world.worker.tick(Loop::Tend).await?;
-    api.world.check_invariants().await
-}
-
-#[tokio::test]
-async fn an_upload_that_breaks_off_gives_back_when_it_is_tidied_away() -> Result<()> {
-    let api = Api::new().await?;
-    set(
-        &api,
-        json!({"scope": "tenant", "period": "day"}),
-        1_000_000_000_000_000,
-    )
-    .await?;
-    // A fault behind the first chunk: it is dropped at once.
-    let bad = format!("{}{{\n", format!("{}\n", raw_job("One.")).repeat(1_500));
-    let refused = api.post("/v1/jobs/bulk", bad.clone()).await?;
-    assert_eq!(refused.status, 422, "{refused:?}");
-    assert_eq!(used(&api.world).await?, (0, 0));
-    for _ in 0..4 {
-        api.world.worker.tick(Loop::Tend).await?;
-    }
-    api.world.check_invariants().await?;
-    // Under a key, what was staged before the client went away waits for it.
-    let sent = format!("{}\n", raw_job("One.")).repeat(1_500);
-    broken_upload(&api, sent, 1_000).await?;
-    assert!(used(&api.world).await?.0 > 0);
-    api.world.check_invariants().await?;
-    api.world.pass(Duration::from_hours(2));
-    for _ in 0..4 {
-        api.world.worker.tick(Loop::Tend).await?;
-    }
-    assert_eq!(used(&api.world).await?, (0, 0));
-    settled(&api.world).await
 }
 
 #[tokio::test]

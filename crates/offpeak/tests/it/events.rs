@@ -1,7 +1,7 @@
 //! What is told of jobs and batches: every change once, in order, numbered
 //! without a gap, in few rows, and never what is in them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -196,7 +196,7 @@ async fn walk(world: &World, ids: &[JobId], seed: u64) -> Result<()> {
                 }
             }
             2 | 3 => {
-                for id in retry::jobs(&mut tx, &one, retry::TROUBLED, &HashMap::new())
+                for id in retry::jobs(&mut tx, &one, retry::TROUBLED, &BTreeMap::new())
                     .await?
                     .retried
                 {

@@ -166,6 +166,49 @@ pub(crate) async fn spend_beside_jobs(
     Ok(())
 }
 
+/// Settles up to `limit` jobs for which something is still reserved although they
+/// have ended and are nowhere: a process of a version that knows of no budgets ended
+/// them. Returns how many.
+pub async fn settle_forgotten(system: &System, now: OffsetDateTime, limit: i64) -> Result<u64> {
+    let mut tx = system.begin().await?;
+    let rows = sqlx::query!(
+        r#"SELECT v.tenant_id AS "tenant_id!", v.job_id AS "job_id!", r.cost_pico AS "cost_pico!"
+             FROM (SELECT DISTINCT tenant_id, job_id FROM reservation) AS v
+            CROSS JOIN LATERAL (
+                  SELECT coalesce(l.cost_pico, 0) AS cost_pico
+                    FROM result r
+                    LEFT JOIN ledger l ON l.tenant_id = r.tenant_id AND l.batch_id = r.batch_id
+                                      AND l.id = r.id
+                   WHERE r.tenant_id = v.tenant_id AND r.id = v.job_id
+                   LIMIT 1) AS r
+            WHERE NOT EXISTS (SELECT FROM inflight i
+                               WHERE i.tenant_id = v.tenant_id AND i.id = v.job_id)
+            ORDER BY v.tenant_id, v.job_id
+            LIMIT $1"#,
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    for of_tenant in rows.chunk_by(|a, b| a.tenant_id == b.tenant_id) {
+        let Some(first) = of_tenant.first() else {
+            continue;
+        };
+        let tenant = TenantId::from_uuid(first.tenant_id);
+        let ended: Vec<Uuid> = of_tenant.iter().map(|row| row.job_id).collect();
+        let booked: Vec<Booked<'_>> = of_tenant
+            .iter()
+            .map(|row| Booked {
+                job: row.job_id,
+                cost_pico: row.cost_pico,
+                tells_of: None,
+            })
+            .collect();
+        settle(tx.conn(), tenant, now, &ended, &booked).await?;
+    }
+    tx.commit().await?;
+    Ok(rows.len() as u64)
+}
+
 /// Forgets up to `limit` rows of use whose period began longer than `age` ago, and
 /// under which nothing is open. Returns how many.
 pub async fn purge(system: &System, now: OffsetDateTime, age: Duration, limit: i64) -> Result<u64> {

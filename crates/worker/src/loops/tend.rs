@@ -22,6 +22,8 @@ const AHEAD: i32 = 7;
 const EVENTS: i32 = 7;
 /// Rows removed in one transaction.
 const CHUNK: i64 = 1000;
+/// Between two looks for jobs that ended without a word to their budgets.
+const FORGOTTEN: Duration = Duration::from_mins(15);
 /// How long it stays known how much of a budget was used, from the begin of its
 /// period: beyond the month after a month.
 const BUDGETS: Duration = Duration::from_hours(70 * 24);
@@ -99,6 +101,15 @@ impl Tend {
         let leases = tend::purge_leases(system, CHUNK).await?;
         let tickets = tend::purge_tickets(system, CHUNK).await?;
         let measured = turnaround::purge(system, now).await?;
+        if self.0.once_in(FORGOTTEN, "settle budgets").await? {
+            let settled = budget::settle_forgotten(system, now, CHUNK).await?;
+            if settled > 0 {
+                tracing::warn!(
+                    settled,
+                    "jobs were ended by a version that knows no budgets"
+                );
+            }
+        }
         let used = budget::purge(system, now, BUDGETS, CHUNK).await?;
         let gone = staged + keys + leases + tickets + measured + used;
         let wait = if gone > 0 {

@@ -64,15 +64,8 @@ async fn the_operator_sets_lists_and_removes_budgets() -> Result<()> {
     };
     let lines: Vec<Vec<String>> = shown.lines().map(columns).collect();
     let begins = |line: usize, words: &[&str]| {
-        assert!(
-            lines[line].starts_with(
-                &words
-                    .iter()
-                    .map(|word| (*word).to_owned())
-                    .collect::<Vec<_>>()
-            ),
-            "{shown}"
-        )
+        let found: Vec<&str> = lines[line].iter().map(String::as_str).collect();
+        assert!(found.starts_with(words), "{shown}");
     };
     begins(
         0,
