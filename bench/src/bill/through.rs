@@ -232,6 +232,7 @@ async fn submit(
         structured: false,
         prefix: job.prefix,
         sharing: Some(Sharing::of(upstream::OWN, &job.params, None)),
+        expected: None,
     };
     let mut tx = database.tenants.begin(tenant).await?;
     offpeak_store::job::insert_chunk(&mut tx, &[new], Entry::Ready).await?;

@@ -133,6 +133,7 @@ pub fn new_job(id: JobId, user: usize) -> NewJob {
         structured: false,
         prefix: None,
         sharing: None,
+        expected: None,
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use offpeak_wire::{FieldError, Problem};
+use offpeak_wire::{FieldError, OverBudget, Problem};
+
+use crate::budgets;
 
 /// Faults that one answer lists, at most.
 pub(crate) const MAX_FAULTS: usize = 100;
@@ -19,6 +21,9 @@ pub(crate) struct Error {
     detail: String,
     faults: Vec<FieldError>,
     fault_count: Option<u64>,
+    budget: Option<Box<OverBudget>>,
+    /// Seconds, where that is known.
+    retry_after: Option<u64>,
 }
 
 macro_rules! codes {
@@ -52,6 +57,7 @@ codes! {
     InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor does not belong to this list";
     InvalidHeader = "invalid_header", BAD_REQUEST, "A header is wrong";
     BodyBroken = "body_broken", BAD_REQUEST, "The body ended before it was complete";
+    BudgetExceeded = "budget_exceeded", PAYMENT_REQUIRED, "A budget has no room for it";
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid API key, session or ticket is needed";
     OriginNotAllowed = "origin_not_allowed", FORBIDDEN, "The request comes from a page that may not send it";
     TicketScope = "ticket_scope", FORBIDDEN, "A ticket does not open this";
@@ -88,6 +94,17 @@ impl Error {
             detail: detail.into(),
             faults: Vec::new(),
             fault_count: None,
+            budget: None,
+            retry_after: None,
+        }
+    }
+
+    /// With the budget that has no room, and after how many seconds it may have.
+    pub(crate) fn of_budget(self, budget: OverBudget, retry_after: Option<u64>) -> Self {
+        Self {
+            budget: Some(Box::new(budget)),
+            retry_after,
+            ..self
         }
     }
 
@@ -154,6 +171,7 @@ impl Error {
             request_id: request_id.to_owned(),
             errors: self.faults.clone(),
             error_count: self.fault_count,
+            budget: self.budget.clone(),
         }
     }
 }
@@ -207,6 +225,7 @@ impl From<offpeak_store::Error> for Error {
                      batch has come back",
                 );
             }
+            Store::OverBudget(refusal) => return budgets::refused(refusal),
             Store::NotEnded(_) => {
                 return Self::new(
                     Code::JobNotEnded,
@@ -273,6 +292,9 @@ impl IntoResponse for Error {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(Arc::new(self));
         response

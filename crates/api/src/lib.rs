@@ -13,12 +13,14 @@
 
 mod batches;
 mod body;
+mod budgets;
 mod caller;
 mod contexts;
 mod cors;
 mod cursor;
 mod edge;
 mod error;
+mod estimates;
 mod groups;
 mod health;
 mod hint;
@@ -65,6 +67,7 @@ pub fn router(state: State) -> Router {
         .merge(contexts::routes())
         .merge(batches::routes())
         .merge(usage::routes())
+        .merge(budgets::routes())
         .merge(live::routes())
         .merge(tickets::routes())
         .merge(origins::routes())

@@ -9,8 +9,8 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::{
-    State, batches, contexts, groups, health, job_types, jobs, live, me, metrics, origins, session,
-    tickets, usage,
+    State, batches, budgets, contexts, groups, health, job_types, jobs, live, me, metrics, origins,
+    session, tickets, usage,
 };
 
 #[derive(OpenApi)]
@@ -32,6 +32,7 @@ use crate::{
         contexts::delete::handle,
         batches::list::handle, batches::get::handle,
         usage::handle, me::handle,
+        budgets::list::handle, budgets::set::handle, budgets::remove::handle,
         session::begin::handle, session::get::handle, session::end::handle,
         live::socket::handle, live::sse::handle, tickets::create::handle, origins::list::handle, origins::replace::handle,
         health::healthz, health::readyz, metrics::handle,
@@ -45,6 +46,7 @@ use crate::{
         (name = "contexts", description = "Documents that many jobs share"),
         (name = "batches", description = "What goes to Anthropic together"),
         (name = "usage", description = "Tokens and money"),
+        (name = "budgets", description = "What may be spent, in all, by user and by job type"),
         (name = "live", description = "What happens, at once; also for the browsers of your own users"),
         (name = "me", description = "Who is calling"),
         (name = "operation", description = "For the operator; without a key"),

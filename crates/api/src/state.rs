@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Hint;
 use crate::caller::Known;
 use crate::edge::Requests;
+use crate::estimates::Estimates;
 use crate::job_types::Catalog;
 use crate::live::{self, Hub};
 use crate::outlook::Kept;
@@ -33,6 +34,7 @@ pub struct State {
     pub(crate) hub: Hub,
     public_url: Option<Arc<Origin>>,
     pub(crate) kept: Arc<Kept>,
+    pub(crate) estimates: Arc<Estimates>,
 }
 
 /// What health and metrics need: also there in a process without the API.
@@ -89,6 +91,7 @@ impl State {
             requests,
             room: Arc::default(),
             kept: Arc::default(),
+            estimates: Arc::default(),
             hub,
             public_url: None,
         }

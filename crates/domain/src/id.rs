@@ -117,6 +117,8 @@ ids! {
     ContextId = "ctx_";
     /// Something that the operator has to know.
     IncidentId = "inc_";
+    /// What a tenant may spend on something in a day or a month.
+    BudgetId = "bgt_";
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod label;
 pub mod api_key;
 pub mod batch;
 pub mod breaker;
+pub mod budget;
 pub mod cache;
 pub mod comparison;
 pub mod deliver;

@@ -2,6 +2,7 @@
 //! over HTTP.
 
 mod bill;
+mod budget;
 mod doctor;
 mod incidents;
 mod key;
@@ -33,6 +34,9 @@ pub enum Command {
     /// Create, list or revoke API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Set, list or remove what a tenant may spend
+    #[command(subcommand)]
+    Budget(budget::Command),
     /// Check configuration, database and upstream, and say what is wrong
     Doctor(doctor::Args),
     /// Compare the ledger with Anthropic's usage and cost reports, by day and model
@@ -58,6 +62,7 @@ pub async fn run(
         Command::Migrate => migrate::run(config, output).await,
         Command::Tenant(command) => tenant::run(command, config, output).await,
         Command::Key(command) => key::run(command, config, output).await,
+        Command::Budget(command) => budget::run(command, config, output).await,
         Command::Doctor(args) => doctor::run(args, config, environment, output).await,
         Command::Bill(args) => bill::run(args, config, output).await,
         Command::Incidents(args) => incidents::run(args, config, output).await,

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::bounded::Connection;
 use crate::lease::interval;
-use crate::{Error, Result, System, delta, event, mutant, point, uncertain};
+use crate::{Error, Result, System, budget, delta, event, mutant, point, uncertain};
 
 pub use items::{Item, items_after, params};
 
@@ -150,7 +150,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
     // A create before this one may have been stored against its answer, as long as
     // the batch lives: then what was canceled since has a line, which is booked.
     if canceled.items > 0 && (taken.sends == 0 || left == 0) {
-        forget_dropped(tx.conn(), key).await?;
+        forget_dropped(tx.conn(), key, begin.now).await?;
     }
     let overhead = i64::try_from(begin.item_overhead).unwrap_or(0);
     let body_bytes = taken.body_bytes - canceled.bytes - canceled.items * overhead;
@@ -231,24 +231,31 @@ async fn drop_canceled(conn: &mut Connection, key: Key) -> Result<Dropped> {
 
 /// Forgets those that were left out and have no line. Of one that was called for
 /// beside this batch nothing else would be known: it leaves an attempt.
-pub(crate) async fn forget_dropped(conn: &mut Connection, key: Key) -> Result<()> {
-    sqlx::query!(
-        "WITH gone AS (
+pub(crate) async fn forget_dropped(
+    conn: &mut Connection,
+    key: Key,
+    now: OffsetDateTime,
+) -> Result<()> {
+    let gone = sqlx::query_scalar!(
+        r#"WITH gone AS (
              DELETE FROM inflight
               WHERE tenant_id = $1 AND batch_id = $2 AND dropped
-             RETURNING id, attempt)
-         INSERT INTO attempt (tenant_id, id, attempt, outcome, batch_id, ended_at)
-         SELECT $1, g.id, g.attempt, 'canceled', $2, clock_timestamp()
-           FROM gone g
-          WHERE NOT EXISTS (SELECT FROM result r
-                             WHERE r.tenant_id = $1 AND r.id = g.id AND r.attempt = g.attempt)
-             ON CONFLICT DO NOTHING",
+             RETURNING id, attempt),
+         kept AS (
+             INSERT INTO attempt (tenant_id, id, attempt, outcome, batch_id, ended_at)
+             SELECT $1, g.id, g.attempt, 'canceled', $2, clock_timestamp()
+               FROM gone g
+              WHERE NOT EXISTS (SELECT FROM result r
+                                 WHERE r.tenant_id = $1 AND r.id = g.id
+                                   AND r.attempt = g.attempt)
+                 ON CONFLICT DO NOTHING)
+         SELECT id AS "id!" FROM gone ORDER BY id"#,
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
     )
-    .execute(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    Ok(())
+    budget::settle(conn, key.tenant, now, &gone, &[]).await
 }
 
 /// Whether the last bytes of this send may still be handed over: nobody has

@@ -23,7 +23,7 @@ use crate::delta::{self, Change};
 use crate::event::{self, Told};
 use crate::job::known;
 use crate::lease::interval;
-use crate::{Error, Result, System, SystemTx, point};
+use crate::{Error, Result, System, SystemTx, budget, point};
 
 pub use line::{candidates, next_due};
 pub use lost::{came_late, left_behind};
@@ -366,6 +366,8 @@ pub async fn not_made(
     .await?;
     // Its result stands already: nothing is left to be done.
     if row.canceled {
+        let ended = [call.job.as_uuid()];
+        budget::settle(tx.conn(), call.key.tenant, at, &ended, &[]).await?;
         return tx.commit().await;
     }
     let state = if let Some((batch, state)) = besides {

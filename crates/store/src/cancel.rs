@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::delta::{self, Change};
 use crate::event::{self, Told};
 use crate::job::known;
-use crate::{Result, TenantTx, share};
+use crate::{Result, TenantTx, budget, share};
 
 /// What a cancel did.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,7 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId]) -> Result<Canceled> {
     // In one order everywhere, so that two cancels do not deadlock.
     rest.sort_unstable();
     rest.dedup();
-    let mut canceled = Vec::new();
+    let mut canceled: Vec<JobId> = Vec::new();
     // Between two statements a job may move from the queue into a batch or
     // back. It stands in one of the two before and after, so looking again
     // finds it.
@@ -55,6 +55,10 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId]) -> Result<Canceled> {
         canceled.extend(taken.iter().map(|taken| JobId::from_uuid(taken.id)));
         rest = still_open(tx, &rest).await?;
     }
+    // What is on its way keeps what was reserved for it until it is back.
+    let ended: Vec<Uuid> = canceled.iter().map(|job| job.as_uuid()).collect();
+    let (tenant, now) = (tx.tenant(), tx.now());
+    budget::settle(tx.conn(), tenant, now, &ended, &[]).await?;
     Ok(Canceled {
         canceled,
         moving: rest.into_iter().map(JobId::from_uuid).collect(),

@@ -12,7 +12,7 @@ use crate::cancel::counted_as;
 use crate::delta::{self, Change};
 use crate::event::{self, Told, UserKey};
 use crate::job::known;
-use crate::{Result, System, SystemTx, share};
+use crate::{Result, System, SystemTx, budget, share};
 
 /// A job that is to be called for if its batch does not make it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +158,14 @@ pub async fn fail(system: &System, now: OffsetDateTime, limit: i64) -> Result<u6
         return Ok(0);
     }
     end(&mut tx, now, &missed).await?;
+    let mut tenants = BTreeMap::<Uuid, Vec<Uuid>>::new();
+    for one in &missed {
+        tenants.entry(one.tenant).or_default().push(one.id);
+    }
+    for (tenant, jobs) in tenants {
+        let tenant = TenantId::from_uuid(tenant);
+        budget::settle(tx.conn(), tenant, now, &jobs, &[]).await?;
+    }
     tx.commit().await?;
     Ok(missed.len() as u64)
 }

@@ -39,6 +39,9 @@ pub enum Error {
     /// A canceled job's attempt has not come back from upstream yet.
     #[error("job {0} is still in flight upstream")]
     StillInFlight(JobId),
+    /// A hard budget has no room for a job.
+    #[error("the budget {} has no room for it", .0.budget)]
+    OverBudget(Box<crate::budget::Refusal>),
     /// The job has not ended, so it cannot be retried.
     #[error("job {0} has not ended")]
     NotEnded(JobId),

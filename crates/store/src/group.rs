@@ -6,7 +6,7 @@ use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
 
 use crate::share::{self, New};
-use crate::{Error, Result, TenantTx, delta, event, job};
+use crate::{Error, Result, TenantTx, budget, delta, event, job};
 
 /// A group's own row.
 #[derive(Clone, Debug)]
@@ -189,6 +189,7 @@ pub async fn drop(tx: &mut TenantTx, id: GroupId, staged: &Staged) -> Result<boo
     )
     .execute(tx.conn())
     .await?;
+    budget::release_group(tx.conn(), tenant, now, id).await?;
     Ok(true)
 }
 

@@ -9,10 +9,11 @@
 //! their size), what only an outside journal can tell (4, 25 to 29), what the keys
 //! of the tables rule out by themselves (two results of a job, 9), the history of
 //! a state, of which no rows are kept (11, but for its end), and what does not
-//! exist yet: budgets (14), webhooks (22). What a client saw of the events (21) is
+//! exist yet: webhooks (22). What a client saw of the events (21) is
 //! shown by `crates/offpeak/tests/it/live.rs`.
 
 mod batches;
+mod budgets;
 mod counts;
 mod events;
 mod jobs;
@@ -101,6 +102,7 @@ pub async fn check_within(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
     checked.extend(batches::check(conn, now).await?);
     checked.extend(share::check(conn, now).await?);
     checked.extend(money::check(conn).await?);
+    checked.extend(budgets::check(conn).await?);
     checked.extend(counts::check(conn).await?);
     checked.extend(events::check(conn).await?);
     checked.extend(walls::check(conn).await?);

@@ -5,6 +5,7 @@ pub mod one;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use offpeak_domain::budget::Expected;
 use offpeak_domain::cache::Prefix;
 use offpeak_domain::deliver::Terms;
 use offpeak_domain::id::{BatchId, BucketId, GroupId, JobId, UpstreamId};
@@ -53,6 +54,9 @@ pub struct NewJob {
     pub prefix: Option<Prefix>,
     /// With whom it may share its attempt; none for an answer of its own.
     pub sharing: Option<Sharing>,
+    /// What it is expected to cost, where that was worked out: where its tenant has
+    /// budgets.
+    pub expected: Option<Expected>,
 }
 
 /// Where a stored job begins.

@@ -22,6 +22,7 @@ pub mod batch;
 pub mod batches;
 pub mod booked;
 pub mod bucket;
+pub mod budget;
 pub mod cache;
 pub mod call;
 pub mod cancel;

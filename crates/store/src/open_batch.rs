@@ -394,7 +394,8 @@ pub async fn finish(
         return Ok(false);
     }
     // It is not the message batch that they would have been in.
-    batch::forget_dropped(tx.conn(), ended.key).await?;
+    let now = tx.now();
+    batch::forget_dropped(tx.conn(), ended.key, now).await?;
     cache::measure(tx.conn(), ended.key).await?;
     if let Some(note) = note {
         incident::note_within(tx.conn(), note).await?;

@@ -21,7 +21,7 @@ use crate::incident::{self, Note};
 use crate::lease::interval;
 use crate::sendable::Sendable;
 use crate::settle::Measured;
-use crate::{Error, Result, System, point};
+use crate::{Error, Result, System, budget, point};
 
 /// How the request begins.
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +130,11 @@ pub async fn end(
     }
     match ended {
         Ended::Refused => {}
-        Ended::Primed(model, measured) => book(tx.conn(), key, now, model, measured).await?,
+        Ended::Primed(model, measured) => {
+            book(tx.conn(), key, now, model, measured).await?;
+            let cost = measured.cost_pico;
+            budget::spend_beside_jobs(tx.conn(), key.tenant, now, cost).await?;
+        }
         Ended::Unknown(model, measured) => absorb(tx.conn(), batch, now, model, measured).await?,
     }
     point!("prime.booked_open");

@@ -1,12 +1,14 @@
 //! Retry by a user: the one way in which a final state changes. The old result
 //! moves into `attempt`, and the job stands in the queue again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use offpeak_domain::budget::Expected;
 use offpeak_domain::id::{BucketId, GroupId, JobId};
-use offpeak_domain::job::{Outcome, State};
+use offpeak_domain::job::{Lane, Outcome, State};
 use uuid::Uuid;
 
+use crate::budget::{self, Wanted};
 use crate::delta::{self, Change};
 use crate::event::{self, Told};
 use crate::job::known;
@@ -26,9 +28,62 @@ pub struct Retried {
     pub in_flight: Vec<JobId>,
 }
 
+/// A job that a retry would queue, as far as its cost goes.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// Which.
+    pub job: JobId,
+    /// Its type, without the version.
+    pub job_type: Option<String>,
+    /// The model that it asks for.
+    pub model: String,
+    /// How it is to reach Anthropic.
+    pub lane: Lane,
+}
+
+/// Those of these jobs that ended with one of `outcomes`: what [`jobs`] may queue
+/// again.
+pub async fn ended(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Result<Vec<Again>> {
+    let rows = sqlx::query!(
+        r#"SELECT j.id AS "id!", j.type AS "type?", j.model AS "model!", j.lane AS "lane!"
+             FROM unnest($2::uuid[]) AS asked (id)
+            CROSS JOIN LATERAL (
+                  SELECT outcome FROM result
+                   WHERE tenant_id = $1 AND id = asked.id AND outcome = ANY ($3)
+                   LIMIT 1) AS r
+            CROSS JOIN LATERAL (
+                  SELECT id, type, model, lane FROM job
+                   WHERE tenant_id = $1 AND id = asked.id
+                   LIMIT 1) AS j
+            ORDER BY j.id"#,
+        tx.tenant().as_uuid(),
+        &ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>(),
+        &outcomes.iter().map(|one| one.as_str()).collect::<Vec<_>>() as &[&str],
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Again {
+                job: JobId::from_uuid(row.id),
+                job_type: row.r#type,
+                model: row.model,
+                lane: known("job.lane", row.lane)?,
+            })
+        })
+        .collect()
+}
+
 /// Queues again those of these jobs that ended with one of `outcomes`; the
-/// others are left alone. Up to about a thousand at a time.
-pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Result<Retried> {
+/// others are left alone. Up to about a thousand at a time. What they are `expected`
+/// to cost is reserved like a submit's, which a hard budget may refuse
+/// ([`Error::OverBudget`](crate::Error::OverBudget)).
+pub async fn jobs(
+    tx: &mut TenantTx,
+    ids: &[JobId],
+    outcomes: &[Outcome],
+    expected: &BTreeMap<JobId, Expected>,
+) -> Result<Retried> {
     let (tenant, now) = (tx.tenant(), tx.now());
     let mut ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     ids.sort_unstable();
@@ -87,7 +142,7 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
     let queued = sqlx::query!(
         r#"WITH again AS (
                SELECT j.tenant_id, j.id, j.bucket_id, j.group_id, j.priority, j.bytes,
-                      j.user_label, j.lane, j.deliver_within, j.on_late, j.hash, t.attempt
+                      j.user_label, j.type, j.lane, j.deliver_within, j.on_late, j.hash, t.attempt
                  FROM unnest($3::uuid[], $4::int[]) AS t (id, attempt)
                  JOIN job j ON j.tenant_id = $1 AND j.id = t.id),
            queued AS (
@@ -98,7 +153,7 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
                  FROM again
                 ORDER BY id)
            SELECT id AS "id!", bucket_id AS "bucket_id!", group_id, bytes AS "bytes!", user_label,
-                  hash
+                  hash, type
              FROM again
             ORDER BY id"#,
         tenant.as_uuid(),
@@ -147,6 +202,16 @@ pub async fn jobs(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Res
         })
         .collect();
     event::jobs(tx.conn(), tenant, None, told).await?;
+    let wanted: Vec<Wanted<'_>> = queued
+        .iter()
+        .map(|row| Wanted {
+            job: JobId::from_uuid(row.id),
+            user: row.user_label.as_deref(),
+            job_type: row.r#type.as_deref(),
+            expected: expected.get(&JobId::from_uuid(row.id)).copied(),
+        })
+        .collect();
+    budget::reserve_all(tx, now, &wanted).await?;
 
     Ok(Retried {
         retried: again.into_iter().map(JobId::from_uuid).collect(),

@@ -19,6 +19,7 @@ use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::batch::Key;
+use crate::budget::{self, Booked};
 use crate::delta::{self, Change};
 use crate::event::{self, Billed, Told, UserKey};
 use crate::incident::{self, Note};
@@ -44,6 +45,8 @@ pub struct Chunk {
     lane: Lane,
     /// In which state the jobs of this batch were counted until now.
     from: State,
+    /// Every job that was taken out of flight.
+    taken: Vec<Uuid>,
 }
 
 /// How a released job goes on.
@@ -181,6 +184,7 @@ impl Chunk {
             tx.commit().await?;
             tx = system.begin().await?;
         }
+        let taken = taken(&released);
         let released = released.into_iter().map(|row| (row.job, row)).collect();
         Ok((
             Self {
@@ -188,6 +192,7 @@ impl Chunk {
                 key,
                 lane: Lane::Batch,
                 from: State::Processing,
+                taken,
             },
             released,
         ))
@@ -216,6 +221,7 @@ impl Chunk {
                 key,
                 lane: Lane::Batch,
                 from: State::Queued,
+                taken: taken(&released),
             },
             released,
         ))
@@ -353,9 +359,35 @@ impl Chunk {
         let by = (lane == Lane::Batch).then_some(key.batch);
         event::jobs(conn, key.tenant, by, told).await?;
         event::billed(conn, key, billed(effects)).await?;
+        let booked: Vec<Booked<'_>> = effects.iter().filter_map(booked).collect();
+        budget::settle(conn, key.tenant, now, &self.taken, &booked).await?;
         point!("ingest.chunk_open");
         self.tx.commit().await
     }
+}
+
+fn taken(released: &[Released]) -> Vec<Uuid> {
+    released.iter().map(|one| one.job.as_uuid()).collect()
+}
+
+/// What an effect books for its job.
+fn booked(effect: &Effect) -> Option<Booked<'_>> {
+    let Effect {
+        released,
+        next,
+        measured,
+        ..
+    } = effect;
+    let ends = matches!(next, Next::End { .. }) && released.attempt == 1;
+    let as_estimated = effect.lane == released.lane && !measured.unpriced;
+    effect.billed.then(|| Booked {
+        job: released.job.as_uuid(),
+        cost_pico: measured.cost_pico,
+        tells_of: (ends && as_estimated).then(|| {
+            let job_type = released.job_type.as_deref().unwrap_or_default();
+            (job_type, released.model.as_str())
+        }),
+    })
 }
 
 /// What an effect tells of its job.

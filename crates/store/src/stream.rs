@@ -2,7 +2,7 @@
 
 pub mod counts;
 
-use offpeak_domain::id::{BatchId, GroupId, JobId};
+use offpeak_domain::id::{BatchId, BudgetId, GroupId, JobId};
 use offpeak_domain::job::State;
 use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
@@ -57,6 +57,8 @@ pub enum What {
     },
     /// Attempts were billed.
     Usage(Usage),
+    /// A budget is used up, or nearly.
+    Budget(Budget),
     /// Something that only a newer version knows.
     Other,
 }
@@ -72,6 +74,19 @@ pub struct Job {
     pub user: Option<UserKey>,
     /// What the attempt that ended it cost.
     pub cost: Option<Pico>,
+}
+
+/// How much of a budget is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Which.
+    pub id: BudgetId,
+    /// Whether it refuses what would exceed it.
+    pub hard: bool,
+    /// What is reserved and spent.
+    pub used: Pico,
+    /// How much it is.
+    pub limit: Pico,
 }
 
 /// What was billed.
@@ -168,6 +183,12 @@ pub async fn after(tx: &mut TenantTx, seq: u64, jobs: u32) -> Result<Vec<Event>>
                 cost: Pico(i128::from(row.cost_pico.unwrap_or(0))),
                 cost_sync: Pico(i128::from(row.sync_pico.unwrap_or(0))),
                 unpriced: count(row.unpriced),
+            }),
+            ("budget", _, _) => What::Budget(Budget {
+                id: BudgetId::from_uuid(ids.first().copied().unwrap_or_default()),
+                hard: state == "hard",
+                used: Pico(i128::from(row.cost_pico.unwrap_or(0))),
+                limit: Pico(i128::from(row.sync_pico.unwrap_or(0))),
             }),
             _ => What::Other,
         };

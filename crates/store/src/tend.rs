@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
+use offpeak_domain::id::TenantId;
 use time::OffsetDateTime;
 
 use crate::access::Write as _;
 use crate::lease::interval;
-use crate::{Result, System};
+use crate::{Result, System, budget};
 
 /// Makes the partitions from yesterday to `days` ahead. Returns how many were missing.
 pub async fn partitions_ahead(system: &System, days: i32) -> Result<u32> {
@@ -108,6 +109,8 @@ pub async fn purge_unopened(
         )
         .execute(tx.conn())
         .await?;
+        let tenant = TenantId::from_uuid(group.tenant_id);
+        budget::release_staged(tx.conn(), tenant, now, &ids).await?;
     }
     tx.commit().await?;
     Ok(ids.len().max(1) as u64)

@@ -27,7 +27,7 @@ use crate::database;
 mod queue;
 mod several;
 
-pub use queue::{insistent, terms};
+pub use queue::{EXPECTED, insistent, terms};
 pub use several::{SECOND_KEY, metrics};
 
 /// A model that the shipped prices know.

@@ -8,6 +8,7 @@
 //! request that is valid. Nothing runs here, so nothing can die here.
 
 mod batch;
+mod budget;
 mod bulk;
 mod context;
 mod group;
@@ -26,6 +27,9 @@ mod usage;
 
 pub use batch::{
     Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts, PrimeOutcome,
+};
+pub use budget::{
+    Budget, BudgetPeriod, BudgetRequest, BudgetScope, BudgetUse, Budgets, EstimateError, OverBudget,
 };
 pub use bulk::BulkAnswer;
 pub use context::{Context, ContextRequest};

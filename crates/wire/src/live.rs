@@ -191,6 +191,17 @@ pub enum LiveWhat {
     },
     /// Attempts were billed.
     Usage(LiveUsage),
+    /// A budget is used up, or four fifths of a hard one; told once in a period.
+    Budget {
+        /// `bgt_…`.
+        budget: String,
+        /// Whether it refuses what would exceed it.
+        hard: bool,
+        /// What is reserved and spent, in dollars.
+        used: String,
+        /// How much it is, in dollars.
+        limit: String,
+    },
     /// Something that this version does not know.
     Other,
 }

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::OverBudget;
+
 /// The media type of a [`Problem`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -28,6 +30,9 @@ pub struct Problem {
     /// Faults found in all, when there are more than `errors` holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_count: Option<u64>,
+    /// The budget that has no room, of a 402.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Box<OverBudget>>,
 }
 
 /// One fault at one place of a request.

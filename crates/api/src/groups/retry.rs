@@ -6,6 +6,7 @@ use super::{CHUNK, parse_id, view};
 use crate::State;
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::estimates;
 use crate::query::Query;
 use crate::segment::Segment;
 
@@ -21,6 +22,7 @@ use crate::segment::Segment;
     params(("id" = String, Path, description = "`grp_…`")),
     responses(
         (status = 200, description = "How many were retried, and the group afterwards", body = Retried),
+        (status = 402, description = "A hard budget has no room; what was retried before goes on", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such group", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
@@ -40,7 +42,8 @@ pub(crate) async fn handle(
             group::progress(&mut tx, id).await?;
         }
         let jobs = group::jobs_after(&mut tx, id, after, CHUNK).await?;
-        let done = retry::jobs(&mut tx, &jobs, retry::TROUBLED).await?;
+        let expected = estimates::of_ended(&mut tx, &jobs, retry::TROUBLED, &state.prices).await?;
+        let done = retry::jobs(&mut tx, &jobs, retry::TROUBLED, &expected).await?;
         tx.commit().await?;
         if !done.retried.is_empty() {
             state.hint.ready();

@@ -34,6 +34,7 @@ use crate::text::{self, MAX_LABEL};
     responses(
         (status = 202, description = "Accepted", body = BulkAnswer),
         (status = 200, description = "Accepted before under the same idempotency key", body = BulkAnswer),
+        (status = 402, description = "A hard budget has no room for a line; nothing was stored, `partial` or not", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Another upload under the same key is under way", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "A line is too long, or there are too many", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Bad lines, no lines, or a key with another body", body = Problem, content_type = "application/problem+json"),

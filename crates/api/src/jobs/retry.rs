@@ -8,6 +8,7 @@ use super::view;
 use crate::State;
 use crate::caller::Caller;
 use crate::error::{Code, Error, Result};
+use crate::estimates;
 use crate::query::Query;
 use crate::segment::Segment;
 
@@ -27,6 +28,7 @@ use crate::segment::Segment;
     ),
     responses(
         (status = 200, description = "The job, queued again", body = Job),
+        (status = 402, description = "A hard budget has no room", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It has not ended, has completed, or is still at Anthropic", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
@@ -50,7 +52,8 @@ pub(crate) async fn handle(
     } else {
         retry::TROUBLED
     };
-    let retried = retry::jobs(&mut tx, &[id], outcomes).await?;
+    let expected = estimates::of_ended(&mut tx, &[id], outcomes, &state.prices).await?;
+    let retried = retry::jobs(&mut tx, &[id], outcomes, &expected).await?;
     // After the attempt: it may have ended since it was looked for.
     let found = job::get(&mut tx, id).await?;
     if retried.retried.is_empty() {

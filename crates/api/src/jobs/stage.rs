@@ -5,7 +5,8 @@ use offpeak_domain::id::{GroupId, JobId, Minter};
 use offpeak_store::group::{self, Staged};
 use offpeak_store::idempotency::{self, Made};
 use offpeak_store::job::{self, Entry, NewJob};
-use offpeak_store::{Error as Store, TenantTx, mutant, point};
+use offpeak_store::{Error as Store, TenantTx, budget, mutant, point};
+use offpeak_wire::FieldError;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -14,7 +15,8 @@ use super::lines::At;
 use super::submit::stored;
 use crate::State;
 use crate::caller::Caller;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result, fault};
+use crate::estimates::Corrections;
 use crate::room::Place;
 use crate::state::rng;
 
@@ -26,14 +28,15 @@ const CHUNK_BYTES: usize = 8_000_000;
 /// Jobs that are stored together.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
-    drafts: Vec<Draft>,
+    /// Each with its line.
+    drafts: Vec<(u64, Draft)>,
     bytes: usize,
 }
 
 impl Chunk {
-    pub(super) fn push(&mut self, draft: Draft) {
+    pub(super) fn push(&mut self, line: u64, draft: Draft) {
         self.bytes += draft.params.len();
-        self.drafts.push(draft);
+        self.drafts.push((line, draft));
     }
 
     pub(super) fn jobs(&self) -> u64 {
@@ -79,15 +82,24 @@ impl Stage {
             }
         };
         let mut tx = self.caller.begin().await?;
-        let mut minter = Minter::new(tx.now(), rng());
+        let now = tx.now();
+        let measured = budget::measured(&mut tx).await?;
+        let corrections = measured.as_deref().map(Corrections::of);
+        let mut minter = Minter::new(now, rng());
         let group = match self.group {
             Some(group) => group,
             None => self.create(&mut tx, minter.mint()).await?,
         };
-        let jobs: Vec<NewJob> = chunk
-            .drafts
+        let (lines, drafts): (Vec<u64>, Vec<Draft>) = chunk.drafts.into_iter().unzip();
+        let jobs: Vec<NewJob> = drafts
             .into_iter()
-            .map(|draft| stored(draft, minter.mint::<JobId>(), Some(group), &self.state))
+            .map(|draft| {
+                let mut new = stored(draft, minter.mint::<JobId>(), Some(group), &self.state);
+                new.expected = corrections
+                    .as_ref()
+                    .map(|known| known.expect(&new, now.date(), &self.state.prices));
+                new
+            })
             .collect();
         job::insert_chunk(&mut tx, &jobs, Entry::Staged).await?;
         let staged = Staged {
@@ -98,6 +110,10 @@ impl Stage {
         group::advance(&mut tx, group, &self.staged, &staged).await?;
         if last {
             group::open(&mut tx, group, &staged).await?;
+        }
+        if let Err(error) = budget::reserve(&mut tx, now, &jobs).await {
+            drop(tx);
+            return Err(self.over_budget(error, &lines).await?);
         }
         point!("api.chunk_open");
         if mutant!("ack_before_commit") {
@@ -124,6 +140,23 @@ impl Stage {
         }
         room.check(&self.caller, jobs, bytes).await?;
         Ok(None)
+    }
+
+    /// What is said of a chunk that could not be reserved for. All that was staged
+    /// before it is dropped, under a key as well, and what was reserved for it is free:
+    /// it would hold back others for an upload that may never end.
+    async fn over_budget(&self, error: Store, lines: &[u64]) -> Result<Error> {
+        let Store::OverBudget(refusal) = &error else {
+            return Ok(error.into());
+        };
+        self.drop_staged().await?;
+        let line = lines.get(refusal.place).copied();
+        let message = "is the first for which the budget has no room; nothing was stored";
+        let first = FieldError {
+            line,
+            ..fault("", Code::BudgetExceeded.as_str(), message)
+        };
+        Ok(Error::from(error).with(vec![first]))
     }
 
     /// Drops what was staged, which nobody has seen: it is tidied away later.

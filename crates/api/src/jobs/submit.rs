@@ -40,6 +40,7 @@ use crate::{State, error};
         (status = 202, description = "Accepted", body = Job),
         (status = 200, description = "Accepted before under the same idempotency key; or ended, when the client waits", body = Job,
             headers(("preference-applied" = String, description = "`wait=N` when the job has ended"))),
+        (status = 402, description = "A hard budget has no room; `budget` says which, what is left of it and when it renews", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The key is in use at this moment", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Breaks a rule; `errors` says where", body = Problem, content_type = "application/problem+json"),
@@ -94,11 +95,16 @@ async fn submit(
     });
     let outlook = state.outlook().await;
     let mut trusting = true;
+    let mut corrections = state.estimates.known(caller.caller().tenant());
     let (id, shown, status) = loop {
         let (draft, assumed) = drafted(state, caller.caller(), &request, trusting).await?;
         // The store gives it its time: the database's.
         let undated: JobId = Minter::new(OffsetDateTime::UNIX_EPOCH, rng()).mint();
-        let new = stored(draft, undated, None, state);
+        let mut new = stored(draft, undated, None, state);
+        let today = outlook.now.date();
+        new.expected = corrections
+            .as_ref()
+            .map(|known| known.expect(&new, today, &state.prices));
         let place = match state
             .room
             .take(caller.caller(), 1, new.params.len() as u64)
@@ -123,6 +129,9 @@ async fn submit(
                 break (id, before(&outlook, &mut tx, id).await?, StatusCode::OK);
             }
             Submitted::Outdated => trusting = false,
+            Submitted::Unestimated => {
+                corrections = Some(state.estimates.read(caller.caller()).await?);
+            }
             Submitted::Revoked => return Err(unknown_key()),
         }
     };
@@ -224,6 +233,7 @@ pub(super) fn stored(
         structured: draft.structured,
         prefix: draft.prefix,
         sharing: draft.sharing,
+        expected: None,
         params: draft.params,
     }
 }

@@ -159,7 +159,7 @@ impl<'a> Upload<'a> {
                 self.note(number, vec![fault("", "too_large", message)]);
             }
             Line::Text(text) => match self.draft(&text).await? {
-                Ok(draft) if !self.is_refused() => self.chunk.push(draft),
+                Ok(draft) if !self.is_refused() => self.chunk.push(number, draft),
                 // The rest is read for its faults alone.
                 Ok(_) => {}
                 Err(faults) => self.note(number, faults),

@@ -217,7 +217,7 @@ impl Page {
             What::Jobs { state, jobs, .. } => {
                 state.is_final() && jobs.iter().any(|job| job.id == id)
             }
-            What::Batch { .. } | What::Usage(_) | What::Other => false,
+            What::Batch { .. } | What::Usage(_) | What::Budget(_) | What::Other => false,
         })
     }
 }
@@ -225,7 +225,7 @@ impl Page {
 fn jobs(event: &Event) -> &[Job] {
     match &event.what {
         What::Jobs { jobs, .. } => jobs,
-        What::Batch { .. } | What::Usage(_) | What::Other => &[],
+        What::Batch { .. } | What::Usage(_) | What::Budget(_) | What::Other => &[],
     }
 }
 

@@ -230,9 +230,15 @@ impl Topics {
                 state: batches::state(*state),
             },
             What::Usage(sum) if self.usage => LiveWhat::Usage(usage(*sum)),
+            What::Budget(budget) if self.usage => LiveWhat::Budget {
+                budget: budget.id.to_string(),
+                hard: budget.hard,
+                used: budget.used.to_usd_string(),
+                limit: budget.limit.to_usd_string(),
+            },
             // Who counts the numbers misses none.
             What::Other if self.counts_jobs() => LiveWhat::Other,
-            What::Batch { .. } | What::Usage(_) | What::Other => return None,
+            What::Batch { .. } | What::Usage(_) | What::Budget(_) | What::Other => return None,
         };
         Some(LiveEvent {
             n: event.seq,

@@ -170,7 +170,7 @@ impl View {
             What::Batch { batch, state } if self.topics.batches => {
                 self.batches.insert(*batch, (event.seq, *state, event.at));
             }
-            What::Batch { .. } | What::Usage(_) | What::Other => {}
+            What::Batch { .. } | What::Usage(_) | What::Budget(_) | What::Other => {}
         }
     }
 

@@ -296,6 +296,7 @@ mod tests {
             request_id: "req_1".into(),
             errors: (1..=12).map(error).collect(),
             error_count: Some(12),
+            budget: None,
         };
         let text = Error::Refused(Box::new(problem)).to_string();
         insta::assert_snapshot!(text, @r"

@@ -244,7 +244,7 @@ async fn a_chunk_is_read_while_the_one_before_is_written() -> Result<()> {
 }
 
 /// Sends the beginning of a body, and breaks off when so many jobs are staged.
-async fn broken_upload(api: &Api, sent: String, jobs: i64) -> Result<()> {
+pub(crate) async fn broken_upload(api: &Api, sent: String, jobs: i64) -> Result<()> {
     let (cut, is_cut) = oneshot::channel::<()>();
     let frames = stream::once(async { Ok(Bytes::from(sent)) }).chain(stream::once(async {
         is_cut.await.ok();

@@ -13,6 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api::{Answer, Api, raw_job};
+use crate::budgets;
 
 /// An operation of the OpenAPI document.
 #[derive(Debug)]
@@ -138,6 +139,7 @@ async fn fingerprint(api: &Api) -> Result<Vec<String>> {
         "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM offpeak.delta t",
         "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM offpeak.idempotency t",
         "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM offpeak.context t",
+        "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM offpeak.budget t",
     ] {
         all.extend(api.world.texts(sql).await?);
     }
@@ -163,6 +165,8 @@ async fn another_tenants_things_are_not_there() -> Result<()> {
     let batch = api.get("/v1/batches").await?.at("/data/0/id");
     let context = json!({"text": "Nobody else's."}).to_string();
     let context = api.post("/v1/contexts", context).await?.at("/id");
+    let all = json!({"scope": "tenant", "period": "month"});
+    let budget = budgets::set(&api, all, 1_000_000_000_000).await?.at("/id");
     let (_, spy) = api.tenant("spy").await?;
     // The key's own use is noted at its first request.
     api.send(Method::GET, "/v1/me", &spy, &[], "").await?;
@@ -184,6 +188,9 @@ async fn another_tenants_things_are_not_there() -> Result<()> {
             path if path.starts_with("/v1/job-types/{") => ("secret".into(), "nothing"),
             path if path.starts_with("/v1/contexts/{") => {
                 (context.clone(), "ctx_00000000000000000000000000")
+            }
+            path if path.starts_with("/v1/budgets/{") => {
+                (budget.clone(), "bgt_00000000000000000000000000")
             }
             path => {
                 assert!(

@@ -9,12 +9,13 @@ use offpeak_domain::id::JobId;
 use offpeak_domain::job::Outcome;
 use offpeak_standin::{CreateStatus, Faults, ResultsCut};
 use offpeak_store::{cancel, retry, upstream};
-use offpeak_testkit::world::World;
+use offpeak_testkit::world::{EXPECTED, World};
 use offpeak_worker::{Loop, Worker};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::books;
+use crate::budgets;
 
 const STEPS: usize = 60;
 
@@ -35,6 +36,7 @@ async fn walk(seed: u64) -> Result<()> {
     };
     options.limits.max_items = 5;
     let mut world = World::with(options.clone()).await?;
+    world.budget().await?;
     let other = world.second_worker(options)?;
     let mut rng = StdRng::seed_from_u64(seed);
     let mut jobs = Vec::new();
@@ -68,6 +70,7 @@ async fn walk(seed: u64) -> Result<()> {
             .await?,
         0
     );
+    budgets::settled(&world).await?;
     books::are_right(&world).await
 }
 
@@ -94,7 +97,13 @@ async fn step(
         3 => {
             let some = some(rng, jobs);
             let mut tx = world.tenants.begin(world.tenant).await?;
-            retry::jobs(&mut tx, &some, &[Outcome::Failed, Outcome::Canceled]).await?;
+            retry::jobs(
+                &mut tx,
+                &some,
+                &[Outcome::Failed, Outcome::Canceled],
+                &some.iter().map(|job| (*job, EXPECTED)).collect(),
+            )
+            .await?;
             tx.commit().await?;
         }
         4 => world.standin.set_faults(fault(rng)),

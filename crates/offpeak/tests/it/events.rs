@@ -71,6 +71,7 @@ fn new_jobs(seed: u64, at: time::OffsetDateTime, users: &[Option<&str>]) -> Vec<
             structured: false,
             prefix: None,
             sharing: None,
+            expected: None,
         })
         .collect()
 }
@@ -100,7 +101,7 @@ async fn a_life_is_told_in_order_and_in_few_rows() -> Result<()> {
         .iter()
         .filter_map(|event| match &event.what {
             What::Batch { state, .. } => Some(state.to_string()),
-            What::Jobs { .. } | What::Usage(_) | What::Other => None,
+            What::Jobs { .. } | What::Usage(_) | What::Budget(_) | What::Other => None,
         })
         .collect();
     assert_eq!(
@@ -112,7 +113,7 @@ async fn a_life_is_told_in_order_and_in_few_rows() -> Result<()> {
         .iter()
         .filter_map(|event| match &event.what {
             What::Usage(usage) => Some(usage.cost.0),
-            What::Jobs { .. } | What::Batch { .. } | What::Other => None,
+            What::Jobs { .. } | What::Batch { .. } | What::Budget(_) | What::Other => None,
         })
         .sum();
     let cost: i64 = world
@@ -196,7 +197,10 @@ async fn walk(world: &World, ids: &[JobId], seed: u64) -> Result<()> {
                 }
             }
             2 | 3 => {
-                for id in retry::jobs(&mut tx, &one, retry::TROUBLED).await?.retried {
+                for id in retry::jobs(&mut tx, &one, retry::TROUBLED, &BTreeMap::new())
+                    .await?
+                    .retried
+                {
                     expected.entry(id).or_default().push(State::Queued);
                 }
             }

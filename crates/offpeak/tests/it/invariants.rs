@@ -70,6 +70,9 @@ async fn first(api: &Api, group: &str) -> Result<String> {
 /// One thing after the other, until everything that can happen to a job has.
 async fn history() -> Result<Api> {
     let mut api = Api::new().await?;
+    // All of it under a budget.
+    let all = serde_json::json!({"scope": "tenant", "period": "month"});
+    crate::budgets::set(&api, all, 1_000_000_000_000_000).await?;
     // Completed, one with a key of its own; and one run once more.
     let first_group = bulk(&api, "first", &["One.", "Two.", "Three."]).await?;
     let key = ("idempotency-key", "alone");
@@ -181,6 +184,7 @@ async fn staged(api: &mut Api) -> Result<()> {
         structured: false,
         prefix: None,
         sharing: None,
+        expected: None,
     };
     job::insert_chunk(&mut tx, &[staged], Entry::Staged).await?;
     let on = group::Staged {

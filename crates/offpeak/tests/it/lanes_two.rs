@@ -30,6 +30,7 @@ fn held() -> Faults {
 /// A world with these jobs in a batch that goes like this.
 async fn batched(faults: Faults, on_late: &[OnLate]) -> Result<World> {
     let mut world = World::with(World::quick()).await?;
+    world.budget().await?;
     world.standin.set_faults(faults);
     let jobs: Vec<_> = on_late
         .iter()

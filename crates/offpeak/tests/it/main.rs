@@ -16,6 +16,7 @@ mod api_walls;
 mod bad_input;
 mod bill;
 mod books;
+mod budgets;
 mod caching;
 mod chaos;
 mod cli;

@@ -9,12 +9,15 @@ use offpeak_worker::Loop;
 
 use crate::api::Api;
 use crate::books;
+use crate::budgets;
 use crate::caching::{decisions, found, job_type, jobs, submit};
 
 /// A world in which batches are known to be quick, and so a try costs little:
 /// with a batch that is planned and has one request ahead of it.
 async fn planned() -> Result<Api> {
     let mut api = Api::new().await?;
+    let all = serde_json::json!({"scope": "tenant", "period": "month"});
+    budgets::set(&api, all, 1_000_000_000_000_000).await?;
     job_type(&api, "brief", 3_000).await?;
     found(&api, 0.9);
     submit(&api, jobs("brief", &[], 60)).await?;
@@ -79,6 +82,8 @@ async fn one_request_goes_ahead_and_is_booked() -> Result<()> {
     let shown = api.get("/v1/batches?limit=1").await?;
     assert_eq!(shown.at("/data/0/cache/prime_outcome"), "primed");
     assert_eq!(shown.at("/data/0/cache/prime_cost"), "0.0003751");
+    // It is no job's, and the tenant's.
+    budgets::settled(&api.world).await?;
     books::are_right(&api.world).await
 }
 

@@ -1,6 +1,7 @@
 //! Result lines that nobody should ever send: each is put aside by itself, the
 //! rest lands, and reading all of it again changes nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -222,7 +223,7 @@ async fn every_kind_of_bad_line_is_put_aside_and_the_rest_lands() -> Result<()> 
             .map(|id| Ok(offpeak_domain::id::JobId::from_uuid(id.parse()?)))
             .collect::<Result<_>>()?;
         let mut tx = world.tenants.begin(world.tenant).await?;
-        let retried = retry::jobs(&mut tx, &ids, &[Outcome::Failed]).await?;
+        let retried = retry::jobs(&mut tx, &ids, &[Outcome::Failed], &BTreeMap::new()).await?;
         tx.commit().await?;
         assert_eq!(i64::try_from(retried.retried.len())?, UNREADABLE);
         let before = tables(&world).await?;

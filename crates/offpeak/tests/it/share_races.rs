@@ -1,6 +1,7 @@
 //! Jobs that share an attempt, under everything that comes between: deaths, crowds,
 //! and cancels, retries and settles in any order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -332,7 +333,7 @@ async fn play(steps: &[Step]) -> Result<()> {
                 if matches!(step, Step::Cancel(_)) {
                     cancel::jobs(&mut tx, &job).await?;
                 } else {
-                    retry::jobs(&mut tx, &job, retry::TROUBLED).await?;
+                    retry::jobs(&mut tx, &job, retry::TROUBLED, &BTreeMap::new()).await?;
                 }
                 tx.commit().await?;
             }

@@ -1,6 +1,7 @@
 //! The loops against the real PostgreSQL and the stand-in: what may go wrong
 //! on the way of a batch, and that nothing is lost or paid twice by it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -303,7 +304,7 @@ async fn a_job_canceled_in_flight_keeps_its_late_line_and_its_cost() -> Result<(
         async move {
             let mut tx = tenants.begin(tenant).await?;
             let outcomes = [offpeak_domain::job::Outcome::Canceled];
-            let retried = retry::jobs(&mut tx, &[id], &outcomes).await?;
+            let retried = retry::jobs(&mut tx, &[id], &outcomes, &BTreeMap::new()).await?;
             tx.commit().await?;
             anyhow::Ok(retried)
         }

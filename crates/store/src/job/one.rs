@@ -2,9 +2,11 @@
 
 use offpeak_domain::id::{JobId, KeyId, TenantId};
 use offpeak_domain::job::{Detail, OnLate, OnUnknown, State};
+use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
 
 use super::{Job, NewJob, seconds};
+use crate::budget::Refused;
 use crate::job_type::Newest;
 use crate::{Error, Result, Tenants, bucket};
 
@@ -26,6 +28,9 @@ pub enum Submitted {
     Before(JobId),
     /// Nothing was done: the job type has another newest version by now.
     Outdated,
+    /// Nothing was done: the tenant has budgets, and what the job is expected to cost
+    /// was not said.
+    Unestimated,
     /// Nothing was done: the API key opens nothing, or not this tenant.
     Revoked,
 }
@@ -41,7 +46,8 @@ pub enum Submitted {
 /// confirmed in the same transaction; none when it has just been looked up.
 ///
 /// A key that stands for another body or for a group is [`Error::KeyReused`].
-/// Waits while another transaction is claiming the same key.
+/// [`Error::OverBudget`] when a hard budget has no room, and the key stands for
+/// nothing. Waits while another transaction is claiming the same key.
 pub async fn submit(
     tenants: &Tenants,
     (tenant, key): (TenantId, KeyId),
@@ -50,15 +56,20 @@ pub async fn submit(
     assumed: Option<Newest>,
 ) -> Result<Submitted> {
     let bucket = bucket::id(job.upstream, &job.model, "", job.prefix.as_ref());
+    let bigint = |amount: Pico| amount.as_i64().unwrap_or(i64::MAX);
     let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let (name, version) = job.job_type.clone().unzip();
     // No explicit transaction: the statement is one. sqlx gives its row only
     // when the server is ready for the next, which is after the commit.
     let row = sqlx::query!(
-        r#"SELECT one.outcome AS "outcome!", one.job, one.at, one.source
-             FROM submit_routed($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-                                $16, $17, $18, $19, $20, $24, $25) AS one
-            CROSS JOIN LATERAL note_prefix(one.outcome, $1, $12, $21, $22, $23)"#,
+        r#"SELECT one.outcome AS "outcome!", one.job, one.at, one.source,
+                  (one.refused).budget_id, (one.refused).scope, (one.refused).name,
+                  (one.refused).period, (one.refused).period_start, (one.refused).limit_pico,
+                  (one.refused).left_pico, (one.refused).wanted_pico, (one.refused).place,
+                  (one.refused).at AS refused_at
+             FROM submit_reserved($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+                                $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
+                                $26, $27) AS one"#,
         tenant.as_uuid(),
         key.as_uuid(),
         job.id.as_uuid(),
@@ -82,6 +93,8 @@ pub async fn submit(
         job.prefix.as_ref().map(|prefix| &prefix.hash[..]),
         job.prefix.map(|prefix| int(prefix.mark_at)),
         job.prefix.map(|prefix| int(prefix.tokens)),
+        job.expected.map(|expected| bigint(expected.plain)),
+        job.expected.map(|expected| bigint(expected.cost)),
         job.sharing.as_ref().map(|sharing| &sharing.hash[..]),
         job.sharing
             .and_then(|sharing| sharing.reuse_for)
@@ -93,12 +106,28 @@ pub async fn submit(
         ("stored", Some(id), Some(at)) => (id, at),
         ("before", Some(id), _) => return Ok(Submitted::Before(id)),
         ("outdated", _, _) => return Ok(Submitted::Outdated),
+        ("unestimated", _, _) => return Ok(Submitted::Unestimated),
+        ("over_budget", _, _) => {
+            let refused = Refused {
+                budget_id: row.budget_id,
+                scope: row.scope,
+                name: row.name,
+                period: row.period,
+                period_start: row.period_start,
+                limit_pico: row.limit_pico,
+                left_pico: row.left_pico,
+                wanted_pico: row.wanted_pico,
+                place: row.place,
+                at: row.refused_at,
+            };
+            return Err(refused.into_error());
+        }
         ("revoked", _, _) => return Ok(Submitted::Revoked),
         ("reused", _, _) => return Err(Error::KeyReused),
         ("busy", _, _) => return Err(Error::KeyBusy),
         _ => {
             return Err(Error::Unknown {
-                column: "submit_routed.outcome",
+                column: "submit_reserved.outcome",
                 value: row.outcome,
             });
         }

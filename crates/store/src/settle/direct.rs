@@ -62,6 +62,7 @@ impl Chunk {
                 key,
                 lane: Lane::Direct,
                 from: State::Processing,
+                taken: vec![call.job.as_uuid()],
             },
             released,
         ))

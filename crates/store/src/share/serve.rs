@@ -11,7 +11,7 @@ use crate::batch::Key;
 use crate::delta::{self, Change, Of};
 use crate::event::{self, Billed, Told, UserKey};
 use crate::job::known;
-use crate::{Result, System, SystemTx, point};
+use crate::{Result, System, SystemTx, budget, point};
 
 /// Followers in one transaction, at most.
 pub(super) const FOLLOWERS: i64 = 500;
@@ -251,6 +251,7 @@ async fn answer(
     .fetch_all(tx.conn())
     .await?;
     let mut served = Served::default();
+    let ended: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let (mut told, mut changes) = (Vec::new(), Vec::new());
     for row in rows {
         let group = row.group_id.map(GroupId::from_uuid);
@@ -286,5 +287,6 @@ async fn answer(
         };
         event::billed(tx.conn(), Key { tenant, batch }, sum).await?;
     }
+    budget::settle(tx.conn(), tenant, now, &ended, &[]).await?;
     Ok(served)
 }

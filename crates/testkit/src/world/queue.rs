@@ -4,15 +4,23 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Result;
+use offpeak_domain::budget::{Expected, Period, Scope};
 use offpeak_domain::deliver::Terms;
 use offpeak_domain::id::{GroupId, JobId, Minter, TenantId};
 use offpeak_domain::job::{Lane, OnLate, OnUnknown};
+use offpeak_domain::money::Pico;
 use offpeak_store::job::{Entry, NewJob};
 use offpeak_store::share::Sharing;
-use offpeak_store::{TenantTx, upstream};
+use offpeak_store::{TenantTx, budget, upstream};
 use time::OffsetDateTime;
 
 use super::{MODEL, World, params};
+
+/// What every job is said to cost.
+pub const EXPECTED: Expected = Expected {
+    plain: Pico(70_000_000),
+    cost: Pico(80_000_000),
+};
 
 /// What a job asks for.
 pub fn terms(within: Duration, on_late: OnLate) -> Terms {
@@ -47,6 +55,7 @@ fn plain(id: JobId, text: &str) -> NewJob {
         structured: false,
         prefix: None,
         sharing: None,
+        expected: Some(EXPECTED),
     }
 }
 
@@ -76,6 +85,22 @@ impl World {
         self.submit_within(tx, at, None, texts).await
     }
 
+    /// Gives the tenant a budget that is never used up, so that what every job costs is
+    /// reserved and settled.
+    pub async fn budget(&mut self) -> Result<()> {
+        let mut tx = self.tenants.begin(self.tenant).await?;
+        let id = Minter::new(tx.now(), &mut self.rng).mint();
+        let terms = budget::Terms {
+            scope: Scope::Tenant,
+            name: None,
+            period: Period::Month,
+            limit: offpeak_domain::budget::MAX_LIMIT,
+            hard: true,
+        };
+        budget::set(&mut tx, id, terms).await?;
+        Ok(tx.commit().await?)
+    }
+
     async fn submit_within(
         &mut self,
         mut tx: TenantTx,
@@ -92,6 +117,8 @@ impl World {
             })
             .collect();
         offpeak_store::job::insert_chunk(&mut tx, &jobs, Entry::Ready).await?;
+        let at = tx.now();
+        budget::reserve(&mut tx, at, &jobs).await?;
         tx.commit().await?;
         Ok(jobs.iter().map(|job| job.id).collect())
     }
@@ -133,6 +160,8 @@ impl World {
             .collect();
         let mut tx = self.tenants.begin(self.tenant).await?;
         offpeak_store::job::insert_chunk(&mut tx, &jobs, Entry::Ready).await?;
+        let at = tx.now();
+        budget::reserve(&mut tx, at, &jobs).await?;
         tx.commit().await?;
         Ok(jobs.iter().map(|job| job.id).collect())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use offpeak_domain::results;
 use offpeak_domain::room::Level;
 use offpeak_store::incident::{self, Patience};
-use offpeak_store::{point, room, share, tend, turnaround};
+use offpeak_store::{budget, point, room, share, tend, turnaround};
 use time::OffsetDateTime;
 
 use crate::Result;
@@ -22,6 +22,11 @@ const AHEAD: i32 = 7;
 const EVENTS: i32 = 7;
 /// Rows removed in one transaction.
 const CHUNK: i64 = 1000;
+/// Between two looks for jobs that ended without a word to their budgets.
+const FORGOTTEN: Duration = Duration::from_mins(15);
+/// How long it stays known how much of a budget was used, from the begin of its
+/// period: beyond the month after a month.
+const BUDGETS: Duration = Duration::from_hours(70 * 24);
 /// Between two rounds with nothing left to remove.
 const ROUND: Duration = Duration::from_mins(1);
 /// Between two refreshes of the parents' statistics, which read a sample of every
@@ -103,7 +108,17 @@ impl Tend {
         let tickets = tend::purge_tickets(system, CHUNK).await?;
         let measured = turnaround::purge(system, now).await?;
         let results = share::purge(system, now, CHUNK).await?;
-        let gone = staged + keys + leases + tickets + measured + results;
+        if self.0.once_in(FORGOTTEN, "settle budgets").await? {
+            let settled = budget::settle_forgotten(system, now, CHUNK).await?;
+            if settled > 0 {
+                tracing::warn!(
+                    settled,
+                    "jobs were ended by a version that knows no budgets"
+                );
+            }
+        }
+        let used = budget::purge(system, now, BUDGETS, CHUNK).await?;
+        let gone = staged + keys + leases + tickets + measured + results + used;
         let wait = if gone > 0 {
             Wait::Now
         } else {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("jobs", include_str!("jobs.toml")),
     ("fields", include_str!("fields.toml")),
     ("params", include_str!("params.toml")),
@@ -11,6 +11,7 @@ const FILES: [(&str, &str); 10] = [
     ("job_types", include_str!("job_types.toml")),
     ("lists", include_str!("lists.toml")),
     ("ids", include_str!("ids.toml")),
+    ("budgets", include_str!("budgets.toml")),
     ("live", include_str!("live.toml")),
     ("http", include_str!("http.toml")),
     ("media", include_str!("media.toml")),

@@ -202,6 +202,17 @@ pub(super) const MEDDLING: &[(&str, &str)] = &[
     ("state_counts", "UPDATE offpeak.tally SET n = n + 1 WHERE scope = 'group' AND name = 'queued'"),
     ("uploads_counted", "UPDATE offpeak.job_group SET jobs = jobs + 1 WHERE name = 'first'"),
     ("walled", "ALTER TABLE offpeak.ready NO FORCE ROW LEVEL SECURITY"),
+    ("reserved_agrees", "UPDATE offpeak.budget_use SET reserved_pico = reserved_pico + 1"),
+    ("reserved_agrees", "DELETE FROM offpeak.reservation"),
+    ("reserved_agrees", "DELETE FROM offpeak.budget_use"),
+    ("reserved_for_open", "UPDATE offpeak.reservation SET job_id = gen_random_uuid()"),
+    ("reserved_for_open", "UPDATE offpeak.reservation
+                              SET job_id = (SELECT id FROM offpeak.result r
+                                             WHERE NOT EXISTS (SELECT FROM offpeak.inflight i
+                                                                WHERE i.id = r.id)
+                                             LIMIT 1)
+                            WHERE job_id = (SELECT job_id FROM offpeak.reservation LIMIT 1)"),
+    ("spent_was_booked", "UPDATE offpeak.budget_use SET spent_pico = spent_pico + 1"),
     ("walled", "ALTER TABLE offpeak.tenant DISABLE ROW LEVEL SECURITY"),
     ("walled", "DO $$ BEGIN EXECUTE format('GRANT SELECT ON offpeak.job_%s TO offpeak_api',
                                            to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')); END $$"),
