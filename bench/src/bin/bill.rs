@@ -13,7 +13,10 @@ use offpeak_domain::money::Pico;
 use offpeak_domain::price::Prices;
 
 /// Hits in batches at the low end of what Anthropic documents, and at its middle.
-const HIT_RATES: [(&str, f64); 2] = [("low", 0.30), ("mid", 0.64)];
+const HIT_RATES: [(&str, &str, f64); 2] = [
+    ("offpeak_over_sync_low", "low", 0.30),
+    ("offpeak_over_sync_mid", "mid", 0.64),
+];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -43,7 +46,7 @@ async fn main() -> Result<()> {
 
     let cluster = Cluster::start("pg").await?;
     let (mut missed, mut failed) = (0.0, 0.0);
-    for (name, hit_rate) in HIT_RATES {
+    for (key, name, hit_rate) in HIT_RATES {
         let database = cluster.fresh("bill").await?;
         let came = through::send(&day, &database, &data, hit_rate, &prices).await?;
         database.system.close().await;
@@ -61,7 +64,7 @@ async fn main() -> Result<()> {
             came.bill.saved_batch.to_usd_string(),
             came.bill.saved_cache.to_usd_string()
         ));
-        figures.note(&format!("offpeak_over_sync_{name}"), over(came.bill.cost));
+        figures.note(key, over(came.bill.cost));
         figures.note(&format!("shared_{name}"), came.shared);
         figures.note(&format!("hits_expected_{name}"), came.predicted);
         figures.note(&format!("hits_real_{name}"), came.real);
