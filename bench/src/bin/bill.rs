@@ -20,7 +20,7 @@ const HIT_RATES: [(&str, &str, f64); 2] = [
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let jobs: usize = argument("jobs", 6_000)?;
+    let jobs: usize = argument("jobs", 1_000)?;
     let seed: u64 = argument("seed", 1)?;
     let model: String = argument("model", "claude-haiku-5-5".to_owned())?;
     let prices = Prices::shipped()?;

@@ -227,6 +227,8 @@ mod tests {
             "list" => include_str!("list.rs"),
             "idle" => include_str!("idle.rs"),
             "live" => include_str!("live.rs"),
+            "plan" => include_str!("plan.rs"),
+            "bill" => include_str!("bill.rs"),
             _ => "",
         };
         for (bench, key, ..) in GOALS {
