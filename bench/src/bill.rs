@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use offpeak_domain::job::Lane;
-use offpeak_domain::price::{Bill, Prices, Usage};
+use offpeak_domain::price::{Bill, Prices};
 use offpeak_standin::{Behavior, Billed, Manual, Standin};
+use offpeak_worker::usage;
 use time::OffsetDateTime;
 use time::macros::datetime;
 use tokio::net::TcpListener;
@@ -76,22 +77,11 @@ impl Upstream {
 }
 
 fn bill_of(prices: &Prices, item: &Billed) -> Result<Bill> {
-    let used = &item.usage;
-    let (five_minutes, one_hour) = used.cache_writes();
-    let usage = Usage {
-        input: used.input_tokens,
-        output: used.output_tokens,
-        cache_write_5m: five_minutes,
-        cache_write_1h: one_hour,
-        cache_read: used.cache_read_input_tokens.unwrap_or(0),
-        web_searches: 0,
-        geo_us: false,
-    };
     let lane = match item.batch_id {
         Some(_) => Lane::Batch,
         None => Lane::Direct,
     };
     prices
-        .bill(&usage, &item.model, MORNING.date(), lane)
+        .bill(&usage(&item.usage), &item.model, MORNING.date(), lane)
         .with_context(|| item.model.clone())
 }

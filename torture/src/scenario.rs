@@ -157,11 +157,7 @@ async fn work(
 /// As an operator asks for it: nothing is sent before Anthropic's list was compared
 /// with the database.
 async fn compare_again(world: &World) -> Result<()> {
-    until("an upstream that is compared", REST, || async {
-        let begun = "SELECT count(*) FROM offpeak.comparison";
-        Ok(world.number(begun).await? > 0)
-    })
-    .await?;
+    world.begun(REST).await?;
     let (code, said) = world.run(&["reconcile", "--again"]).await?;
     ensure!(code == Some(0), "reconcile --again: {said}");
     Ok(())

@@ -250,6 +250,15 @@ impl World {
         Ok(sqlx::query_scalar(sql).fetch_one(&self.root).await?)
     }
 
+    /// Waits until a worker may send: it has started here once.
+    pub async fn begun(&self, longest: Duration) -> Result<()> {
+        until("a worker's first start", longest, || async {
+            let begun = "SELECT count(*) FROM offpeak.comparison WHERE incarnation IS NOT NULL";
+            Ok(self.number(begun).await? > 0)
+        })
+        .await
+    }
+
     /// Waits until nothing is left to be done: every job has ended, every batch
     /// is closed, every count is folded, every twin is read. Fails by [`Unrest`].
     pub async fn at_rest(&self, longest: Duration) -> Result<()> {

@@ -337,7 +337,11 @@ impl Chunk {
         let (key, from, lane) = (self.key, self.from, self.lane);
         let conn = self.tx.conn();
         write::results(conn, key, now, effects).await?;
-        point!("ingest.results");
+        if lane == Lane::Batch {
+            point!("ingest.results");
+        } else {
+            point!("direct.results");
+        }
         write::attempts(conn, key, now, effects).await?;
         write::ready(conn, key, now, lane, effects).await?;
         write::ledger(conn, key, (now, day), effects).await?;
@@ -361,7 +365,11 @@ impl Chunk {
         event::billed(conn, key, billed(effects)).await?;
         let booked: Vec<Booked<'_>> = effects.iter().filter_map(booked).collect();
         budget::settle(conn, key.tenant, now, &self.taken, &booked).await?;
-        point!("ingest.chunk_open");
+        if lane == Lane::Batch {
+            point!("ingest.chunk_open");
+        } else {
+            point!("direct.settle_open");
+        }
         self.tx.commit().await
     }
 }

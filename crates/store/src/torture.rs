@@ -32,6 +32,8 @@ pub const POINTS: &[&str] = &[
     "direct.intent",
     "direct.answered",
     "direct.released",
+    "direct.results",
+    "direct.settle_open",
     "direct.settled",
     "rescue.lost_call",
     "rescue.abandoned",

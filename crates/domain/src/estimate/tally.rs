@@ -6,6 +6,7 @@ use time::Date;
 
 use super::lanes::{Assumed, Lanes};
 use super::prompt::Prefix;
+use crate::cache;
 use crate::job::Lane;
 use crate::money::Pico;
 use crate::price::{Prices, UnknownModel, Usage};
@@ -162,7 +163,7 @@ impl Tally {
         model.logged += logged;
 
         let prefix = call.prefix.filter(|prefix| {
-            prefix.tokens >= cacheable_from(&known.id)
+            prefix.tokens >= u64::from(cache::minimum(&known.id))
                 && (model.shared.contains_key(&prefix.key) || model.shared.len() < PREFIXES)
         });
         let Some(prefix) = prefix else {
@@ -313,21 +314,4 @@ impl Cached {
         self.write += other.write;
         self.read += other.read;
     }
-}
-
-/// Tokens that a prefix must have before a model caches it; shorter ones are
-/// passed over in silence.
-fn cacheable_from(model: &str) -> u64 {
-    const FROM: &[(&str, u64)] = &[
-        ("claude-haiku-4", 4_096),
-        ("claude-opus-4-5", 4_096),
-        ("claude-opus-4-6", 4_096),
-        ("claude-opus-4-7", 2_048),
-        ("claude-opus-4-8", 1_024),
-        ("claude-sonnet-4", 1_024),
-        ("claude-sonnet-5-5", 512),
-        ("claude-sonnet-5", 1_024),
-    ];
-    let found = FROM.iter().find(|(name, _)| model.starts_with(name));
-    found.map_or(512, |(_, tokens)| *tokens)
 }

@@ -148,7 +148,8 @@ pub(crate) async fn are_right_beside(world: &World, absorbed: i64) -> Result<()>
     world.check_invariants().await
 }
 
-/// What an item of the journal costs, and would have cost.
+/// What an item of the journal costs, and would have cost; read here on its own,
+/// since it judges what the worker read.
 pub(crate) fn bill_of(prices: &Prices, item: &Billed) -> Result<Bill> {
     let used = &item.usage;
     let written = used.cache_writes();
