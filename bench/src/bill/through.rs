@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use offpeak_anthropic::{Client, Config};
 use offpeak_domain::deliver::Terms;
 use offpeak_domain::id::{JobId, Minter, TenantId};
-use offpeak_domain::job::OnLate;
+use offpeak_domain::job::{Lane, OnLate};
 use offpeak_domain::price::{Bill, Prices};
 use offpeak_domain::route::{Ways, route};
 use offpeak_store::job::{Entry, NewJob};
@@ -299,7 +299,8 @@ async fn came(
 /// by those of the mix: they have to be the same.
 fn prices_agree(prices: &Prices, model: &str, today: OffsetDateTime) -> Result<()> {
     ensure!(
-        prices.find(model, today.date()) == prices.find(model, MORNING.date()),
+        prices.find(model, today.date(), Lane::Batch)
+            == prices.find(model, MORNING.date(), Lane::Batch),
         "prices of {model} have changed since the mix was written: choose another day"
     );
     Ok(())

@@ -146,8 +146,10 @@ pub struct Facts {
     pub minimum: u32,
     /// Requests in the batch.
     pub items: u32,
-    /// What a token costs outside a batch.
-    pub rates: Rates,
+    /// What a token costs in a batch …
+    pub batch: Rates,
+    /// … and outside, where a request goes ahead of it.
+    pub direct: Rates,
     /// How long batches have taken lately; none before some were measured.
     pub turnaround: Option<Duration>,
     /// The last batch with this prefix that was marked: how, and how long ago it
@@ -326,7 +328,7 @@ impl Facts {
 
     fn without(&self) -> Pico {
         let tokens = u64::from(self.tokens) * u64::from(self.items);
-        Pico((self.rates.input * tokens).0 / 2)
+        self.batch.input * tokens
     }
 
     /// What a way comes to, at the expected hit rate or at another one.
@@ -337,11 +339,14 @@ impl Facts {
         let first = if prime { 0 } else { 1000 - self.warmth(mark) };
         let hits = (items * 1000).saturating_sub(first) * rate / 1000;
         let misses = items * 1000 - hits;
-        let write = mark.write(&self.rates);
         let tokens = u64::from(self.tokens);
-        let thousandfold = self.rates.cache_read * hits + write * misses;
-        let in_batch = Pico((thousandfold * tokens).0 / 2 / 1000);
-        let ahead = if prime { write * tokens } else { Pico::ZERO };
+        let thousandfold = self.batch.cache_read * hits + mark.write(&self.batch) * misses;
+        let in_batch = Pico((thousandfold * tokens).0 / 1000);
+        let ahead = if prime {
+            mark.write(&self.direct) * tokens
+        } else {
+            Pico::ZERO
+        };
         Way {
             mark,
             prime,

@@ -45,7 +45,7 @@ impl Usage {
     }
 }
 
-/// The price of one token of each kind, outside a batch.
+/// The price of one token of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Rates {
     /// An uncached prompt token.
@@ -68,6 +68,17 @@ impl Rates {
             + self.cache_write_5m * usage.cache_write_5m
             + self.cache_write_1h * usage.cache_write_1h
             + self.cache_read * usage.cache_read
+    }
+
+    /// The same with something done to each.
+    fn each(self, change: impl Fn(Pico) -> Pico) -> Self {
+        Self {
+            input: change(self.input),
+            output: change(self.output),
+            cache_write_5m: change(self.cache_write_5m),
+            cache_write_1h: change(self.cache_write_1h),
+            cache_read: change(self.cache_read),
+        }
     }
 
     /// The same without a cache: the whole prompt at the rate of its step.
@@ -173,9 +184,12 @@ impl Prices {
             })
     }
 
-    /// What tokens of this model cost on `day` in a request with a short prompt.
-    pub fn find(&self, model: &str, day: Date) -> Option<Rates> {
-        Some(self.model(model).ok()?.rates(day, 0))
+    /// What tokens of this model cost on `day` in this lane, in a request with a short
+    /// prompt.
+    pub fn find(&self, model: &str, day: Date, lane: Lane) -> Option<Rates> {
+        let model = self.model(model).ok()?;
+        let factor = model.factor(lane, false);
+        Some(model.rates(day, 0).each(|rate| factor.of(rate)))
     }
 
     /// What a request with this usage cost on `day` (UTC) in this lane.

@@ -1,6 +1,7 @@
 //! What a decision about Anthropic's prompt cache goes by, gathered.
 
 use offpeak_domain::cache::{Called, Facts, minimum};
+use offpeak_domain::job::Lane;
 use offpeak_domain::money::Pico;
 use offpeak_domain::price::Rates;
 use offpeak_store::cache::{self, Past};
@@ -38,10 +39,8 @@ pub(crate) async fn facts(
         tokens: bucket.prefix_tokens,
         minimum: minimum(&bucket.model),
         items: 0,
-        rates: setting
-            .prices
-            .find(&bucket.model, now.date())
-            .unwrap_or(UNKNOWN),
+        batch: rates(setting, &bucket.model, now, Lane::Batch),
+        direct: rates(setting, &bucket.model, now, Lane::Direct),
         turnaround: past.turnaround,
         last: past.last,
         flow: past.flow,
@@ -56,11 +55,13 @@ pub(crate) fn called(setting: &Setting, alike: &Alike, now: OffsetDateTime) -> C
     Called {
         tokens: alike.tokens,
         minimum: minimum(&alike.model),
-        rates: setting
-            .prices
-            .find(&alike.model, now.date())
-            .unwrap_or(UNKNOWN),
+        rates: rates(setting, &alike.model, now, Lane::Direct),
         lately: alike.lately,
         last: alike.last,
     }
+}
+
+fn rates(setting: &Setting, model: &str, now: OffsetDateTime, lane: Lane) -> Rates {
+    let known = setting.prices.find(model, now.date(), lane);
+    known.unwrap_or(UNKNOWN)
 }

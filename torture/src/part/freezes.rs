@@ -27,6 +27,8 @@ pub const POINTS: &[&str] = &[
     "submit.first_bytes",
     "submit.last_bytes",
     "submit.answered",
+    "direct.intent",
+    "direct.answered",
     "poll.listed",
     "ingest.taken",
     "ingest.chunk",
@@ -80,6 +82,10 @@ async fn once(
     let client = Client::new(&world, &door, &promises);
     client.submit_group("a", 6).await?;
     client.submit("s-0").await?;
+    if point.starts_with("direct.") {
+        client.make_type().await?;
+        client.submit_urgent("now-1").await?;
+    }
     until("the worker to freeze", REST, || async {
         Ok(sleeper.is_stopped())
     })

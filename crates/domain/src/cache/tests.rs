@@ -6,14 +6,15 @@ use proptest::prelude::*;
 use time::macros::date;
 
 use super::{Facts, Mark, Measured, Reason, Seen, decide};
+use crate::job::Lane;
 use crate::money::Pico;
 use crate::price::{Prices, Rates};
 
 /// Four dollars a million; reads cost a twentieth.
-fn rates() -> Rates {
+fn rates(lane: Lane) -> Rates {
     Prices::shipped()
         .unwrap()
-        .find("claude-opus-5-5", date!(2026 - 11 - 27))
+        .find("claude-opus-5-5", date!(2026 - 11 - 27), lane)
         .unwrap()
 }
 
@@ -22,7 +23,8 @@ fn facts() -> Facts {
         tokens: 3_000,
         minimum: 512,
         items: 100,
-        rates: rates(),
+        batch: rates(Lane::Batch),
+        direct: rates(Lane::Direct),
         turnaround: None,
         last: None,
         flow: 0,
@@ -34,6 +36,20 @@ fn facts() -> Facts {
 
 fn seen(hits: u64, chances: u64) -> Seen {
     Seen { hits, chances }
+}
+
+#[test]
+fn a_batch_counts_at_its_own_price() {
+    let without = |batch| {
+        let facts = Facts { batch, ..facts() };
+        decide(&facts).predicted.without
+    };
+    let tokens = 3_000 * 100;
+    assert_eq!(without(rates(Lane::Batch)).to_usd_string(), "0.6");
+    assert_eq!(
+        without(rates(Lane::Direct)),
+        rates(Lane::Direct).input * tokens
+    );
 }
 
 #[test]

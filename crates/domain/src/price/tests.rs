@@ -134,7 +134,7 @@ fn names_and_aliases() {
         prices.model("claude-sonnet-4-5").unwrap().retires,
         Some(date!(2026 - 11 - 30))
     );
-    assert_eq!(prices.find("claude-mythos-5-2", TODAY), None);
+    assert_eq!(prices.find("claude-mythos-5-2", TODAY, Lane::Direct), None);
     let err = prices
         .cost(&Usage::default(), "gpt", TODAY, Lane::Batch)
         .unwrap_err();

@@ -112,19 +112,21 @@ async fn history() -> Result<Api> {
         end(&api).await?;
     }
     // Items that fail for a time and for good, and that expire.
-    for plan in [
-        Plan {
-            errored: [("overloaded_error".to_owned(), 1.0)].into(),
-            ..Plan::default()
-        },
-        Plan {
-            errored: [("invalid_request_error".to_owned(), 0.5)].into(),
-            expired: 0.5,
-            ..Plan::default()
-        },
-    ] {
-        let name = format!("expired-{}", plan.expired);
-        bulk(&api, &name, &["Eleven.", "Twelve.", "Thirteen."]).await?;
+    let errored = |how: &str| Plan {
+        errored: [(how.to_owned(), 1.0)].into(),
+        ..Plan::default()
+    };
+    let expired = Plan {
+        expired: 1.0,
+        ..Plan::default()
+    };
+    let plans = [
+        ("overloaded", errored("overloaded_error")),
+        ("invalid", errored("invalid_request_error")),
+        ("expired", expired),
+    ];
+    for (name, plan) in plans {
+        bulk(&api, name, &["Eleven.", "Twelve.", "Thirteen."]).await?;
         send(
             &api,
             rules(vec![Rule::new([Call::Create], Fault::Batch(plan))]),

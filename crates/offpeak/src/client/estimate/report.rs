@@ -129,14 +129,14 @@ impl Report {
         self.lanes.logged.unwrap_or(self.lanes.sync)
     }
 
-    /// Through offpeak, as a rule.
+    /// With as many cache hits as there are as a rule.
     pub(super) fn middle(&self) -> Hits {
         self.lanes.offpeak[1]
     }
 
-    /// In plain message batches.
-    pub(crate) fn batch(&self) -> Pico {
-        self.lanes.batch
+    /// Through offpeak, as a rule.
+    pub(crate) fn offpeak(&self) -> Pico {
+        self.middle().cost
     }
 
     /// At once, nothing cached.
