@@ -21,7 +21,7 @@ impl Office {
     async fn new() -> Result<Self> {
         let mut api = Api::new().await?;
         api.world.standin.set_behavior(Behavior {
-            cache_hit_rate: 0.5,
+            cache_hit_rate: 1.0,
             ..Behavior::default()
         });
         let mut lines = String::new();
