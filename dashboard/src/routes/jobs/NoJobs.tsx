@@ -16,7 +16,7 @@ export function NoMatch({ onClear }: { onClear: () => void }) {
 const curl = () => `curl ${location.origin}${at("/v1/jobs")} \\
   -H "authorization: Bearer $OFFPEAK_KEY" \\
   -H "content-type: application/json" \\
-  -d '{"params": {"model": "claude-haiku-4-5", "max_tokens": 256,
+  -d '{"params": {"model": "claude-haiku-5-5", "max_tokens": 256,
        "messages": [{"role": "user", "content": "Say hello."}]}}'`;
 
 export function NoJobs() {
