@@ -34,7 +34,7 @@ export function Rail({
         className="flex h-7 shrink-0 items-center gap-2 rounded-md border border-line bg-bg px-2 text-ink3 hover:border-ink3"
       >
         <Search className="size-3.5" aria-hidden="true" />
-        <span className="flex-1 text-left">Search or paste an id</span>
+        <span className="flex-1 truncate text-left">Search or id</span>
         <kbd className="font-sans text-axis">{MOD} K</kbd>
       </button>
       <nav aria-label="Screens">

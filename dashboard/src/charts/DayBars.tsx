@@ -96,8 +96,7 @@ export function DayBars({
             <GridY ticks={y.ticks(3)} y={y} width={width} format={format} />
             {onPick &&
               bars.map((bar) => (
-                // biome-ignore lint/a11y/useKeyWithClickEvents: a shortcut for the pointer; the table has the same links
-                // biome-ignore lint/a11y/noStaticElementInteractions: as above
+                // biome-ignore lint/a11y/noStaticElementInteractions: a shortcut for the pointer; the table has the same links
                 <rect
                   key={bar.key}
                   x={x(bar.key)}

@@ -1,6 +1,7 @@
-// What this browser remembers: looks only. Filters are in the address, and no key is ever kept.
+// What this browser remembers: looks, and that somebody signed in. Filters are in the address, and no key
+// is ever kept.
 
-export type Setting = "theme" | "keys";
+export type Setting = "theme" | "keys" | "signedIn";
 
 export function readSetting(name: Setting): string | undefined {
   try {
@@ -16,5 +17,16 @@ export function writeSetting(name: Setting, value: string | undefined): void {
     else localStorage.setItem(`offpeak.${name}`, value);
   } catch {
     // It holds until the page is closed.
+  }
+}
+
+/** Whether anything is remembered at all. */
+export function storageWorks(): boolean {
+  try {
+    localStorage.setItem("offpeak.probe", "");
+    localStorage.removeItem("offpeak.probe");
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -64,9 +64,11 @@ export function CopyButton({ text, what, word }: { text: string; what: string; w
 /** An id in full, with its copy button. */
 export function CopyId({ id, what }: { id: string; what: string }) {
   return (
-    <span className="inline-flex min-w-0 max-w-full items-center gap-1">
+    <span className="inline-flex min-w-0 max-w-full items-center gap-1 align-top">
       <code className="min-w-0 truncate font-mono text-meta">{id}</code>
-      <CopyButton text={id} what={what} />
+      <span className="-my-2 shrink-0">
+        <CopyButton text={id} what={what} />
+      </span>
     </span>
   );
 }

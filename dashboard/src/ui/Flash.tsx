@@ -6,7 +6,7 @@ export function Flash({ of, children }: { of: string; children: ReactNode }) {
   const [changed, setChanged] = useState(false);
   if (of !== first && !changed) setChanged(true);
   return (
-    <span key={of} className={changed ? "animate-flash rounded-sm" : undefined}>
+    <span key={of} className={changed ? "block animate-flash rounded-sm" : "block"}>
       {children}
     </span>
   );

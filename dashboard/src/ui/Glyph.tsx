@@ -108,7 +108,7 @@ export function Glyph({ state, className }: { state: AnyState; className?: strin
 /** Glyph and word. A label of failure stands behind it. */
 export function StateLabel({ state, label }: { state: AnyState; label?: string | null }) {
   return (
-    <span className="inline-flex min-w-0 items-center gap-2">
+    <span className="flex min-w-0 items-center gap-2">
       <Glyph state={state} />
       <span className="truncate">
         {stateWord(state)}

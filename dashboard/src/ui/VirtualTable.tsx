@@ -54,7 +54,9 @@ export function VirtualTable<T>(props: Props<T>) {
     () => props.columns.filter(({ from = 0 }) => width >= from),
     [props.columns, width],
   );
-  const template = (onSelect ? "2rem " : "") + columns.map(({ track }) => track).join(" ");
+  // A phone's row has no room for a box, nor is much chosen there.
+  const boxes = onSelect !== undefined && width >= 520;
+  const template = (boxes ? "2rem " : "") + columns.map(({ track }) => track).join(" ");
 
   const rows = useVirtualizer({
     count: ids.length,
@@ -119,7 +121,7 @@ export function VirtualTable<T>(props: Props<T>) {
             className="grid h-8 items-center gap-x-4 border-line border-b px-4 md:px-6"
             style={{ gridTemplateColumns: template }}
           >
-            {onSelect && (
+            {boxes && (
               <th scope="col" className="flex items-center">
                 <input
                   type="checkbox"
@@ -163,7 +165,7 @@ export function VirtualTable<T>(props: Props<T>) {
                 open={open === id}
                 onOpen={onOpen}
                 selected={selected?.has(id) ?? false}
-                onSelect={onSelect}
+                onSelect={boxes ? onSelect : undefined}
               />
             );
           })}

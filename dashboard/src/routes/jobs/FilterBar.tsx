@@ -22,7 +22,7 @@ export function FilterBar({
   return (
     <div className="flex shrink-0 flex-col gap-2 border-line2 border-b px-4 py-2 md:px-6">
       <States filter={filter} onFilter={onFilter} />
-      <div className="flex flex-wrap items-start gap-2">
+      <div className="flex flex-wrap items-center gap-2">
         {FREE.map(
           (key) =>
             filter[key] && (
@@ -121,7 +121,7 @@ function Box({ filter, onFilter }: { filter: JobFilter; onFilter: (filter: JobFi
         placeholder="Filter: type:… user:… group:… model:…"
         autoComplete="off"
         spellCheck={false}
-        className="h-6 w-full max-w-lg rounded-sm bg-transparent"
+        className="h-7 w-full max-w-lg rounded-md border border-line bg-raised px-2"
         value={text}
         onChange={(event) => {
           setText(event.target.value);

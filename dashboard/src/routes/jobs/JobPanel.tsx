@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { can, hasEnded, type Job, jobQuery } from "../../api/jobs";
 import { useKeys } from "../../lib/keys";
-import { exactMoney, money, savedPercent, subtractDollars } from "../../lib/money";
+import { exactMoney, savedPercent, subtractDollars } from "../../lib/money";
 import { count } from "../../lib/number";
 import { at } from "../../lib/root";
 import { useJob, useJobRev, useWatch } from "../../live/hooks";
@@ -151,7 +151,7 @@ function Money({ job }: { job: Job }) {
         <Fact name="Saved">
           {cost && full && saved !== null && (
             <span className={saved > 0 ? "text-gain" : undefined}>
-              {money(subtractDollars(full, cost), 4)} · {saved} %
+              {exactMoney(subtractDollars(full, cost))} · {saved} %
             </span>
           )}
         </Fact>

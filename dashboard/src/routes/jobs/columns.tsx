@@ -12,7 +12,7 @@ export const COLUMNS: readonly Column<Job>[] = [
   {
     id: "state",
     title: "State",
-    track: "minmax(9rem,1.2fr)",
+    track: "minmax(7.5rem,1.2fr)",
     cell: (job) => (
       <Flash of={job.state}>
         <StateLabel state={job.state} label={job.state === "queued" ? job.detail : job.label} />
@@ -22,7 +22,7 @@ export const COLUMNS: readonly Column<Job>[] = [
   {
     id: "type",
     title: "Type",
-    track: "minmax(7rem,1.2fr)",
+    track: "minmax(5rem,1.2fr)",
     cell: (job) => job.type ?? <span className="text-ink3">own params</span>,
   },
   {
@@ -37,10 +37,10 @@ export const COLUMNS: readonly Column<Job>[] = [
   {
     id: "cost",
     title: "Cost",
-    track: "5.5rem",
+    track: "6rem",
     end: true,
     from: 520,
-    cell: (job) => (job.state === "completed" || job.cost ? <Cost amount={job.cost} decimals={4} /> : none),
+    cell: (job) => (job.state === "completed" || job.cost ? <Cost amount={job.cost} decimals={5} /> : none),
   },
   {
     id: "took",
@@ -50,5 +50,11 @@ export const COLUMNS: readonly Column<Job>[] = [
     from: 720,
     cell: (job) => (job.ended_at ? duration(ms(job.ended_at) - ms(job.created_at)) : none),
   },
-  { id: "created", title: "Created", track: "5rem", end: true, cell: (job) => <When at={job.created_at} /> },
+  {
+    id: "created",
+    title: "Created",
+    track: "4.5rem",
+    end: true,
+    cell: (job) => <When at={job.created_at} />,
+  },
 ];
