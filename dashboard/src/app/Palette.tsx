@@ -99,7 +99,7 @@ export function Palette({ onClose, onSignOut }: { onClose: () => void; onSignOut
             onKeyDown={(event) => event.key === "Enter" && run(command)}
           >
             <span className="truncate">{command.title}</span>
-            {command.hint && <span className="shrink-0 text-ink3 text-meta">{command.hint}</span>}
+            {command.hint && <span className="shrink-0 text-ink2 text-meta">{command.hint}</span>}
           </div>
         ))}
       </div>

@@ -45,7 +45,7 @@ export function Shell({ session, children }: { session: Session; children: React
       <Notices standin={session.upstream.standin} />
       <TopBar onSearch={() => setOver("palette")}>{rail}</TopBar>
       <div className="flex min-h-0 flex-1">
-        <div className="hidden w-53 shrink-0 border-line border-r bg-rail md:block">{rail}</div>
+        <header className="hidden w-53 shrink-0 border-line border-r bg-rail md:block">{rail}</header>
         <main id="screen" tabIndex={-1} className="flex min-w-0 flex-1 flex-col outline-none">
           {children}
         </main>
@@ -61,20 +61,21 @@ export function Shell({ session, children }: { session: Session; children: React
 
 function Notices({ standin }: { standin: boolean }) {
   const { updated } = useConnection();
+  if (!standin && !updated) return null;
   return (
-    <>
+    <section aria-label="Notices" className="shrink-0">
       {standin && (
-        <p className="shrink-0 bg-tide-wash px-4 py-1.5 text-center text-meta text-tide-ink">
+        <p className="bg-tide-wash px-4 py-1.5 text-center text-meta text-tide-ink">
           Stand-in: nothing is sent to Anthropic, answers are made up and nothing is billed.
         </p>
       )}
       {updated && (
-        <p className="flex shrink-0 items-center justify-center gap-3 border-line border-b bg-raised px-4 py-1.5 text-meta">
+        <p className="flex items-center justify-center gap-3 border-line border-b bg-raised px-4 py-1.5 text-meta">
           The server has a new version.
           <Button onClick={() => location.reload()}>Reload</Button>
         </p>
       )}
-    </>
+    </section>
   );
 }
 

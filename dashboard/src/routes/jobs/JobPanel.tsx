@@ -7,7 +7,8 @@ import { count } from "../../lib/number";
 import { at } from "../../lib/root";
 import { useJob, useJobRev, useWatch } from "../../live/hooks";
 import { Button } from "../../ui/Button";
-import { CopyButton, CopyId, copyText } from "../../ui/Copy";
+import { Code } from "../../ui/Code";
+import { CopyId, copyText } from "../../ui/Copy";
 import { StateLabel, words } from "../../ui/Glyph";
 import { Fact, Facts, Panel, Section } from "../../ui/Panel";
 import { ProblemNote } from "../../ui/ProblemNote";
@@ -97,13 +98,11 @@ function Detail({ job, rev }: { job: Job; rev: number }) {
       {hasEnded(job.state) && <Result id={job.id} rev={rev} />}
       {job.metadata && (
         <Section title="Metadata">
-          <pre className="overflow-x-auto rounded-md bg-sunk p-3 font-mono text-meta">
-            {JSON.stringify(job.metadata, null, 2)}
-          </pre>
+          <Code text={JSON.stringify(job.metadata, null, 2)} what="metadata" wrap />
         </Section>
       )}
-      <Section title="From a program" aside={<CopyButton text={curl} what="command" word="Copy" />}>
-        <pre className="overflow-x-auto rounded-md bg-sunk p-3 font-mono text-meta">{curl}</pre>
+      <Section title="From a program">
+        <Code text={curl} what="command" />
       </Section>
     </>
   );

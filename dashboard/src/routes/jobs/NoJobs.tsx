@@ -1,6 +1,6 @@
 import { at } from "../../lib/root";
 import { Button } from "../../ui/Button";
-import { CopyButton } from "../../ui/Copy";
+import { Code } from "../../ui/Code";
 import { Empty } from "../../ui/Empty";
 
 export function NoMatch({ onClear }: { onClear: () => void }) {
@@ -23,11 +23,8 @@ export function NoJobs() {
   return (
     <Empty title="No jobs yet">
       <p>Send the first one with your API key. It shows up here as soon as it is accepted.</p>
-      <div className="w-lg max-w-[calc(100vw-32px)] rounded-lg border border-line bg-raised text-left">
-        <div className="flex justify-end border-line2 border-b px-2 py-1">
-          <CopyButton text={curl()} what="command" word="Copy" />
-        </div>
-        <pre className="overflow-x-auto p-3 font-mono text-ink text-meta">{curl()}</pre>
+      <div className="w-lg max-w-[calc(100vw-32px)]">
+        <Code text={curl()} what="command" />
       </div>
     </Empty>
   );

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { resultQuery } from "../../api/jobs";
 import { indentJson, memberSource } from "../../lib/json";
-import { CopyButton } from "../../ui/Copy";
+import { Code } from "../../ui/Code";
 import { Section } from "../../ui/Panel";
 import { ProblemNote } from "../../ui/ProblemNote";
 import { SkeletonText } from "../../ui/Skeleton";
@@ -72,15 +72,8 @@ function Text({
 }) {
   const cut = text.length > SHOWN;
   return (
-    <div className="relative">
-      <div className="absolute top-1 right-1">
-        <CopyButton text={text} what={what} />
-      </div>
-      <pre
-        className={`max-h-120 overflow-auto whitespace-pre-wrap break-words rounded-md bg-sunk p-3 pr-10 ${mono ? "font-mono text-meta" : "font-sans"}`}
-      >
-        {cut ? text.slice(0, SHOWN) : text}
-      </pre>
+    <div>
+      <Code text={text} what={what} shown={cut ? text.slice(0, SHOWN) : text} prose={!mono} wrap />
       {cut && (
         <p className="mt-2 text-ink3 text-meta">Only its beginning is shown. Copy it to have all of it.</p>
       )}
