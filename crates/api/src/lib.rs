@@ -18,13 +18,13 @@ mod caller;
 mod contexts;
 mod cors;
 mod cursor;
+mod dashboard;
 mod edge;
 mod error;
 mod estimates;
 mod groups;
 mod health;
 mod hint;
-mod index;
 mod job_types;
 mod jobs;
 mod json;
@@ -52,6 +52,7 @@ use axum::Router;
 use offpeak_store::Tenants;
 use prometheus_client::registry::Registry;
 
+pub use dashboard::Embedded;
 pub use hint::Hint;
 pub use live::{Hub, Options as LiveOptions};
 pub use openapi::openapi;
@@ -77,8 +78,8 @@ pub fn router(state: State) -> Router {
         .nest("/v1", v1)
         .merge(observe_routes().with_state(state.observed.clone()))
         .merge(openapi::routes())
-        .merge(index::routes())
-        .fallback(error::no_route)
+        .merge(dashboard::routes())
+        .fallback(dashboard::or_no_route)
         .method_not_allowed_fallback(error::no_method);
     edge::around(routes, state.clone()).with_state(state)
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Hint;
 use crate::caller::Known;
+use crate::dashboard::Files;
 use crate::edge::Requests;
 use crate::estimates::Estimates;
 use crate::job_types::Catalog;
@@ -35,6 +36,7 @@ pub struct State {
     public_url: Option<Arc<Origin>>,
     pub(crate) kept: Arc<Kept>,
     pub(crate) estimates: Arc<Estimates>,
+    pub(crate) dashboard: Arc<Files>,
 }
 
 /// What health and metrics need: also there in a process without the API.
@@ -92,6 +94,7 @@ impl State {
             room: Arc::default(),
             kept: Arc::default(),
             estimates: Arc::default(),
+            dashboard: Arc::new(Files::embedded()),
             hub,
             public_url: None,
         }

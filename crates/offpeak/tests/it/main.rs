@@ -22,6 +22,7 @@ mod chaos;
 mod cli;
 mod cli_faults;
 mod cli_submit;
+mod dashboard;
 mod deadlines;
 mod doubt;
 mod downloads;
