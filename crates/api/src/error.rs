@@ -156,6 +156,10 @@ impl Error {
         self.code
     }
 
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     #[cfg(test)]
     pub(crate) fn faults(&self) -> &[FieldError] {
         &self.faults

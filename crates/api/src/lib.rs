@@ -36,6 +36,7 @@ mod metrics;
 mod openapi;
 mod origins;
 mod outlook;
+mod overview;
 mod query;
 mod room;
 mod segment;
@@ -67,6 +68,7 @@ pub fn router(state: State) -> Router {
         .merge(job_types::routes())
         .merge(contexts::routes())
         .merge(batches::routes())
+        .merge(overview::routes())
         .merge(usage::routes())
         .merge(budgets::routes())
         .merge(live::routes())

@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::{
     State, batches, budgets, contexts, groups, health, job_types, jobs, live, me, metrics, origins,
-    session, tickets, usage,
+    overview, session, tickets, usage,
 };
 
 #[derive(OpenApi)]
@@ -24,14 +24,16 @@ use crate::{
     ),
     paths(
         jobs::submit::handle, jobs::list::handle, jobs::bulk::handle, jobs::get::handle,
-        jobs::result::handle, jobs::cancel::handle, jobs::retry::handle,
+        jobs::result::handle, jobs::attempts::handle, jobs::request::handle,
+        jobs::cancel::handle, jobs::retry::handle,
+        jobs::many::cancel::handle, jobs::many::retry::handle,
         groups::list::handle, groups::get::handle, groups::results::handle,
         groups::cancel::handle, groups::retry::handle,
         job_types::list::handle, job_types::create::handle, job_types::get::handle,
         contexts::list::handle, contexts::create::handle, contexts::get::handle,
         contexts::delete::handle,
         batches::list::handle, batches::get::handle,
-        usage::handle, me::handle,
+        overview::handle, usage::handle, me::handle,
         budgets::list::handle, budgets::set::handle, budgets::remove::handle,
         session::begin::handle, session::get::handle, session::end::handle,
         live::socket::handle, live::sse::handle, tickets::create::handle, origins::list::handle, origins::replace::handle,
@@ -45,6 +47,7 @@ use crate::{
         (name = "job types", description = "Versioned prompt templates"),
         (name = "contexts", description = "Documents that many jobs share"),
         (name = "batches", description = "What goes to Anthropic together"),
+        (name = "overview", description = "Everything at a glance"),
         (name = "usage", description = "Tokens and money"),
         (name = "budgets", description = "What may be spent, in all, by user and by job type"),
         (name = "live", description = "What happens, at once; also for the browsers of your own users"),

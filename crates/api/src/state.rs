@@ -18,6 +18,7 @@ use crate::estimates::Estimates;
 use crate::job_types::Catalog;
 use crate::live::{self, Hub};
 use crate::outlook::Kept;
+use crate::overview::Spent;
 use crate::room::Room;
 
 /// What every request may need. Cheap to clone.
@@ -37,6 +38,7 @@ pub struct State {
     pub(crate) kept: Arc<Kept>,
     pub(crate) estimates: Arc<Estimates>,
     pub(crate) dashboard: Arc<Files>,
+    pub(crate) spent: Arc<Spent>,
 }
 
 /// What health and metrics need: also there in a process without the API.
@@ -95,6 +97,7 @@ impl State {
             kept: Arc::default(),
             estimates: Arc::default(),
             dashboard: Arc::new(Files::embedded()),
+            spent: Arc::default(),
             hub,
             public_url: None,
         }

@@ -2,11 +2,14 @@
 //! another link.
 
 mod api;
+mod api_attempts;
 mod api_bulk;
 mod api_credentials;
 mod api_end;
+mod api_many;
 mod api_observe;
 mod api_origins;
+mod api_overview;
 mod api_room;
 mod api_sessions;
 mod api_submit;
