@@ -14,6 +14,7 @@ pub(crate) mod attempts;
 pub(crate) mod bulk;
 pub(crate) mod cancel;
 mod draft;
+pub(crate) mod estimate;
 pub(crate) mod get;
 mod lines;
 pub(crate) mod list;
@@ -33,6 +34,7 @@ pub(crate) use view::{on_late, state};
 pub(crate) fn routes() -> Router<State> {
     Router::new()
         .route("/jobs", post(submit::handle).get(list::handle))
+        .route("/estimate", post(estimate::handle))
         .route("/jobs/bulk", post(bulk::handle))
         .route("/jobs/cancel", post(many::cancel::handle))
         .route("/jobs/retry", post(many::retry::handle))

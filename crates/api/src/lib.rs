@@ -28,6 +28,7 @@ mod hint;
 mod job_types;
 mod jobs;
 mod json;
+mod keys;
 mod linger;
 mod live;
 mod live_cursor;
@@ -75,6 +76,7 @@ pub fn router(state: State) -> Router {
         .merge(tickets::routes())
         .merge(origins::routes())
         .merge(session::routes())
+        .merge(keys::routes())
         .merge(me::routes());
     let routes = Router::new()
         .nest("/v1", v1)

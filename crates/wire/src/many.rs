@@ -1,13 +1,22 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Jobs to do something with.
+/// Jobs to be canceled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct JobIds {
+pub struct CancelRequest {
     /// `job_…`, from one to 1,000 of them; each counts once.
     pub ids: Vec<String>,
-    /// When they are retried: true retries completed jobs too.
+}
+
+/// Jobs to be run once more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRequest {
+    /// `job_…`, from one to 1,000 of them; each counts once.
+    pub ids: Vec<String>,
+    /// True retries completed jobs too: they are paid for again, and their answers are
+    /// no longer shown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub completed: bool,
 }

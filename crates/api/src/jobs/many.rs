@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use offpeak_domain::id::JobId;
 use offpeak_domain::job::State;
 use offpeak_store::{TenantTx, job};
-use offpeak_wire::{JobIds, NotDone};
+use offpeak_wire::{CancelRequest, NotDone, RetryRequest};
 
 use crate::body::{Field, parse, reads_as};
 use crate::error::{Code, Error, Result, fault};
@@ -44,21 +44,28 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(body: &[u8], fields: &[Field]) -> Result<Self> {
-        if body.len() > MAX_REQUEST {
-            let detail = format!("a list of jobs is at most {MAX_REQUEST} bytes");
-            return Err(Error::new(Code::TooLarge, detail));
-        }
-        let request: JobIds = parse(body, fields).map_err(Error::input)?;
-        if request.ids.is_empty() || request.ids.len() > MOST {
+    fn to_cancel(body: &[u8]) -> Result<Self> {
+        bounded(body)?;
+        let CancelRequest { ids } = parse(body, FIELDS).map_err(Error::input)?;
+        Self::of(ids, false)
+    }
+
+    fn to_retry(body: &[u8]) -> Result<Self> {
+        bounded(body)?;
+        let RetryRequest { ids, completed } = parse(body, FIELDS_OF_RETRY).map_err(Error::input)?;
+        Self::of(ids, completed)
+    }
+
+    fn of(ids: Vec<String>, completed_too: bool) -> Result<Self> {
+        if ids.is_empty() || ids.len() > MOST {
             let message = format!("must name from 1 to {MOST} jobs");
             return Err(Error::input(vec![fault("/ids", "invalid_value", message)]));
         }
         let mut asked = Self {
-            completed_too: request.completed,
+            completed_too,
             ..Self::default()
         };
-        for id in request.ids.into_iter().collect::<BTreeSet<_>>() {
+        for id in ids.into_iter().collect::<BTreeSet<_>>() {
             match id.parse() {
                 Ok(job) => asked.jobs.push(job),
                 Err(_) => asked.not_done.push(not_done(id, &Error::not_found("job"))),
@@ -81,6 +88,14 @@ impl Asked {
     }
 }
 
+fn bounded(body: &[u8]) -> Result<()> {
+    if body.len() > MAX_REQUEST {
+        let detail = format!("a list of jobs is at most {MAX_REQUEST} bytes");
+        return Err(Error::new(Code::TooLarge, detail));
+    }
+    Ok(())
+}
+
 async fn states(tx: &mut TenantTx, ids: &[JobId]) -> Result<BTreeMap<JobId, State>> {
     let jobs = job::by_ids(tx, ids).await?;
     Ok(jobs.into_iter().map(|job| (job.id, job.state)).collect())
@@ -96,14 +111,14 @@ fn not_done(id: String, why: &Error) -> NotDone {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, FIELDS, MOST};
+    use super::{Asked, MOST};
     use serde_json::json;
 
     #[test]
     fn each_job_counts_once_and_what_is_none_is_not_found() {
         let job = "job_00000000000000000000000001";
         let body = json!({"ids": [job, "x", job, "ten_1"]}).to_string();
-        let asked = Asked::read(body.as_bytes(), FIELDS).unwrap();
+        let asked = Asked::to_cancel(body.as_bytes()).unwrap();
         assert_eq!(asked.jobs.len(), 1);
         let missing: Vec<_> = asked
             .not_done
@@ -117,9 +132,11 @@ mod tests {
     fn none_and_too_many_are_refused() {
         for ids in [vec![], vec!["x"; MOST + 1]] {
             let body = json!({"ids": ids}).to_string();
-            let error = Asked::read(body.as_bytes(), FIELDS).unwrap_err();
+            let error = Asked::to_cancel(body.as_bytes()).unwrap_err();
             assert_eq!(error.faults()[0].field, "/ids");
         }
-        assert!(Asked::read(b"{\"ids\":[\"x\"],\"completed\":true}", FIELDS).is_err());
+        let body = br#"{"ids":["x"],"completed":true}"#;
+        assert!(Asked::to_cancel(body).is_err());
+        assert!(Asked::to_retry(body).unwrap().completed_too);
     }
 }

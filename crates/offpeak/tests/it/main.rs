@@ -6,6 +6,8 @@ mod api_attempts;
 mod api_bulk;
 mod api_credentials;
 mod api_end;
+mod api_estimate;
+mod api_keys;
 mod api_many;
 mod api_observe;
 mod api_origins;

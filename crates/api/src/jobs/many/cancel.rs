@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
-use offpeak_store::{cancel, point};
-use offpeak_wire::{JobIds, ManyCanceled, NotDone, Problem};
+use offpeak_store::cancel;
+use offpeak_wire::{CancelRequest, ManyCanceled, NotDone, Problem};
 
-use super::{Asked, FIELDS, not_done};
+use super::{Asked, not_done};
 use crate::body::Json;
 use crate::caller::Caller;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::query::Query;
 /// All that have not ended, in one transaction, each as if it were canceled alone.
 #[utoipa::path(
     post, path = "/v1/jobs/cancel", tag = "jobs", operation_id = "cancel_jobs",
-    request_body = JobIds,
+    request_body = CancelRequest,
     responses(
         (status = 200, description = "How many were canceled, and why the others were not", body = ManyCanceled),
         (status = 422, description = "Breaks a rule; `errors` says where", body = Problem, content_type = "application/problem+json"),
@@ -28,13 +28,11 @@ pub(crate) async fn handle(
     Json(body): Json,
 ) -> Result<axum::Json<ManyCanceled>> {
     query.end()?;
-    let mut asked = Asked::read(&body, FIELDS)?;
+    let mut asked = Asked::to_cancel(&body)?;
     let mut tx = caller.begin().await?;
     asked.find(&mut tx).await?;
     let done = cancel::jobs(&mut tx, &asked.jobs).await?;
-    point!("api.cancel_open");
     tx.commit().await?;
-    point!("api.canceled");
     let canceled: BTreeSet<_> = done.canceled.iter().collect();
     let moved: BTreeSet<_> = done.moving.iter().collect();
     let left = asked.jobs.iter().filter(|id| !canceled.contains(id));

@@ -3,10 +3,10 @@ use std::collections::BTreeSet;
 use axum::extract::State as Extract;
 use offpeak_domain::id::JobId;
 use offpeak_domain::job::{Outcome, State as JobState};
-use offpeak_store::{Error as Store, point, retry};
-use offpeak_wire::{JobIds, ManyRetried, Problem};
+use offpeak_store::{Error as Store, retry};
+use offpeak_wire::{ManyRetried, Problem, RetryRequest};
 
-use super::{Asked, FIELDS_OF_RETRY, not_done, states};
+use super::{Asked, not_done, states};
 use crate::State;
 use crate::body::Json;
 use crate::caller::Caller;
@@ -22,7 +22,7 @@ use crate::query::Query;
 /// them refuses all.
 #[utoipa::path(
     post, path = "/v1/jobs/retry", tag = "jobs", operation_id = "retry_jobs",
-    request_body = JobIds,
+    request_body = RetryRequest,
     responses(
         (status = 200, description = "How many are queued again, and why the others are not", body = ManyRetried),
         (status = 402, description = "A hard budget has no room", body = Problem, content_type = "application/problem+json"),
@@ -37,7 +37,7 @@ pub(crate) async fn handle(
     Json(body): Json,
 ) -> Result<axum::Json<ManyRetried>> {
     query.end()?;
-    let mut asked = Asked::read(&body, FIELDS_OF_RETRY)?;
+    let mut asked = Asked::to_retry(&body)?;
     let outcomes = if asked.completed_too {
         Outcome::ALL
     } else {
@@ -56,9 +56,7 @@ pub(crate) async fn handle(
         .collect();
     // After the attempt: one may have ended since it was looked for.
     let found = states(&mut tx, &left).await?;
-    point!("api.retry_open");
     tx.commit().await?;
-    point!("api.retried");
     if !retried.is_empty() {
         state.hint.ready();
     }
