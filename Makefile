@@ -6,7 +6,7 @@ ARGS ?=
 BENCHES = bulk submit ingest claim life list idle live plan bill
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help deps build run test lint check sqlx openapi clean-data bench rolling torture torture-short
+.PHONY: help deps dashboard build run test lint check sqlx openapi clean-data bench rolling torture torture-short
 .PHONY: example-react example-fastapi deadlines
 
 help: ## show this
@@ -15,7 +15,11 @@ help: ## show this
 deps: ## install what is missing, where that is allowed
 	@scripts/deps
 
-build: deps ## build everything
+dashboard: ## build the page that the server carries; needs Node
+	@scripts/dashboard
+
+build: deps ## build everything; the dashboard too, where there is Node
+	@scripts/dashboard --if-possible
 	@$(CARGO) build --workspace --locked
 
 run: build ## the main job on real documents, then stay up (ARGS=--exit to end)

@@ -1,14 +1,18 @@
 //! Batches: what goes to Anthropic together.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::routing::get;
 use offpeak_domain::money::Pico;
 use offpeak_domain::{batch, cache};
 use offpeak_wire::{
     Batch, BatchCache, BatchState, CacheMark, CacheReason, CloseReason, ItemCounts, PrimeOutcome,
+    UsualTime,
 };
 
 use crate::State;
+use crate::outlook::Outlook;
 
 pub(crate) mod get;
 pub(crate) mod list;
@@ -33,8 +37,13 @@ pub(crate) fn state(state: batch::State) -> BatchState {
     }
 }
 
+/// Whole seconds, rounded up: what took no longer than so long.
+pub(crate) fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 /// A stored batch as clients see it.
-fn view(batch: offpeak_store::batches::Batch) -> Batch {
+fn view(batch: offpeak_store::batches::Batch, outlook: &Outlook) -> Batch {
     Batch {
         id: batch.id.to_string(),
         state: state(batch.state),
@@ -67,6 +76,11 @@ fn view(batch: offpeak_store::batches::Batch) -> Batch {
                 expired,
             }),
         cache: batch.cache.as_ref().and_then(view_cache),
+        usual: outlook.usual(batch.items).map(|measured| UsualTime {
+            p50_seconds: seconds(measured.half),
+            p90_seconds: seconds(measured.nine_tenths),
+            batches: measured.n,
+        }),
     }
 }
 

@@ -69,6 +69,8 @@ codes! {
     JobInFlight = "job_in_flight", CONFLICT, "An attempt of the job is still at Anthropic";
     KeyInUse = "idempotency_key_in_use", CONFLICT, "The idempotency key is in use at this moment";
     VersionTaken = "version_taken", CONFLICT, "Somebody else has just stored this version";
+    TooManyKeys = "too_many_keys", CONFLICT, "Too many API keys are in force";
+    LastKey = "last_key", CONFLICT, "The API key is the last one in force";
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     WrongMediaType = "wrong_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is of the wrong type";
     InvalidInput = "invalid_input", UNPROCESSABLE_ENTITY, "The request breaks a rule";
@@ -154,6 +156,10 @@ impl Error {
 
     pub(crate) fn code(&self) -> Code {
         self.code
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     #[cfg(test)]

@@ -51,7 +51,14 @@ impl Corrections {
         )
     }
 
-    fn cost(
+    /// By how much the estimates of a job type and model are corrected, in thousandths.
+    pub(crate) fn permille(&self, kind: &(Option<String>, String)) -> u32 {
+        let correction = self.0.get(kind).copied().unwrap_or(Correction::NONE);
+        correction.permille()
+    }
+
+    /// What a job of this type and model is expected to cost in a lane.
+    pub(crate) fn cost(
         &self,
         params: &[u8],
         kind: &(Option<String>, String),

@@ -14,6 +14,7 @@ mod catalog;
 pub(crate) mod create;
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod versions;
 
 pub(crate) use catalog::Catalog;
 
@@ -21,6 +22,7 @@ pub(crate) fn routes() -> Router<State> {
     Router::new()
         .route("/job-types", get(list::handle).post(create::handle))
         .route("/job-types/{name}", get(get::handle))
+        .route("/job-types/{name}/versions", get(versions::handle))
 }
 
 /// A stored job type as clients see it.

@@ -10,13 +10,17 @@ use crate::body::{Field, reads_as};
 use crate::error::{Code, Error, Result, fault};
 use crate::text::{self, MAX_KEY};
 
+pub(crate) mod attempts;
 pub(crate) mod bulk;
 pub(crate) mod cancel;
 mod draft;
+pub(crate) mod estimate;
 pub(crate) mod get;
 mod lines;
 pub(crate) mod list;
+pub(crate) mod many;
 mod opening;
+pub(crate) mod request;
 pub(crate) mod result;
 pub(crate) mod retry;
 mod stage;
@@ -30,9 +34,14 @@ pub(crate) use view::{on_late, state};
 pub(crate) fn routes() -> Router<State> {
     Router::new()
         .route("/jobs", post(submit::handle).get(list::handle))
+        .route("/estimate", post(estimate::handle))
         .route("/jobs/bulk", post(bulk::handle))
+        .route("/jobs/cancel", post(many::cancel::handle))
+        .route("/jobs/retry", post(many::retry::handle))
         .route("/jobs/{id}", get(get::handle))
         .route("/jobs/{id}/result", get(result::handle))
+        .route("/jobs/{id}/attempts", get(attempts::handle))
+        .route("/jobs/{id}/request", get(request::handle))
         .route("/jobs/{id}/cancel", post(cancel::handle))
         .route("/jobs/{id}/retry", post(retry::handle))
 }

@@ -18,16 +18,17 @@ mod caller;
 mod contexts;
 mod cors;
 mod cursor;
+mod dashboard;
 mod edge;
 mod error;
 mod estimates;
 mod groups;
 mod health;
 mod hint;
-mod index;
 mod job_types;
 mod jobs;
 mod json;
+mod keys;
 mod linger;
 mod live;
 mod live_cursor;
@@ -36,6 +37,7 @@ mod metrics;
 mod openapi;
 mod origins;
 mod outlook;
+mod overview;
 mod query;
 mod room;
 mod segment;
@@ -52,6 +54,7 @@ use axum::Router;
 use offpeak_store::Tenants;
 use prometheus_client::registry::Registry;
 
+pub use dashboard::Embedded;
 pub use hint::Hint;
 pub use live::{Hub, Options as LiveOptions};
 pub use openapi::openapi;
@@ -66,19 +69,21 @@ pub fn router(state: State) -> Router {
         .merge(job_types::routes())
         .merge(contexts::routes())
         .merge(batches::routes())
+        .merge(overview::routes())
         .merge(usage::routes())
         .merge(budgets::routes())
         .merge(live::routes())
         .merge(tickets::routes())
         .merge(origins::routes())
         .merge(session::routes())
+        .merge(keys::routes())
         .merge(me::routes());
     let routes = Router::new()
         .nest("/v1", v1)
         .merge(observe_routes().with_state(state.observed.clone()))
         .merge(openapi::routes())
-        .merge(index::routes())
-        .fallback(error::no_route)
+        .merge(dashboard::routes())
+        .fallback(dashboard::or_no_route)
         .method_not_allowed_fallback(error::no_method);
     edge::around(routes, state.clone()).with_state(state)
 }

@@ -9,8 +9,8 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::{
-    State, batches, budgets, contexts, groups, health, job_types, jobs, live, me, metrics, origins,
-    session, tickets, usage,
+    State, batches, budgets, contexts, groups, health, job_types, jobs, keys, live, me, metrics,
+    origins, overview, session, tickets, usage,
 };
 
 #[derive(OpenApi)]
@@ -24,15 +24,19 @@ use crate::{
     ),
     paths(
         jobs::submit::handle, jobs::list::handle, jobs::bulk::handle, jobs::get::handle,
-        jobs::result::handle, jobs::cancel::handle, jobs::retry::handle,
+        jobs::result::handle, jobs::attempts::handle, jobs::request::handle,
+        jobs::cancel::handle, jobs::retry::handle,
+        jobs::estimate::handle, jobs::many::cancel::handle, jobs::many::retry::handle,
         groups::list::handle, groups::get::handle, groups::results::handle,
         groups::cancel::handle, groups::retry::handle,
         job_types::list::handle, job_types::create::handle, job_types::get::handle,
+        job_types::versions::handle,
         contexts::list::handle, contexts::create::handle, contexts::get::handle,
         contexts::delete::handle,
         batches::list::handle, batches::get::handle,
-        usage::handle, me::handle,
+        overview::handle, usage::handle, me::handle,
         budgets::list::handle, budgets::set::handle, budgets::remove::handle,
+        keys::list::handle, keys::create::handle, keys::revoke::handle,
         session::begin::handle, session::get::handle, session::end::handle,
         live::socket::handle, live::sse::handle, tickets::create::handle, origins::list::handle, origins::replace::handle,
         health::healthz, health::readyz, metrics::handle,
@@ -45,9 +49,11 @@ use crate::{
         (name = "job types", description = "Versioned prompt templates"),
         (name = "contexts", description = "Documents that many jobs share"),
         (name = "batches", description = "What goes to Anthropic together"),
+        (name = "overview", description = "Everything at a glance"),
         (name = "usage", description = "Tokens and money"),
         (name = "budgets", description = "What may be spent, in all, by user and by job type"),
         (name = "live", description = "What happens, at once; also for the browsers of your own users"),
+        (name = "keys", description = "What opens all that is a tenant's"),
         (name = "me", description = "Who is calling"),
         (name = "operation", description = "For the operator; without a key"),
     ),

@@ -74,6 +74,11 @@ impl Outlook {
         self.lately.batch.of(at.hour(), items.map(size_of))
     }
 
+    /// How long batches with about so many requests took, and no others.
+    pub(crate) fn usual(&self, items: u64) -> Option<Measured> {
+        self.lately.batch.of_size(size_of(items))
+    }
+
     /// How long direct calls take.
     pub(crate) fn direct(&self, at: OffsetDateTime) -> Option<Measured> {
         self.lately.direct.of(at.hour(), None)

@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Hint;
 use crate::caller::Known;
+use crate::dashboard::Files;
 use crate::edge::Requests;
 use crate::estimates::Estimates;
 use crate::job_types::Catalog;
 use crate::live::{self, Hub};
 use crate::outlook::Kept;
+use crate::overview::Spent;
 use crate::room::Room;
 
 /// What every request may need. Cheap to clone.
@@ -35,6 +37,8 @@ pub struct State {
     public_url: Option<Arc<Origin>>,
     pub(crate) kept: Arc<Kept>,
     pub(crate) estimates: Arc<Estimates>,
+    pub(crate) dashboard: Arc<Files>,
+    pub(crate) spent: Arc<Spent>,
 }
 
 /// What health and metrics need: also there in a process without the API.
@@ -92,6 +96,8 @@ impl State {
             room: Arc::default(),
             kept: Arc::default(),
             estimates: Arc::default(),
+            dashboard: Arc::new(Files::embedded()),
+            spent: Arc::default(),
             hub,
             public_url: None,
         }

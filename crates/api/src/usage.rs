@@ -111,7 +111,7 @@ pub(crate) async fn handle(
         from,
         to,
         rows: rows.into_iter().map(row).collect(),
-        total: total.map_or_else(nothing, |all| sums(&all)),
+        total: self::total(total.as_ref()),
         as_of,
     })
     .into_response())
@@ -143,6 +143,11 @@ fn row(row: Row) -> UsageRow {
         lane: row.lane.map(view::lane),
         total,
     }
+}
+
+/// Sums, of nothing as well.
+pub(crate) fn total(row: Option<&Row>) -> UsageTotal {
+    row.map_or_else(nothing, sums)
 }
 
 fn sums(row: &Row) -> UsageTotal {

@@ -43,6 +43,12 @@ macro_rules! ids {
             pub fn minted_at(self) -> time::OffsetDateTime {
                 $crate::id::minter::time_of(self.0)
             }
+
+            /// Not after any id that was minted at `at` or later, and after each that
+            /// was minted in a millisecond before.
+            pub fn first_at(at: time::OffsetDateTime) -> Self {
+                Self($crate::id::minter::first_of(at))
+            }
         }
 
         impl $crate::id::Minted for $name {

@@ -8,10 +8,12 @@ use crate::money::Pico;
 
 mod bill;
 mod factor;
+mod line;
 mod table;
 
 pub use bill::Bill;
 use factor::Factor;
+pub use line::{Item, Line};
 pub use table::Error;
 
 /// What one request used, as Anthropic reported it.

@@ -162,6 +162,7 @@ mod tests {
 
     const MEASURED: Measured = Measured {
         half: Duration::from_mins(20),
+        nine_tenths: Duration::from_mins(40),
         most: Duration::from_hours(1),
         n: 400,
     };

@@ -62,6 +62,8 @@ pub struct Turnaround(Vec<Cell>);
 pub struct Measured {
     /// Half of them took no longer.
     pub half: Duration,
+    /// 90 of a hundred took no longer.
+    pub nine_tenths: Duration,
     /// 95 of a hundred took no longer.
     pub most: Duration,
     /// How many it is read from.
@@ -89,6 +91,11 @@ impl Turnaround {
         choices.iter().find_map(|choice| self.measured(choice))
     }
 
+    /// What was measured of this size alone, at whatever hour.
+    pub fn of_size(&self, size: u8) -> Option<Measured> {
+        self.measured(&|cell| cell.size == size)
+    }
+
     fn measured(&self, choice: &dyn Fn(&Cell) -> bool) -> Option<Measured> {
         let mut bins = BTreeMap::<u8, u64>::new();
         for cell in self.0.iter().filter(|cell| choice(cell)) {
@@ -109,6 +116,7 @@ impl Turnaround {
         };
         Some(Measured {
             half: quantile(50),
+            nine_tenths: quantile(90),
             most: quantile(95),
             n,
         })
@@ -178,6 +186,14 @@ mod tests {
         assert_eq!(half(12, Some(3)), about(1_000), "that hour, of any size");
         assert_eq!(half(2, Some(3)), about(1_000), "everything");
         assert_eq!(measured.of(2, None).unwrap().n, 55);
+    }
+
+    #[test]
+    fn a_size_alone_is_not_told_by_others() {
+        let all = [cells(7, 1, &[100; 20]), cells(13, 3, &[10_000; 19])].concat();
+        let measured = Turnaround::new(all);
+        assert_eq!(measured.of_size(1).unwrap().n, 20);
+        assert_eq!(measured.of_size(3), None);
     }
 
     #[test]

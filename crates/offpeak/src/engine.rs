@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Role;
-use crate::{entropy, open_files};
+use crate::{dashboard, entropy, open_files};
 
 /// How long requests that are under way may go on after the stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
@@ -103,6 +103,7 @@ impl Engine {
             if let Err(short) = open_files::check(allowed, live.max_connections) {
                 tracing::warn!("{short}");
             }
+            dashboard::tell();
         }
         let tenants = Tenants::new(&store);
         let system = System::new(&store);

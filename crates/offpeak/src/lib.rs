@@ -9,6 +9,7 @@ pub mod admin;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod dashboard;
 pub mod demo;
 pub mod dev;
 pub mod engine;

@@ -3,7 +3,7 @@
 use offpeak_domain::id::{KeyId, TenantId};
 use time::OffsetDateTime;
 
-use crate::{Result, SystemTx, Tenants};
+use crate::{Result, SystemTx, TenantTx, Tenants};
 
 /// One key of a tenant, without its secret.
 #[derive(Clone, Debug)]
@@ -92,6 +92,105 @@ pub async fn revoke(tx: &mut SystemTx, tenant: TenantId, id: KeyId) -> Result<bo
     .execute(tx.conn())
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// The same for the tenant itself.
+pub async fn own(tx: &mut TenantTx) -> Result<Vec<ApiKey>> {
+    let rows = sqlx::query!(
+        "SELECT id, name, hint, created_at, last_used_at, revoked_at
+           FROM api_key
+          WHERE tenant_id = $1
+          ORDER BY id DESC
+          LIMIT 10000",
+        tx.tenant().as_uuid(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ApiKey {
+            id: KeyId::from_uuid(row.id),
+            name: row.name,
+            hint: row.hint,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        })
+        .collect())
+}
+
+/// How many keys of the tenant are in force.
+pub async fn in_force(tx: &mut TenantTx) -> Result<u64> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM api_key WHERE tenant_id = $1 AND revoked_at IS NULL"#,
+        tx.tenant().as_uuid(),
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Writes down a new key of the tenant's own. Returns when.
+pub async fn add(
+    tx: &mut TenantTx,
+    id: KeyId,
+    name: &str,
+    hint: &str,
+    digest: &[u8; 32],
+) -> Result<OffsetDateTime> {
+    Ok(sqlx::query_scalar!(
+        "INSERT INTO api_key (tenant_id, id, name, hint, digest) VALUES ($1, $2, $3, $4, $5)
+         RETURNING created_at",
+        tx.tenant().as_uuid(),
+        id.as_uuid(),
+        name,
+        hint,
+        &digest[..],
+    )
+    .fetch_one(tx.conn())
+    .await?)
+}
+
+/// What became of a key that its tenant revokes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// From the commit on it opens nothing.
+    Done,
+    /// There is no such key, or it was revoked before.
+    NotThere,
+    /// It is the last one that is in force, and stays so.
+    Last,
+}
+
+/// Revokes a key of the tenant's own.
+pub async fn revoke_own(tx: &mut TenantTx, id: KeyId) -> Result<Revoked> {
+    let tenant = tx.tenant().as_uuid();
+    // Locked in one order: of two that revoke each other's key one finds it gone.
+    let in_force = sqlx::query_scalar!(
+        "SELECT id FROM api_key
+          WHERE tenant_id = $1 AND revoked_at IS NULL
+          ORDER BY id
+          LIMIT 10000
+            FOR NO KEY UPDATE",
+        tenant,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    if !in_force.contains(&id.as_uuid()) {
+        return Ok(Revoked::NotThere);
+    }
+    if in_force.len() == 1 {
+        return Ok(Revoked::Last);
+    }
+    sqlx::query!(
+        "UPDATE api_key SET revoked_at = clock_timestamp()
+          WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL",
+        tenant,
+        id.as_uuid(),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(Revoked::Done)
 }
 
 impl Tenants {

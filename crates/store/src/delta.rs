@@ -215,7 +215,28 @@ pub async fn fold(system: &System, limit: i64) -> Result<u64> {
                       output_tokens = t.output_tokens + excluded.output_tokens,
                       cost_pico = t.cost_pico + excluded.cost_pico,
                       sync_pico = t.sync_pico + excluded.sync_pico
-               RETURNING 1)
+               RETURNING 1),
+           -- A move from one state to another comes to nothing: what is left over
+           -- was accepted. A retry takes nothing back of what had ended.
+           minutes AS (
+               SELECT tenant_id, date_trunc('minute', at) AS minute,
+                      coalesce(sum(n) FILTER (WHERE name <> 'billed'), 0) AS accepted,
+                      coalesce(sum(n) FILTER (WHERE name = 'completed' AND n > 0), 0) AS completed,
+                      coalesce(sum(n) FILTER (WHERE name = 'failed' AND n > 0), 0) AS failed,
+                      coalesce(sum(n) FILTER (WHERE name = 'canceled' AND n > 0), 0) AS canceled
+                 FROM gone
+                WHERE scope = 'tenant'
+                GROUP BY tenant_id, date_trunc('minute', at)
+                ORDER BY tenant_id, date_trunc('minute', at)),
+           paced AS (
+               INSERT INTO pace AS p
+               SELECT tenant_id, minute, accepted, completed, failed, canceled
+                 FROM minutes
+                   ON CONFLICT (tenant_id, minute) DO UPDATE
+                  SET accepted = p.accepted + excluded.accepted,
+                      completed = p.completed + excluded.completed,
+                      failed = p.failed + excluded.failed,
+                      canceled = p.canceled + excluded.canceled)
            SELECT count(*) AS "count!" FROM gone"#,
         limit,
     )

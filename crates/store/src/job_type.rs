@@ -104,6 +104,39 @@ pub async fn list(tx: &mut TenantTx, after: Option<&str>, limit: i64) -> Result<
         .collect())
 }
 
+/// Versions of that name below `below`, newest first.
+pub async fn versions(
+    tx: &mut TenantTx,
+    name: &str,
+    below: Option<u32>,
+    limit: i64,
+) -> Result<Vec<Stored>> {
+    let rows = sqlx::query!(
+        r#"SELECT name, version, tenant_id = $1 AS "shipped!", definition, created_at
+             FROM job_type
+            WHERE tenant_id IN ($1, $2) AND name = $3 AND version < $4
+            ORDER BY version DESC
+            LIMIT $5"#,
+        Uuid::nil(),
+        tx.tenant().as_uuid(),
+        name,
+        below.map_or(i32::MAX, |below| i32::try_from(below).unwrap_or(i32::MAX)),
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Stored {
+            name: row.name,
+            version: u32::try_from(row.version).unwrap_or(0),
+            shipped: row.shipped,
+            definition: row.definition,
+            created_at: row.created_at,
+        })
+        .collect())
+}
+
 /// The version that the next definition of that name gets.
 pub async fn next_version(tx: &mut TenantTx, name: &str) -> Result<u32> {
     let highest = sqlx::query_scalar!(

@@ -11,8 +11,9 @@
 
 use std::time::{Duration, Instant};
 
-use offpeak_domain::id::{GroupId, JobId};
+use offpeak_domain::id::{BatchId, GroupId, JobId};
 use offpeak_domain::job::{Outcome, State};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::job::{Job, by_ids};
@@ -35,8 +36,44 @@ pub struct Filter {
     pub user: Option<String>,
     /// For this model.
     pub model: Option<String>,
+    /// Failed, with this label.
+    pub label: Option<String>,
+    /// Whose last attempt is, or was, in this batch.
+    pub batch: Option<BatchId>,
+    /// Accepted then or later, to the millisecond.
+    pub since: Option<OffsetDateTime>,
+    /// Accepted before then.
+    pub until: Option<OffsetDateTime>,
     /// Older than this one.
     pub before: Option<JobId>,
+}
+
+impl Filter {
+    /// The same with what follows from it: only a failed job has a label. None when
+    /// nothing can fit.
+    fn narrowed(&self) -> Option<Self> {
+        let mut narrowed = self.clone();
+        if self.label.is_some() {
+            if !self.states.is_empty() && !self.states.contains(&State::Failed) {
+                return None;
+            }
+            narrowed.states = vec![State::Failed];
+        }
+        Some(narrowed)
+    }
+
+    /// Whether a job is one of those asked for, wherever it was found.
+    fn holds(&self, job: &Job) -> bool {
+        let label = job.end.as_ref().and_then(|end| end.label.as_ref());
+        let of_type = job.job_type.as_ref().map(|(name, _)| name);
+        (self.states.is_empty() || self.states.contains(&job.state))
+            && (self.group.is_none() || self.group == job.group)
+            && (self.job_type.is_none() || self.job_type.as_ref() == of_type)
+            && (self.user.is_none() || self.user == job.user)
+            && self.model.as_ref().is_none_or(|model| *model == job.model)
+            && (self.label.is_none() || self.label.as_ref() == label)
+            && (self.batch.is_none() || self.batch == job.batch)
+    }
 }
 
 /// One page, newest first.
@@ -83,6 +120,10 @@ pub async fn page_within(
 ) -> Result<Page> {
     let begun = Instant::now();
     let (mut ids, mut next) = (Vec::new(), filter.before);
+    let Some(filter) = filter.narrowed() else {
+        return Ok(Page::default());
+    };
+    let filter = &filter;
     let range = if walk::possible(tx, filter).await? {
         walk::range(tx, filter).await?
     } else {
@@ -105,7 +146,7 @@ pub async fn page_within(
     }
     // A job that moved on between two statements is left out.
     let mut jobs = by_ids(tx, &ids).await?;
-    jobs.retain(|job| filter.states.is_empty() || filter.states.contains(&job.state));
+    jobs.retain(|job| filter.holds(job));
     Ok(Page { jobs, next })
 }
 
@@ -119,6 +160,9 @@ async fn step_of(
     limit: usize,
 ) -> Result<Vec<Walk>> {
     let take = limit.saturating_add(1);
+    if let Some(batch) = filter.batch {
+        return of_batch(tx, batch, range, bounds, take).await;
+    }
     if filter.states.is_empty() {
         return Ok(vec![walk::jobs(tx, filter, range, bounds, take).await?]);
     }
@@ -132,6 +176,27 @@ async fn step_of(
     let outcomes = outcomes(filter);
     if !outcomes.is_empty() {
         walks.push(walk::ended(tx, filter, range, &outcomes, bounds, take).await?);
+    }
+    Ok(walks)
+}
+
+/// The jobs of a batch: those that are in it, those that were billed by it, and where
+/// those are not all, whoever ended by it without being billed.
+async fn of_batch(
+    tx: &mut TenantTx,
+    batch: BatchId,
+    range: Range,
+    bounds: Bounds,
+    take: usize,
+) -> Result<Vec<Walk>> {
+    let mut walks = vec![walk::of_batch(tx, batch, range, take).await?];
+    if walk::left_unbilled(tx, batch).await? {
+        let by_batch = Filter {
+            batch: Some(batch),
+            ..Filter::default()
+        };
+        let troubled = ["failed", "canceled"];
+        walks.push(walk::ended(tx, &by_batch, range, &troubled, bounds, take).await?);
     }
     Ok(walks)
 }
@@ -203,6 +268,24 @@ mod tests {
         );
         assert_eq!(merged(vec![walk(&[], Some(4))], 5), (vec![], Some(4)));
         assert_eq!(merged(vec![], 5), (vec![], None));
+    }
+
+    #[test]
+    fn a_label_asks_for_failed_jobs() {
+        let of = |states: &[State]| {
+            let filter = Filter {
+                states: states.to_vec(),
+                label: Some("truncated".into()),
+                ..Filter::default()
+            };
+            filter.narrowed().map(|narrowed| narrowed.states)
+        };
+        assert_eq!(of(&[]), Some(vec![State::Failed]));
+        assert_eq!(
+            of(&[State::Completed, State::Failed]),
+            Some(vec![State::Failed])
+        );
+        assert_eq!(of(&[State::Completed]), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::lease::interval;
 use crate::open_batch::Ended;
 use crate::quarantine::{self, Flawed};
 use crate::share::{self, Left};
-use crate::{Error, Result, System, SystemTx, mutant, point};
+use crate::{Error, Result, System, SystemTx, mutant, point, took};
 
 pub use direct::CallEnd;
 pub use measured::Measured;
@@ -365,6 +365,7 @@ impl Chunk {
         event::billed(conn, key, billed(effects)).await?;
         let booked: Vec<Booked<'_>> = effects.iter().filter_map(booked).collect();
         budget::settle(conn, key.tenant, now, &self.taken, &booked).await?;
+        took::note(conn, key.tenant, now, effects.iter().filter_map(completed)).await?;
         if lane == Lane::Batch {
             point!("ingest.chunk_open");
         } else {
@@ -413,6 +414,19 @@ fn told(from: State, effect: &Effect) -> Option<Told> {
         user: released.user_label.as_deref().map(UserKey::of),
         cost: (state.is_final() && !effect.measured.unpriced).then_some(effect.measured.cost_pico),
     })
+}
+
+/// A job that an effect ends well, and its type.
+fn completed(effect: &Effect) -> Option<(JobId, Option<&str>)> {
+    let Effect { released, next, .. } = effect;
+    let well = matches!(
+        next,
+        Next::End {
+            outcome: Outcome::Completed,
+            ..
+        }
+    );
+    well.then_some((released.job, released.job_type.as_deref()))
 }
 
 /// A job that an effect ends, and that leads nobody any more.

@@ -50,6 +50,22 @@ pub struct Batch {
     /// What was decided about Anthropic's prompt cache; null in batches of older versions.
     #[schema(required)]
     pub cache: Option<BatchCache>,
+    /// How long batches of about this size took lately, from `created_at` to
+    /// `ended_at`; null until 20 of them were measured.
+    #[schema(required)]
+    pub usual: Option<UsualTime>,
+}
+
+/// How long batches of one size took in the last seven days: up to ten jobs, up to a
+/// hundred, and so on by tens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsualTime {
+    /// Half of them took no longer.
+    pub p50_seconds: u64,
+    /// 90 of a hundred took no longer.
+    pub p90_seconds: u64,
+    /// How many were measured.
+    pub batches: u64,
 }
 
 /// How a batch is marked for Anthropic's prompt cache: why, what was expected of

@@ -1,7 +1,9 @@
+use axum::extract::State as Extract;
 use offpeak_store::batches;
 use offpeak_wire::{Batch, Problem};
 
 use super::view;
+use crate::State;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::query::Query;
@@ -18,6 +20,7 @@ use crate::segment::Segment;
     ),
 )]
 pub(crate) async fn handle(
+    Extract(state): Extract<State>,
     caller: Caller,
     Segment(id): Segment,
     query: Query,
@@ -25,8 +28,9 @@ pub(crate) async fn handle(
     query.end()?;
     let none = || Error::not_found("batch");
     let id = id.parse().map_err(|_| none())?;
+    let outlook = state.outlook().await;
     let mut tx = caller.begin().await?;
     let found = batches::get(&mut tx, id).await?.ok_or_else(none)?;
     tx.commit().await?;
-    Ok(axum::Json(view(found)))
+    Ok(axum::Json(view(found, &outlook)))
 }

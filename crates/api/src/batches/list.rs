@@ -1,8 +1,10 @@
+use axum::extract::State as Extract;
 use offpeak_domain::id::BatchId;
 use offpeak_store::batches;
 use offpeak_wire::{Batch, Page, Problem};
 
 use super::view;
+use crate::State;
 use crate::caller::Caller;
 use crate::cursor;
 use crate::error::Result;
@@ -22,12 +24,17 @@ const LIST: &[&str] = &["batches"];
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, mut query: Query) -> Result<axum::Json<Page<Batch>>> {
+pub(crate) async fn handle(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<axum::Json<Page<Batch>>> {
     let limit = query.limit();
     let given = query.text("cursor");
     query.end()?;
     let before = given.map(|given| cursor::read(LIST, &given)).transpose()?;
 
+    let outlook = state.outlook().await;
     let mut tx = caller.begin().await?;
     let fetch = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let mut batches = batches::list(&mut tx, before.map(BatchId::from_uuid), fetch).await?;
@@ -39,7 +46,10 @@ pub(crate) async fn handle(caller: Caller, mut query: Query) -> Result<axum::Jso
         .filter(|_| more)
         .map(|last| cursor::write(LIST, last.id.as_uuid()));
     Ok(axum::Json(Page {
-        data: batches.into_iter().map(view).collect(),
+        data: batches
+            .into_iter()
+            .map(|batch| view(batch, &outlook))
+            .collect(),
         next_cursor,
     }))
 }

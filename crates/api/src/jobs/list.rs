@@ -1,10 +1,12 @@
 use axum::extract::State as Extract;
 use axum::http::{HeaderName, HeaderValue};
-use offpeak_domain::id::{GroupId, JobId};
-use offpeak_domain::job::State;
+use offpeak_domain::id::{BatchId, GroupId, JobId};
+use offpeak_domain::job::{Failure, State};
 use offpeak_store::list::{self, Filter};
 use offpeak_store::stream;
 use offpeak_wire::{Job, Page, Problem};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::view;
 use crate::caller::{Reader, Scope};
@@ -26,6 +28,10 @@ use crate::query::Query;
         ("group" = Option<String>, Query, description = "`grp_…`"),
         ("user" = Option<String>, Query, description = "The app's label"),
         ("model" = Option<String>, Query, description = "The model asked for"),
+        ("label" = Option<String>, Query, description = "Why they failed: one of the closed list"),
+        ("batch" = Option<String>, Query, description = "`bat_…` that their last attempt is or was part of; not with a ticket"),
+        ("since" = Option<String>, Query, description = "Accepted at this time or later, as in 2026-11-28T05:00:00Z"),
+        ("until" = Option<String>, Query, description = "Accepted before this time"),
         ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 unless said"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
         ("ticket" = Option<String>, Query, description = "`ofp_ticket_…`, where no header can be set"),
@@ -56,6 +62,18 @@ pub(crate) async fn handle(
         job_type: query.text("type"),
         user: query.text("user"),
         model: query.text("model"),
+        label: query.parsed("label", &labels(), |word| {
+            let known = Failure::ALL.iter().map(|failure| failure.label());
+            known
+                .into_iter()
+                .find(|label| *label == word)
+                .map(str::to_owned)
+        }),
+        batch: query.parsed("batch", "the id of a batch, bat_…", |id| {
+            id.parse::<BatchId>().ok()
+        }),
+        since: query.parsed("since", TIME, time),
+        until: query.parsed("until", TIME, time),
         before: None,
     };
     let limit = query.limit();
@@ -94,12 +112,26 @@ pub(crate) async fn handle(
     Ok((reached.header(), axum::Json(Page { data, next_cursor })))
 }
 
+const TIME: &str = "a time, as in 2026-11-28T05:00:00Z";
+
+/// No row has a time before 1970, and none that PostgreSQL cannot hold.
+fn time(text: &str) -> Option<OffsetDateTime> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    (at >= OffsetDateTime::UNIX_EPOCH).then_some(at)
+}
+
+fn labels() -> String {
+    let all: Vec<&str> = Failure::ALL.iter().map(|failure| failure.label()).collect();
+    format!("one of {}", all.join(", "))
+}
+
 type Shown = ([(HeaderName, HeaderValue); 1], axum::Json<Page<Job>>);
 
 /// Narrows a filter to what the reader may see. False when it asks for something
-/// else, and so for nothing.
+/// else, and so for nothing: a batch is no affair of a tenant's users.
 fn narrow(filter: &mut Filter, scope: &Scope) -> bool {
     match scope {
+        Scope::User(_) | Scope::Group(_) if filter.batch.is_some() => false,
         Scope::Tenant => true,
         Scope::User(label) => filter.user.get_or_insert_with(|| label.clone()) == label,
         Scope::Group(id) => filter.group.get_or_insert(*id) == id,
@@ -113,6 +145,14 @@ fn filter_cursor<T>(filter: &Filter, with: impl FnOnce(&[&str]) -> T) -> T {
         .group
         .map(|group| group.to_string())
         .unwrap_or_default();
+    let batch = filter
+        .batch
+        .map(|batch| batch.to_string())
+        .unwrap_or_default();
+    let at = |time: Option<OffsetDateTime>| {
+        time.map(|at| at.unix_timestamp_nanos().to_string())
+            .unwrap_or_default()
+    };
     // Empty and absent are the same: no text filter can be empty.
     with(&[
         "jobs",
@@ -121,6 +161,10 @@ fn filter_cursor<T>(filter: &Filter, with: impl FnOnce(&[&str]) -> T) -> T {
         filter.job_type.as_deref().unwrap_or_default(),
         filter.user.as_deref().unwrap_or_default(),
         filter.model.as_deref().unwrap_or_default(),
+        filter.label.as_deref().unwrap_or_default(),
+        &batch,
+        &at(filter.since),
+        &at(filter.until),
     ])
 }
 

@@ -73,7 +73,8 @@ pub(crate) async fn handle(
     Ok(axum::Json(shown))
 }
 
-fn already_completed() -> Error {
+/// Its answer would be lost.
+pub(super) fn already_completed() -> Error {
     Error::new(
         Code::AlreadyCompleted,
         "the job has an answer that is paid for; to run it once more, pay again and lose this \

@@ -50,6 +50,12 @@ impl<R: Rng> Minter<R> {
     }
 }
 
+/// The least bits of the millisecond that `at` is in. Times before 1970 count as 1970.
+pub(super) fn first_of(at: OffsetDateTime) -> Uuid {
+    let millis = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+    Uuid::from_u128((millis & 0xffff_ffff_ffff) << 80)
+}
+
 /// The time in the first 48 bits. Bits that no minter makes can name a time
 /// after the year 9999; it counts as the end of that year.
 pub(super) fn time_of(uuid: Uuid) -> OffsetDateTime {
@@ -88,6 +94,15 @@ mod tests {
         assert!(ids.is_sorted_by(|a, b| a < b));
         assert_eq!(ids[4_095].minted_at(), now);
         assert_eq!(ids[4_096].minted_at(), now + Duration::MILLISECOND);
+    }
+
+    #[test]
+    fn the_first_of_a_time_parts_what_was_minted_before_from_the_rest() {
+        let at = datetime!(2026-11-22 16:48:37.123 UTC);
+        let mint = |at| -> JobId { Minter::new(at, SmallRng::seed_from_u64(3)).mint() };
+        let first = JobId::first_at(at);
+        assert!(mint(at - Duration::MILLISECOND) < first && first < mint(at));
+        assert_eq!(first.minted_at(), at);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::client::Target;
 use crate::config::{Config, Environment};
 use crate::exit::{Ended, Exit};
 use crate::output::Output;
-use crate::{open_files, postgres, reach};
+use crate::{dashboard, open_files, postgres, reach};
 
 /// Longest wait for something that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -70,6 +70,7 @@ pub(super) async fn run(
     note(plain("address", address(&config.server.listen).await));
     note(public_url(config));
     note(open_files(config));
+    note(embedded());
     let options = store(config);
     if let (Err(error), true) = (&options, config.database.url.is_some()) {
         note(plain("database", Err(error.to_string())));
@@ -175,6 +176,17 @@ fn open_files(config: &Config) -> Check {
         ok: true,
         warning: allowed.is_err(),
         detail: allowed.unwrap_or_else(|short| short),
+    }
+}
+
+/// Whether browsers find a dashboard at `/`.
+fn embedded() -> Check {
+    let (warning, detail) = dashboard::found();
+    Check {
+        name: "dashboard",
+        ok: true,
+        warning,
+        detail,
     }
 }
 

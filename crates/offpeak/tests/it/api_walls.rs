@@ -167,6 +167,7 @@ async fn another_tenants_things_are_not_there() -> Result<()> {
     let context = api.post("/v1/contexts", context).await?.at("/id");
     let all = json!({"scope": "tenant", "period": "month"});
     let budget = budgets::set(&api, all, 1_000_000_000_000).await?.at("/id");
+    let key = api.get("/v1/keys").await?.at("/data/0/id");
     let (_, spy) = api.tenant("spy").await?;
     // The key's own use is noted at its first request.
     api.send(Method::GET, "/v1/me", &spy, &[], "").await?;
@@ -188,6 +189,9 @@ async fn another_tenants_things_are_not_there() -> Result<()> {
             path if path.starts_with("/v1/job-types/{") => ("secret".into(), "nothing"),
             path if path.starts_with("/v1/contexts/{") => {
                 (context.clone(), "ctx_00000000000000000000000000")
+            }
+            path if path.starts_with("/v1/keys/{") => {
+                (key.clone(), "key_00000000000000000000000000")
             }
             path if path.starts_with("/v1/budgets/{") => {
                 (budget.clone(), "bgt_00000000000000000000000000")

@@ -192,6 +192,7 @@ async fn settings_are_judged_before_anything_runs() -> Result<()> {
     FAIL  address                "zz" is no address to listen on: write OFFPEAK_SERVER_LISTEN (listen in [server]) like 127.0.0.1:8080
     warn  public URL             not set: signed-in pages count only if every proxy in front passes on `host` and sets `x-forwarded-proto`; else set public_url in [server]
     ok    open files             enough are allowed
+    look  dashboard              as it was built
     FAIL  database               no PostgreSQL at 127.0.0.1:1: connection refused; start it, or check DATABASE_URL
     ok    Anthropic              no key: `offpeak dev` will use the stand-in; `offpeak serve` needs ANTHROPIC_API_KEY
     "#);

@@ -27,6 +27,7 @@ const WAYS: Ways = Ways {
     around: Duration::from_mins(2),
     batch: Some(Measured {
         half: Duration::from_mins(10),
+        nine_tenths: Duration::from_mins(20),
         most: Duration::from_mins(25),
         n: 1_000,
     }),

@@ -172,7 +172,7 @@ fn both(a: &Filter, b: &Filter) -> Filter {
         job_type: a.job_type.clone().or(b.job_type.clone()),
         user: a.user.clone().or(b.user.clone()),
         model: a.model.clone().or(b.model.clone()),
-        before: None,
+        ..Filter::default()
     }
 }
 

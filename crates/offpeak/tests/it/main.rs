@@ -2,11 +2,16 @@
 //! another link.
 
 mod api;
+mod api_attempts;
 mod api_bulk;
 mod api_credentials;
 mod api_end;
+mod api_estimate;
+mod api_keys;
+mod api_many;
 mod api_observe;
 mod api_origins;
+mod api_overview;
 mod api_room;
 mod api_sessions;
 mod api_submit;
@@ -22,6 +27,7 @@ mod chaos;
 mod cli;
 mod cli_faults;
 mod cli_submit;
+mod dashboard;
 mod deadlines;
 mod doubt;
 mod downloads;

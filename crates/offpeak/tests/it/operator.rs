@@ -241,6 +241,7 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     ok    address                127.0.0.1:0
     ok    public URL             not set: browsers reach the address itself
     ok    open files             enough are allowed
+    look  dashboard              as it was built
     ok    database               answers
     ok    partitions             room for 8 days
     ok    storage                there is room

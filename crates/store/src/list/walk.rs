@@ -2,7 +2,7 @@
 //! bounded number of rows, and filters by what stands in these rows.
 
 use offpeak_domain::batch;
-use offpeak_domain::id::{GroupId, JobId};
+use offpeak_domain::id::{BatchId, GroupId, JobId};
 use offpeak_domain::job::State;
 use uuid::Uuid;
 
@@ -27,6 +27,19 @@ impl Range {
     /// What of it is older than this.
     pub(super) fn before(self, id: Option<JobId>) -> Self {
         Self(self.0, id.map_or(self.1, |id| self.1.min(id.as_uuid())))
+    }
+
+    /// What of it was accepted in the filter's time.
+    fn within(self, filter: &Filter) -> Self {
+        let first = |at| JobId::first_at(at).as_uuid();
+        Self(
+            filter
+                .since
+                .map_or(self.0, |since| self.0.max(first(since))),
+            filter
+                .until
+                .map_or(self.1, |until| self.1.min(first(until))),
+        )
     }
 }
 
@@ -78,11 +91,10 @@ pub(super) async fn possible(tx: &mut TenantTx, filter: &Filter) -> Result<bool>
     .await?)
 }
 
-/// Where the jobs of the filter's group stand; none when it has none. Without
-/// a group, everywhere.
+/// Where the jobs of the filter's time stand, and of its group; none when that has none.
 pub(super) async fn range(tx: &mut TenantTx, filter: &Filter) -> Result<Option<Range>> {
     let Some(group) = filter.group else {
-        return Ok(Some(Range(Uuid::nil(), Uuid::max())));
+        return Ok(Some(Range(Uuid::nil(), Uuid::max()).within(filter)));
     };
     let tenant = tx.tenant().as_uuid();
     let ends = sqlx::query!(
@@ -97,7 +109,7 @@ pub(super) async fn range(tx: &mut TenantTx, filter: &Filter) -> Result<Option<R
     .await?;
     Ok(ends.first.zip(ends.last).map(|(first, last)| {
         let past = Uuid::from_u128(last.as_u128().saturating_add(1));
-        Range(first, past)
+        Range(first, past).within(filter)
     }))
 }
 
@@ -176,8 +188,10 @@ pub(super) async fn ended(
                           outcome = ANY ($8::text[])
                           AND ($5::text IS NULL OR type = $5)
                           AND ($6::text IS NULL OR model = $6)
-                          AND ($7::uuid IS NULL OR group_id = $7) AS fits
-                     FROM (SELECT id, outcome, group_id, type, model
+                          AND ($7::uuid IS NULL OR group_id = $7)
+                          AND ($11::text IS NULL OR label = $11)
+                          AND ($12::uuid IS NULL OR batch_id = $12) AS fits
+                     FROM (SELECT id, outcome, group_id, type, model, label, batch_id
                              FROM result
                             WHERE tenant_id = $1 AND id < $2 AND id >= $9
                               -- The condition of the index of the few.
@@ -201,6 +215,8 @@ pub(super) async fn ended(
         outcomes as &[&str],
         range.0,
         completed,
+        filter.label.as_deref(),
+        filter.batch.map(BatchId::as_uuid),
     )
     .fetch_all(tx.conn())
     .await?;
@@ -225,6 +241,7 @@ async fn ended_of_user(
                           AND ($7::text IS NULL OR model = $7)
                           AND ($8::uuid IS NULL OR group_id = $8)
                           AND (SELECT r.outcome = ANY ($9::text[])
+                                      AND ($11::text IS NULL OR r.label = $11)
                                  FROM result r
                                 WHERE r.tenant_id = $1 AND r.id = walked.id) AS fits
                      FROM (SELECT id, group_id, type, model
@@ -246,10 +263,58 @@ async fn ended_of_user(
         filter.group.map(GroupId::as_uuid),
         outcomes as &[&str],
         range.0,
+        filter.label.as_deref(),
     )
     .fetch_all(tx.conn())
     .await?;
     Ok(Walk::of(&seen, take))
+}
+
+/// Jobs that are in a batch, or were billed by it.
+pub(super) async fn of_batch(
+    tx: &mut TenantTx,
+    batch: BatchId,
+    range: Range,
+    limit: usize,
+) -> Result<Walk> {
+    let take = take(limit);
+    let seen = sqlx::query_as!(
+        Seen,
+        r#"SELECT id AS "id!", true AS "fits!", false AS "bound!"
+             FROM ((SELECT id FROM inflight
+                     WHERE tenant_id = $1 AND batch_id = $2 AND id < $3 AND id >= $4
+                     ORDER BY id DESC
+                     LIMIT $5)
+                    UNION
+                   (SELECT id FROM ledger
+                     WHERE tenant_id = $1 AND batch_id = $2 AND id < $3 AND id >= $4
+                     ORDER BY id DESC
+                     LIMIT $5)) AS found
+            ORDER BY id DESC
+            LIMIT $5"#,
+        tx.tenant().as_uuid(),
+        batch.as_uuid(),
+        range.1,
+        range.0,
+        take,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(Walk::of(&seen, take))
+}
+
+/// Whether a job may have ended by this batch without being billed.
+pub(super) async fn left_unbilled(tx: &mut TenantTx, batch: BatchId) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM batch
+                           WHERE tenant_id = $1 AND id = $2
+                             AND (state <> 'ingested' OR succeeded IS DISTINCT FROM items))
+                  AS "is!""#,
+        tx.tenant().as_uuid(),
+        batch.as_uuid(),
+    )
+    .fetch_one(tx.conn())
+    .await?)
 }
 
 /// Jobs that wait.

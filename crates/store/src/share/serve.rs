@@ -11,7 +11,7 @@ use crate::batch::Key;
 use crate::delta::{self, Change, Of};
 use crate::event::{self, Billed, Told, UserKey};
 use crate::job::known;
-use crate::{Result, System, SystemTx, budget, point};
+use crate::{Result, System, SystemTx, budget, point, took};
 
 /// Followers in one transaction, at most.
 pub(super) const FOLLOWERS: i64 = 500;
@@ -236,7 +236,7 @@ async fn answer(
                 CROSS JOIN (SELECT batch_id, model, lane FROM ledger
                              WHERE tenant_id = $1 AND batch_id = $7 AND id = $2) AS l)
            SELECT g.id AS "id!", g.bucket_id AS "bucket_id!", g.bytes AS "bytes!", g.deadline,
-                  e.group_id, e.user_label
+                  e.group_id, e.user_label, e.type
              FROM gone g
              JOIN ended e ON e.id = g.id
             ORDER BY g.id"#,
@@ -252,8 +252,11 @@ async fn answer(
     .await?;
     let mut served = Served::default();
     let ended: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let (mut told, mut changes) = (Vec::new(), Vec::new());
+    let (mut told, mut changes, mut completed) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
+        if end.state == State::Completed {
+            completed.push((JobId::from_uuid(row.id), row.r#type));
+        }
         let group = row.group_id.map(GroupId::from_uuid);
         let bucket = BucketId::from_uuid(row.bucket_id);
         changes.push(Change::ready(bucket, -1, -i64::from(row.bytes)));
@@ -288,5 +291,7 @@ async fn answer(
         event::billed(tx.conn(), Key { tenant, batch }, sum).await?;
     }
     budget::settle(tx.conn(), tenant, now, &ended, &[]).await?;
+    let completed = completed.iter().map(|(job, of)| (*job, of.as_deref()));
+    took::note(tx.conn(), tenant, now, completed).await?;
     Ok(served)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use offpeak_domain::results;
 use offpeak_domain::room::Level;
 use offpeak_store::incident::{self, Patience};
-use offpeak_store::{budget, point, room, share, tend, turnaround};
+use offpeak_store::{budget, pace, point, room, share, tend, took, turnaround};
 use time::OffsetDateTime;
 
 use crate::Result;
@@ -106,7 +106,9 @@ impl Tend {
         let keys = tend::purge_keys(system, now, options.key_age, CHUNK).await?;
         let leases = tend::purge_leases(system, CHUNK).await?;
         let tickets = tend::purge_tickets(system, CHUNK).await?;
-        let measured = turnaround::purge(system, now).await?;
+        let measured = turnaround::purge(system, now).await?
+            + took::purge(system, now).await?
+            + pace::purge(system, now).await?;
         let results = share::purge(system, now, CHUNK).await?;
         if self.0.once_in(FORGOTTEN, "settle budgets").await? {
             let settled = budget::settle_forgotten(system, now, CHUNK).await?;

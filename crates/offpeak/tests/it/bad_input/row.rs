@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("jobs", include_str!("jobs.toml")),
     ("fields", include_str!("fields.toml")),
     ("params", include_str!("params.toml")),
@@ -12,6 +12,7 @@ const FILES: [(&str, &str); 11] = [
     ("lists", include_str!("lists.toml")),
     ("ids", include_str!("ids.toml")),
     ("budgets", include_str!("budgets.toml")),
+    ("dashboard", include_str!("dashboard.toml")),
     ("live", include_str!("live.toml")),
     ("http", include_str!("http.toml")),
     ("media", include_str!("media.toml")),

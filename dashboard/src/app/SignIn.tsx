@@ -1,0 +1,72 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { asProblem, nextStep } from "../api/problem";
+import { sessionQuery, signIn } from "../api/session";
+import { Button } from "../ui/Button";
+import { Mark } from "./Mark";
+
+/** An API key for a session. The key is in this form's field and nowhere else. */
+export function SignIn({ over, onSignedIn }: { over: boolean; onSignedIn: () => void }) {
+  const [key, setKey] = useState("");
+  const queries = useQueryClient();
+  const begin = useMutation({
+    mutationFn: signIn,
+    onSuccess: (session) => {
+      setKey("");
+      onSignedIn();
+      queries.setQueryData(sessionQuery.queryKey, session);
+    },
+  });
+
+  function submit(event: FormEvent) {
+    event.preventDefault();
+    if (key.trim()) begin.mutate(key.trim());
+  }
+
+  return (
+    <main className="mx-auto flex min-h-full w-sm max-w-full flex-col justify-center px-6 py-12">
+      <title>Sign in · offpeak</title>
+      <h1 className="mb-6 flex items-center gap-2 font-semibold text-section">
+        <Mark /> offpeak
+      </h1>
+      {over && <p className="mb-4 text-ink2">Your session is over. Sign in again to go on where you were.</p>}
+      <form onSubmit={submit} className="flex flex-col gap-3">
+        <label className="flex flex-col gap-1 text-ink2" htmlFor="key">
+          API key
+        </label>
+        <input
+          id="key"
+          type="password"
+          // A password manager may keep it; this page does not.
+          autoComplete="current-password"
+          spellCheck={false}
+          placeholder="ofp_live_…"
+          className="-mt-2 h-9 rounded-md border border-line bg-raised px-3 font-mono"
+          value={key}
+          onChange={(event) => setKey(event.target.value)}
+          aria-invalid={begin.isError}
+          aria-describedby={begin.isError ? "key-problem" : undefined}
+        />
+        {begin.isError && (
+          <p id="key-problem" role="alert" className="text-bad">
+            {sentence(begin.error)}
+          </p>
+        )}
+        <Button type="submit" kind="main" className="h-9" disabled={!key.trim() || begin.isPending}>
+          {begin.isPending ? "Signing in" : "Sign in"}
+        </Button>
+      </form>
+      <p className="mt-6 text-ink3 text-meta">
+        The session lasts 12 hours. The key itself is not kept in this browser. Without a key? Whoever runs
+        the server makes one with <code className="font-mono">offpeak key create</code>.
+      </p>
+    </main>
+  );
+}
+
+function sentence(error: unknown): string {
+  const problem = asProblem(error);
+  if (problem.status === 401)
+    return "This key does not hold. Check that you copied all of it, and that it was not revoked.";
+  return `${problem.message} ${nextStep(problem)}`;
+}

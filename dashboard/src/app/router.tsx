@@ -1,0 +1,43 @@
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from "@tanstack/react-router";
+import { parseSearch, printSearch } from "../lib/filter";
+import { root } from "../lib/root";
+import { ProblemNote } from "../ui/ProblemNote";
+import { Gate } from "./Gate";
+import { NotFound } from "./NotFound";
+import { FIRST_PATH, SCREENS } from "./screens";
+
+const rootRoute = createRootRoute({ component: Gate, notFoundComponent: NotFound });
+
+const home = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: FIRST_PATH, replace: true });
+  },
+});
+
+const screens = SCREENS.map(({ path, load }) =>
+  createRoute({
+    getParentRoute: () => rootRoute,
+    path,
+    validateSearch: (search: Record<string, unknown>) => search as Record<string, string>,
+    // After an upgrade an old page asks for files that are gone: the router then reloads once.
+    component: lazyRouteComponent(load, "Screen"),
+    errorComponent: ({ error, reset }) => <ProblemNote error={error} onRetry={reset} />,
+  }),
+);
+
+export const router = createRouter({
+  routeTree: rootRoute.addChildren([home, ...screens]),
+  basepath: root,
+  defaultPreload: "intent",
+  parseSearch,
+  stringifySearch: printSearch,
+  scrollRestoration: false,
+});

@@ -1,0 +1,38 @@
+// Every screen, one line each: where it is, what it is called, and how it is loaded.
+// A screen exports `Screen` and is read from the server only when it is opened.
+
+import { List, type LucideIcon } from "lucide-react";
+import type { ComponentType } from "react";
+
+export type ScreenEntry = {
+  path: string;
+  title: string;
+  load: () => Promise<{ Screen: ComponentType }>;
+  /** In the rail, in this order; without an icon it is reached by links only. */
+  icon?: LucideIcon;
+  /** `g`, then this letter. */
+  key?: string;
+  /** Ids with this prefix are shown there, as `?id=`. */
+  ids?: string;
+};
+
+/** Where `/` leads. The build counts what it loads against the budget of the first route. */
+export const FIRST_ROUTE = "../routes/jobs/Jobs";
+export const FIRST_PATH = "/jobs";
+
+export const SCREENS: readonly ScreenEntry[] = [
+  {
+    path: "/jobs",
+    title: "Jobs",
+    icon: List,
+    key: "j",
+    ids: "job_",
+    load: () => import("../routes/jobs/Jobs"),
+  },
+];
+
+/** Where an id is shown; undefined if nothing is known of such. */
+export function screenOfId(text: string): ScreenEntry | undefined {
+  const prefix = /^([a-z]+_)[0-9a-z]{10,}$/.exec(text.trim())?.[1];
+  return prefix ? SCREENS.find(({ ids }) => ids === prefix) : undefined;
+}

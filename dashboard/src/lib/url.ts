@@ -1,0 +1,42 @@
+// The address is the only place where the state of a screen lives: one reader, one writer.
+
+import { useNavigate, useRouter, useSearch } from "@tanstack/react-router";
+import { useCallback } from "react";
+import { printSearch } from "./filter";
+
+export type Search = Record<string, string>;
+
+/** The parameters, and a function that changes some of them (`undefined` takes one out) and keeps the others. */
+export function useUrl(): [
+  Search,
+  (change: Record<string, string | undefined>, how?: { replace: boolean }) => void,
+] {
+  const search: Search = useSearch({ strict: false });
+  const navigate = useNavigate();
+  const change = useCallback(
+    (changed: Record<string, string | undefined>, how = { replace: false }) => {
+      void navigate({
+        to: ".",
+        search: (before: Search) => clean({ ...before, ...changed }),
+        replace: how.replace,
+      });
+    },
+    [navigate],
+  );
+  return [search, change];
+}
+
+/** An address for `href`, under the server's path prefix. */
+export function useHref(): (path: string, search?: Record<string, string | undefined>) => string {
+  const router = useRouter();
+  return useCallback(
+    (path, search = {}) =>
+      router.history.createHref(
+        (router.basepath === "/" ? "" : router.basepath) + path + printSearch(search),
+      ),
+    [router],
+  );
+}
+
+export const clean = (search: Record<string, string | undefined>): Search =>
+  Object.fromEntries(Object.entries(search).filter((entry): entry is [string, string] => Boolean(entry[1])));

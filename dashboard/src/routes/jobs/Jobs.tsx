@@ -1,0 +1,145 @@
+import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from "react";
+import { JOB_FILTER, type JobFilter } from "../../api/jobs";
+import { isEmptyFilter, parseFilter, printFilter } from "../../lib/filter";
+import { count } from "../../lib/number";
+import { useHref, useUrl } from "../../lib/url";
+import { useJob, useWatch } from "../../live/hooks";
+import { Button } from "../../ui/Button";
+import { PageHead } from "../../ui/Page";
+import { ProblemNote } from "../../ui/ProblemNote";
+import { SkeletonRows } from "../../ui/Skeleton";
+import { VirtualTable } from "../../ui/VirtualTable";
+import { BulkBar, useBulk } from "./BulkBar";
+import { COLUMNS } from "./columns";
+import { FilterBar } from "./FilterBar";
+import { NoJobs, NoMatch } from "./NoJobs";
+import { belongsTo, useJobList } from "./useJobList";
+
+const panel = () => import("./JobPanel");
+const JobPanel = lazy(() => panel().then(({ JobPanel }) => ({ default: JobPanel })));
+
+const NOTHING: Record<string, undefined> = Object.fromEntries(
+  Object.keys(JOB_FILTER).map((key) => [key, undefined]),
+);
+
+export function Screen() {
+  const [url, setUrl] = useUrl();
+  const address = JSON.stringify(printFilter(JOB_FILTER, parseFilter(JOB_FILTER, url)));
+  const filter = useMemo(() => parseFilter(JOB_FILTER, JSON.parse(address)), [address]);
+  const open = url.id;
+  // Not part of the first load, but there before the first click.
+  useEffect(() => {
+    const timer = setTimeout(() => void panel().catch(() => {}), 1000);
+    return () => clearTimeout(timer);
+  }, []);
+
+  const setFilter = (next: JobFilter) => setUrl({ ...NOTHING, ...printFilter(JOB_FILTER, next) });
+  const setOpen = useCallback(
+    // From one to the next replaces: going back leaves the panel, it does not replay a walk.
+    (id: string | undefined) => setUrl({ id }, { replace: id !== undefined && open !== undefined }),
+    [setUrl, open],
+  );
+
+  return (
+    <div className="flex min-h-0 flex-1">
+      <div className="flex min-w-0 flex-1 flex-col">
+        <PageHead title="Jobs" />
+        <FilterBar filter={filter} onFilter={setFilter} />
+        {/* Another filter is another list: place and selection begin anew. */}
+        <List key={address} filter={filter} open={open} onOpen={setOpen} onClear={() => setFilter({})} />
+      </div>
+      <Suspense>{open && <JobPanel key={open} id={open} onClose={() => setOpen(undefined)} />}</Suspense>
+    </div>
+  );
+}
+
+type ListProps = {
+  filter: JobFilter;
+  open: string | undefined;
+  onOpen: (id: string | undefined) => void;
+  onClear: () => void;
+};
+
+function List({ filter, open, onOpen, onClear }: ListProps) {
+  const [reading, setReading] = useState(false);
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const [visible, setVisible] = useState<readonly string[]>([]);
+  const { list, ids, fresh, more, adopt } = useJobList(filter, reading);
+  useWatch(visible);
+  const toAddress = useHref();
+  const href = useCallback(
+    (id: string) => toAddress("/jobs", { ...printFilter(JOB_FILTER, filter), id }),
+    [toAddress, filter],
+  );
+  const belongs = useMemo(() => belongsTo(filter), [filter]);
+  const select = useCallback((chosen: readonly string[], on: boolean) => {
+    setSelected((before) => {
+      const after = new Set(before);
+      for (const id of chosen) on ? after.add(id) : after.delete(id);
+      return after;
+    });
+  }, []);
+  const target = useMemo(() => (selected.size > 0 ? [...selected] : open ? [open] : []), [selected, open]);
+  const bulk = useBulk(target, () => setSelected(new Set()));
+  const { fetchNextPage, isFetchingNextPage, isFetchNextPageError } = list;
+  const onMore = useCallback(() => {
+    if (!isFetchingNextPage && !isFetchNextPageError) void fetchNextPage();
+  }, [fetchNextPage, isFetchingNextPage, isFetchNextPageError]);
+
+  if (list.isPending) return <SkeletonRows label="Loading jobs" />;
+  if (list.isError && !list.data)
+    return <ProblemNote error={list.error} onRetry={() => void list.refetch()} />;
+  if (ids.length === 0 && !list.hasNextPage)
+    return isEmptyFilter(JOB_FILTER, filter) ? <NoJobs /> : <NoMatch onClear={onClear} />;
+
+  return (
+    <>
+      <div className="relative flex min-h-0 flex-1 flex-col">
+        {fresh > 0 && (
+          <Button
+            kind="main"
+            className="absolute top-10 left-1/2 z-15 -translate-x-1/2 rounded-lg shadow-float"
+            onClick={() => {
+              document.querySelector("[data-jobs] > div")?.scrollTo({ top: 0 });
+              adopt();
+            }}
+          >
+            {count(fresh)}
+            {more && "+"} new
+          </Button>
+        )}
+        <div data-jobs className="flex min-h-0 flex-1 flex-col">
+          <VirtualTable
+            label="Jobs"
+            ids={ids}
+            columns={COLUMNS}
+            useRow={useJob}
+            belongs={belongs}
+            href={href}
+            open={open}
+            onOpen={onOpen}
+            selected={selected}
+            onSelect={select}
+            hasMore={list.hasNextPage}
+            onMore={onMore}
+            onVisible={setVisible}
+            onReading={setReading}
+            foot={
+              list.isFetchNextPageError ? (
+                <ProblemNote error={list.error} onRetry={() => void list.fetchNextPage()} />
+              ) : list.hasNextPage ? (
+                <p className="late px-6 py-3 text-ink3">Loading older jobs</p>
+              ) : (
+                <p className="px-6 py-3 text-ink3">That is all of them that are still kept.</p>
+              )
+            }
+          />
+        </div>
+      </div>
+      {selected.size > 0 && (
+        <BulkBar selected={selected.size} bulk={bulk} onClear={() => setSelected(new Set())} />
+      )}
+      {bulk.dialog}
+    </>
+  );
+}

@@ -1,0 +1,92 @@
+// The ids of a filtered list, newest first, and what is not in it yet.
+
+import { type InfiniteData, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useMemo } from "react";
+import { type Ids, JOB_FILTER, type Job, type JobFilter, jobsQuery, newestJobs } from "../../api/jobs";
+import { printFilter } from "../../lib/filter";
+import { live } from "../../live/live";
+
+const LOOK_EVERY_MS = 2000;
+
+/** Whether a job belongs to a filter, as the server would say it. */
+export const belongsTo = (filter: JobFilter) => (job: Job) =>
+  (!filter.state || filter.state.includes(job.state)) &&
+  (!filter.type || job.type === filter.type) &&
+  (!filter.group || job.group === filter.group) &&
+  (!filter.user || job.user === filter.user) &&
+  (!filter.model || job.model === filter.model);
+
+const newestFirst = (a: string, b: string) => (a < b ? 1 : a > b ? -1 : 0); // an id begins with its time
+
+/** `held`: the reader is in the list, so that new rows wait in `fresh` until `adopt` is called. */
+export function useJobList(filter: JobFilter, held: boolean) {
+  const queries = useQueryClient();
+  const options = jobsQuery(filter);
+  const list = useInfiniteQuery(options);
+  const ids = useMemo(() => [...new Set(list.data?.pages.flatMap((page) => page.ids))], [list.data]);
+
+  const newest = useQuery({
+    queryKey: ["jobs", "newest", printFilter(JOB_FILTER, filter)],
+    queryFn: ({ signal }) => newestJobs(filter, signal),
+    enabled: false, // only when the counts say that something came
+    initialData: undefined as Ids | undefined,
+  });
+  const look = newest.refetch;
+  const loaded = list.isSuccess;
+  useEffect(() => (loaded ? onCounts(() => void look()) : undefined), [loaded, look]);
+
+  const fresh = useMemo(() => {
+    const known = new Set(ids);
+    const oldest = list.hasNextPage ? ids.at(-1) : undefined;
+    return (newest.data?.ids ?? []).filter((id) => !known.has(id) && (!oldest || id > oldest));
+  }, [newest.data, ids, list.hasNextPage]);
+  // None of the newest page is known: how many lie between is not known either.
+  const more = fresh.length > 0 && fresh.length === newest.data?.ids.length && newest.data.next !== null;
+
+  const key = JSON.stringify(options.queryKey);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for the options, which are made anew each time
+  const adopt = useCallback(() => {
+    if (more) return void queries.resetQueries({ queryKey: options.queryKey });
+    const fits = belongsTo(filter);
+    queries.setQueryData(options.queryKey, (data: InfiniteData<Ids> | undefined) => {
+      const [first, ...rest] = data?.pages ?? [];
+      if (!data || !first) return data;
+      const stays = first.ids.filter((id) => {
+        const job = live.jobs.get(id);
+        return !job || fits(job);
+      });
+      const merged = [...new Set([...fresh, ...stays])].sort(newestFirst);
+      return { ...data, pages: [{ ...first, ids: merged }, ...rest] };
+    });
+  }, [queries, key, fresh, more]);
+
+  useEffect(() => {
+    if (!held && fresh.length > 0) adopt();
+  }, [held, fresh, adopt]);
+
+  return { list, ids, fresh: fresh.length, more, adopt };
+}
+
+/** Calls when the tenant's counts have changed, at once and then at most every two seconds. */
+function onCounts(call: () => void): () => void {
+  let before = live.counts.current().jobs;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let last = 0;
+  const forget = live.counts.subscribe(() => {
+    const { jobs } = live.counts.current();
+    if (jobs === before) return;
+    before = jobs;
+    timer ??= setTimeout(
+      () => {
+        timer = undefined;
+        last = Date.now();
+        call();
+      },
+      Math.max(0, last + LOOK_EVERY_MS - Date.now()),
+    );
+  });
+  return () => {
+    forget();
+    clearTimeout(timer);
+  };
+}
