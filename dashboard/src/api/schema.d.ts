@@ -176,6 +176,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What jobs would cost
+         * @description Checked and rendered as at submit, and not stored. Tokens are estimated here;
+         *     where the tenant has budgets, the price is corrected by what jobs of the same type
+         *     and model have really cost.
+         */
+        post: operations["estimate_jobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -340,6 +362,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/job-types/{name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every version of a job type, newest first
+         * @description The tenant's own and the shipped ones of that name: a version is never changed, and
+         *     its number names one definition.
+         */
+        get: operations["list_job_type_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/jobs": {
         parameters: {
             query?: never;
@@ -394,6 +437,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/jobs/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel many jobs
+         * @description All that have not ended, in one transaction, each as if it were canceled alone.
+         */
+        post: operations["cancel_jobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run many jobs once more
+         * @description All that have ended, in one transaction, each as if it were retried alone:
+         *     completed ones only with `completed`. A hard budget that has no room for all of
+         *     them refuses all.
+         */
+        post: operations["retry_jobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/jobs/{id}": {
         parameters: {
             query?: never;
@@ -403,6 +488,27 @@ export interface paths {
         };
         /** One job */
         get: operations["get_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{id}/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everything that was tried for a job
+         * @description Each attempt with its times, its batch, how it ended and what it cost, item by
+         *     item.
+         */
+        get: operations["list_job_attempts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -426,6 +532,28 @@ export interface paths {
          *     for, but its answer is set aside. A job that has ended stays as it is.
          */
         post: operations["cancel_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{id}/request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a job asks Anthropic
+         * @description The Messages params as they are sent, byte for byte: those of a job type are
+         *     rendered already. The mark for the prompt cache, which is put in on the way, is
+         *     not in them.
+         */
+        get: operations["get_job_request"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -472,6 +600,52 @@ export interface paths {
          */
         post: operations["retry_job"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * API keys, newest first
+         * @description Revoked ones too, without their secrets; at most 10,000.
+         */
+        get: operations["list_keys"];
+        put?: never;
+        /**
+         * Make an API key
+         * @description Its secret stands in this answer and nowhere else afterwards: only a digest of it
+         *     is kept. It opens what the caller's own key opens.
+         */
+        post: operations["create_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an API key
+         * @description From now on it opens nothing, nor does a session that was begun with it, or a
+         *     ticket that it made. The last key that is in force stays.
+         */
+        delete: operations["revoke_key"];
         options?: never;
         head?: never;
         patch?: never;
@@ -560,6 +734,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A tenant's work at a glance
+         * @description As cheap as one job, whatever was done: jobs by state, how many came and ended,
+         *     batches under way, what today cost, how long results took, what went wrong.
+         */
+        get: operations["get_overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/session": {
         parameters: {
             query?: never;
@@ -617,6 +812,103 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * @description On what the guessed length of an answer is founded.
+         * @enum {string}
+         */
+        AnswerBasis: "schema" | "words" | "nothing";
+        /** @description One try at a job. */
+        Attempt: {
+            /**
+             * Format: date-time
+             * @description When Anthropic had ended its batch, or answered the call.
+             */
+            answered_at: string | null;
+            /** @description `bat_…` that it is or was part of. */
+            batch: string | null;
+            batch_state: components["schemas"]["BatchState"] | null;
+            bill: components["schemas"]["AttemptBill"] | null;
+            /**
+             * Format: date-time
+             * @description When Anthropic created its message batch.
+             */
+            created_at: string | null;
+            /**
+             * Format: date-time
+             * @description When its end was stored.
+             */
+            ended_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it was put into its batch.
+             */
+            grouped_at: string | null;
+            /** @description Whether it gave the job's result. The others were set aside. */
+            is_result: boolean;
+            /** @description Why it failed: one of a closed list. */
+            label: string | null;
+            lane: components["schemas"]["Lane"] | null;
+            /**
+             * Format: int32
+             * @description From 1. Two may have one number: an answer that came after its job was canceled
+             *     stands beside the cancel.
+             */
+            number: number;
+            outcome: components["schemas"]["AttemptOutcome"] | null;
+            /**
+             * Format: date-time
+             * @description When the call that sent it began.
+             */
+            sent_at: string | null;
+            /**
+             * @description True while it is still at Anthropic, and may be billed, although its job was
+             *     canceled.
+             */
+            still_at_anthropic: boolean;
+            /** @description Anthropic's id of the message batch, once known. */
+            upstream_batch: string | null;
+            /**
+             * Format: date-time
+             * @description While it waits: from when on it may be sent.
+             */
+            waits_from: string | null;
+        };
+        /** @description What an attempt cost. */
+        AttemptBill: {
+            /**
+             * @description What it cost, in dollars, exact; null where no price is known.
+             * @example 0.0008125
+             */
+            cost: string | null;
+            /**
+             * @description What the same usage would have cost synchronously and without a cache.
+             * @example 0.001625
+             */
+            cost_sync: string | null;
+            /** @description The lane that was paid for. */
+            lane: components["schemas"]["Lane"];
+            /** @description What was used, item by item; what was not used is left out. */
+            lines: components["schemas"]["BillLine"][];
+            /** @description The model that answered. */
+            model: string;
+        };
+        /**
+         * @description How an attempt ended.
+         * @enum {string}
+         */
+        AttemptOutcome: "completed" | "failed" | "canceled" | "expired" | "errored" | "refuted" | "rejected";
+        /** @description Everything that was tried for one job, in order. */
+        Attempts: {
+            /** @description The attempts; at most 1,000. */
+            attempts: components["schemas"]["Attempt"][];
+            /**
+             * Format: date-time
+             * @description When it was accepted.
+             */
+            created_at: string;
+            /** @description `job_…`. */
+            job: string;
+        };
         /** @description Jobs that go to Anthropic together. */
         Batch: {
             /**
@@ -671,6 +963,7 @@ export interface components {
             state: components["schemas"]["BatchState"];
             /** @description Anthropic's id of the message batch, once known. */
             upstream_batch: string | null;
+            usual: components["schemas"]["UsualTime"] | null;
         };
         /**
          * @description How a batch is marked for Anthropic's prompt cache: why, what was expected of
@@ -731,6 +1024,29 @@ export interface components {
          * @enum {string}
          */
         BatchState: "planned" | "sending" | "uncertain" | "in_progress" | "canceling" | "ended" | "ingested" | "refuted" | "rejected";
+        /**
+         * @description What a line of a bill is for.
+         * @enum {string}
+         */
+        BillItem: "input" | "output" | "cache_write_5m" | "cache_write_1h" | "cache_read" | "web_search";
+        /** @description One item of a bill. */
+        BillLine: {
+            /** @description What all of them cost. The lines add up to `cost`. */
+            cost: string | null;
+            /**
+             * @description What one of them cost, in dollars, exact. Null where today's price list does not
+             *     make the amount that was booked.
+             * @example 0.0000005
+             */
+            each: string | null;
+            /** @description What it is for. */
+            item: components["schemas"]["BillItem"];
+            /**
+             * Format: int64
+             * @description Tokens, or searches.
+             */
+            units: number;
+        };
         /** @description A budget, and how much of it is used in the present period. */
         Budget: {
             /**
@@ -857,6 +1173,11 @@ export interface components {
          * @enum {string}
          */
         CacheReason: "too_short" | "too_few" | "would_not_pay" | "pays_5m" | "pays_1h" | "primed" | "trial";
+        /** @description Jobs to be canceled. */
+        CancelRequest: {
+            /** @description `job_…`, from one to 1,000 of them; each counts once. */
+            ids: string[];
+        };
         /** @description What a cancel of a group did. */
         Canceled: {
             /**
@@ -942,6 +1263,13 @@ export interface components {
          * @enum {string}
          */
         Detail: "waiting" | "sending" | "confirming" | "sharing";
+        /** @description What jobs are expected to cost. */
+        Estimate: {
+            /** @description One for each job, in the order in which they were given. */
+            jobs: components["schemas"]["JobEstimate"][];
+            /** @description The sum of them. */
+            total: components["schemas"]["EstimateSum"];
+        };
         /** @description What jobs were expected to cost when they were submitted, and have cost. */
         EstimateError: {
             /**
@@ -968,6 +1296,35 @@ export interface components {
             settled: string;
             /** @description The job type; absent for jobs with their own `params`. */
             type?: string | null;
+        };
+        /** @description Jobs whose cost is asked for; nothing of them is stored. */
+        EstimateRequest: {
+            /** @description As they would be submitted; from one to 100. */
+            jobs: components["schemas"]["JobRequest"][];
+        };
+        /** @description The sum of several estimates. */
+        EstimateSum: {
+            /** @description What they would cost, each in its lane. */
+            cost: string;
+            /** @description What all would cost in batches, in dollars. */
+            cost_batch: string;
+            /** @description What all would cost by calls of their own. */
+            cost_direct: string;
+            /**
+             * Format: int64
+             * @description Tokens of the prompts.
+             */
+            input_tokens: number;
+            /**
+             * Format: int64
+             * @description The most likely length of the answers.
+             */
+            output_tokens: number;
+            /**
+             * Format: int64
+             * @description Jobs whose model has no known price; they are in none of the amounts.
+             */
+            unpriced: number;
         };
         /** @description One fault at one place of a request. */
         FieldError: {
@@ -1229,6 +1586,51 @@ export interface components {
             user?: string | null;
         };
         /**
+         * @description What one job is expected to cost: its own tokens, nothing from a cache and nothing
+         *     shared, at today's prices. It is what budgets reserve.
+         */
+        JobEstimate: {
+            /** @description On what that guess is founded. */
+            answer_basis: components["schemas"]["AnswerBasis"];
+            /**
+             * @description By how much both are corrected, by what jobs of this type and model have really
+             *     cost; 1.000 where nothing was measured, which budgets do.
+             * @example 1.084
+             */
+            correction: string;
+            /**
+             * @description What it would cost in a batch, in dollars; null where no price is known.
+             * @example 0.0008125
+             */
+            cost_batch: string | null;
+            /**
+             * @description What it would cost by a call of its own.
+             * @example 0.001625
+             */
+            cost_direct: string | null;
+            /**
+             * Format: int64
+             * @description Tokens of the prompt.
+             */
+            input_tokens: number;
+            /** @description How it would reach Anthropic, by its `deliver_within`. */
+            lane: components["schemas"]["Lane"];
+            /** @description The model asked for. */
+            model: string;
+            /**
+             * Format: int64
+             * @description The most likely length of the answer.
+             */
+            output_tokens: number;
+            /** @description Name of its job type; absent for a job with its own `params`. */
+            type?: string | null;
+            /**
+             * Format: int32
+             * @description The version that it would run with.
+             */
+            type_version?: number | null;
+        };
+        /**
          * @description One job, as it is submitted: alone as the body of `POST /v1/jobs`, or as
          *     one line of `POST /v1/jobs/bulk`. It names exactly one of `type` and `params`.
          */
@@ -1466,6 +1868,40 @@ export interface components {
             /** @description The user message; `{{ name }}` stands for a value of the input. */
             template: string;
         };
+        /** @description An API key of the tenant, without its secret. */
+        Key: {
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            created_at: string;
+            /**
+             * @description The prefix and the last four characters of its secret.
+             * @example ofp_live_…x7k2
+             */
+            hint: string;
+            /** @description `key_…`. */
+            id: string;
+            /** @description Whether this request came with it, or with a session that was begun with it. */
+            is_yours: boolean;
+            /**
+             * Format: date-time
+             * @description Last use, to the minute; null before the first.
+             */
+            last_used_at: string | null;
+            /** @description What it is for, in somebody's words; may be empty. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description Since when it opens nothing; null while it is in force.
+             */
+            revoked_at: string | null;
+        };
+        /** @description An API key to be made. */
+        KeyRequest: {
+            /** @description What it is for; at most 256 characters. */
+            name?: string | null;
+        };
         /**
          * @description How a job reaches Anthropic.
          * @enum {string}
@@ -1553,6 +1989,26 @@ export interface components {
             /** @enum {string} */
             kind: "other";
         };
+        /** @description What a cancel of many jobs did. */
+        ManyCanceled: {
+            /**
+             * Format: int64
+             * @description Jobs that this call canceled.
+             */
+            canceled: number;
+            /** @description The others, each with why not. */
+            not_done: components["schemas"]["NotDone"][];
+        };
+        /** @description What a retry of many jobs did. */
+        ManyRetried: {
+            /** @description The others, each with why not. */
+            not_done: components["schemas"]["NotDone"][];
+            /**
+             * Format: int64
+             * @description Jobs that are queued again.
+             */
+            retried: number;
+        };
         /** @description Who the caller is, and where its work goes. */
         Me: {
             /** @description The API key's prefix and last four characters. */
@@ -1569,6 +2025,24 @@ export interface components {
          * @enum {string}
          */
         Mode: "events" | "view";
+        /** @description A new API key. Its secret is shown here and never again. */
+        NewKey: components["schemas"]["Key"] & {
+            /** @description `ofp_live_…`: opens all that is the tenant's. */
+            key: string;
+        };
+        /** @description A job that was left as it is. */
+        NotDone: {
+            /**
+             * @description Why, as the call for this job alone would have answered; `job_ended` for one
+             *     that had ended before it was canceled.
+             * @example job_not_ended
+             */
+            code: string;
+            /** @description The same for a person. */
+            detail: string;
+            /** @description As it was asked for. */
+            id: string;
+        };
         /**
          * @description What is done for a job whose deadline nears while it has no answer.
          * @enum {string}
@@ -1579,6 +2053,41 @@ export interface components {
          * @enum {string}
          */
         OnUnknown: "fail" | "retry";
+        /** @description Batches in one state. */
+        OpenBatches: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            batches: number;
+            /**
+             * Format: int64
+             * @description Jobs in them when they were planned. Those of `in_progress` and `canceling` are
+             *     at Anthropic.
+             */
+            items: number;
+            /** @description Which. */
+            state: components["schemas"]["BatchState"];
+        };
+        /** @description Something that happened to jobs of yours. */
+        OpenIncident: {
+            /**
+             * Format: date-time
+             * @description When it was seen first.
+             */
+            at: string;
+            /** @description `bat_…` that it concerns. */
+            batch: string | null;
+            /** @description One sentence for a person. */
+            detail: string;
+            /** @description `inc_…`, by which your operator finds it. */
+            id: string;
+            /**
+             * @description What happened, as `offpeak incidents` calls it.
+             * @example batch_overdue
+             */
+            kind: string;
+        };
         /** @description Pages from which tickets may be used. */
         Origins: {
             /**
@@ -1611,6 +2120,57 @@ export interface components {
             renews_at: string;
             /** @description Whose spending it counts. */
             scope: components["schemas"]["BudgetScope"];
+        };
+        /** @description A tenant's work at a glance. */
+        Overview: {
+            /**
+             * Format: date-time
+             * @description When this was read.
+             */
+            as_of: string;
+            /** @description The batches that are under way, by state; states without one are left out. */
+            batches: components["schemas"]["OpenBatches"][];
+            /** @description What happened to jobs of yours and is not settled, newest first; at most 50. */
+            incidents: components["schemas"]["OpenIncident"][];
+            /** @description All jobs by state. */
+            jobs: components["schemas"]["Counts"];
+            /** @description How many came and ended. */
+            pace: components["schemas"]["Pace"];
+            pause: components["schemas"]["UpstreamPause"] | null;
+            /**
+             * @description What was billed since midnight (UTC): the total of `GET /v1/usage` for today, of
+             *     at most five seconds ago.
+             */
+            spend_today: components["schemas"]["UsageTotal"];
+            /** @description How long results took in the last seven days, by job type. */
+            time_to_result: components["schemas"]["TimeToResult"][];
+            /**
+             * Format: date-time
+             * @description Since when the job has been waiting that has waited longest; null when none
+             *     waits.
+             */
+            waiting_since: string | null;
+        };
+        /** @description Jobs by time, in steps of one length. The last step is not over yet. */
+        Pace: {
+            /** @description Accepted in each. */
+            accepted: number[];
+            /** @description Ended by somebody's wish. */
+            canceled: number[];
+            /** @description Ended with a good result. */
+            completed: number[];
+            /** @description Ended without one. */
+            failed: number[];
+            /**
+             * Format: date-time
+             * @description When the first step begins.
+             */
+            from: string;
+            /**
+             * Format: int64
+             * @description How long each is.
+             */
+            step_seconds: number;
         };
         /** @description One page of a list, newest first. */
         Page_Batch: {
@@ -1659,6 +2219,16 @@ export interface components {
              *     and still have a cursor: the search was cut off and goes on from there.
              */
             data: components["schemas"]["JobType"][];
+            /** @description For `cursor` of the next call with the same filters; null at the end. */
+            next_cursor: string | null;
+        };
+        /** @description One page of a list, newest first. */
+        Page_Key: {
+            /**
+             * @description The rows. A filtered page may hold fewer than asked for, even none,
+             *     and still have a cursor: the search was cut off and goes on from there.
+             */
+            data: components["schemas"]["Key"][];
             /** @description For `cursor` of the next call with the same filters; null at the end. */
             next_cursor: string | null;
         };
@@ -1736,6 +2306,16 @@ export interface components {
              */
             retried: number;
         };
+        /** @description Jobs to be run once more. */
+        RetryRequest: {
+            /**
+             * @description True retries completed jobs too: they are paid for again, and their answers are
+             *     no longer shown.
+             */
+            completed?: boolean;
+            /** @description `job_…`, from one to 1,000 of them; each counts once. */
+            ids: string[];
+        };
         /** @description What a client says, over WebSocket. */
         Say: {
             /** @description Events after this one; from now on without. */
@@ -1795,6 +2375,26 @@ export interface components {
              */
             user?: string | null;
         };
+        /** @description How long completed jobs of one type took from their submit. */
+        TimeToResult: {
+            /**
+             * Format: int64
+             * @description Half of them took no longer; null until there are 20.
+             */
+            p50_seconds: number | null;
+            /**
+             * Format: int64
+             * @description 95 of a hundred took no longer; null until there are 20.
+             */
+            p95_seconds: number | null;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            results: number;
+            /** @description The job type; null for jobs with their own `params`. */
+            type: string | null;
+        };
         /** @description Tokens of many jobs. */
         TokenTotals: {
             /**
@@ -1837,6 +2437,16 @@ export interface components {
             name: string;
             /** @description True when it is the local stand-in: answers are made up and nothing is billed. */
             standin: boolean;
+        };
+        /** @description Why nothing is sent to Anthropic. */
+        UpstreamPause: {
+            /** @description In words, for whoever runs this server. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description When one more try is made.
+             */
+            until: string;
         };
         /** @description What was used and billed in a span of days (UTC). */
         UsageReport: {
@@ -1934,6 +2544,27 @@ export interface components {
              * @description Web searches that the server made.
              */
             web_searches?: number;
+        };
+        /**
+         * @description How long batches of one size took in the last seven days: up to ten jobs, up to a
+         *     hundred, and so on by tens.
+         */
+        UsualTime: {
+            /**
+             * Format: int64
+             * @description How many were measured.
+             */
+            batches: number;
+            /**
+             * Format: int64
+             * @description Half of them took no longer.
+             */
+            p50_seconds: number;
+            /**
+             * Format: int64
+             * @description 90 of a hundred took no longer.
+             */
+            p90_seconds: number;
         };
     };
     responses: never;
@@ -2386,6 +3017,57 @@ export interface operations {
             };
         };
     };
+    estimate_jobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EstimateRequest"];
+            };
+        };
+        responses: {
+            /** @description What they are expected to cost in each lane */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Estimate"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     events: {
         parameters: {
             query: {
@@ -2772,6 +3454,52 @@ export interface operations {
             };
         };
     };
+    list_job_type_versions: {
+        parameters: {
+            query?: {
+                /** @description From 1 to 200; 50 unless said */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Its name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_JobType"];
+                };
+            };
+            /** @description There is no such job type */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_jobs: {
         parameters: {
             query?: {
@@ -2785,6 +3513,14 @@ export interface operations {
                 user?: string;
                 /** @description The model asked for */
                 model?: string;
+                /** @description Why they failed: one of the closed list */
+                label?: string;
+                /** @description `bat_…` that their last attempt is or was part of; not with a ticket */
+                batch?: string;
+                /** @description Accepted at this time or later, as in 2026-11-28T05:00:00Z */
+                since?: string;
+                /** @description Accepted before this time */
+                until?: string;
                 /** @description From 1 to 200; 50 unless said */
                 limit?: number;
                 /** @description `next_cursor` of the page before */
@@ -3037,6 +3773,99 @@ export interface operations {
             };
         };
     };
+    cancel_jobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CancelRequest"];
+            };
+        };
+        responses: {
+            /** @description How many were canceled, and why the others were not */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManyCanceled"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_jobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetryRequest"];
+            };
+        };
+        responses: {
+            /** @description How many are queued again, and why the others are not */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManyRetried"];
+                };
+            };
+            /** @description A hard budget has no room */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_job: {
         parameters: {
             query?: {
@@ -3083,6 +3912,47 @@ export interface operations {
             };
         };
     };
+    list_job_attempts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `job_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The attempts, in order */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attempts"];
+                };
+            };
+            /** @description There is no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     cancel_job: {
         parameters: {
             query?: never;
@@ -3105,6 +3975,47 @@ export interface operations {
                 };
             };
             /** @description There is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_job_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `job_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The params */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description There is no such job */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3220,6 +4131,134 @@ export interface operations {
                 };
             };
             /** @description It has not ended, has completed, or is still at Anthropic */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Key"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyRequest"];
+            };
+        };
+        responses: {
+            /** @description Made, with its secret */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewKey"];
+                };
+            };
+            /** @description There are too many */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `key_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It opens nothing any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is none, or it was revoked before */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is the last one */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3421,6 +4460,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_overview: {
+        parameters: {
+            query?: {
+                /** @description Of `pace`: 1h (60 steps of a minute), 24h (96 of 15 minutes) or 7d (84 of two hours); 1h unless said */
+                window?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As of now */
+            200: {
+                headers: {
+                    /** @description The answer holds at least every event up to there */
+                    "offpeak-cursor"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description A problem */
