@@ -190,6 +190,22 @@ describe("new rows", () => {
   });
 });
 
+describe("more new rows than a page", () => {
+  it("begins the list anew, without a gap and without going blank", async () => {
+    const user = userEvent.setup();
+    stored = [job(1)];
+    show("/jobs");
+    await user.hover(await screen.findByText("Queued", { selector: "tbody *" }));
+    stored = [...Array.from({ length: 150 }, (_, n) => job(151 - n)), ...stored];
+    counts(151);
+    await user.click(await screen.findByRole("button", { name: "100+ new" }, { timeout: 4000 }));
+    expect(document.querySelector("tbody tr")).toHaveAttribute("data-id", job(151).id);
+    expect(screen.queryByRole("status", { name: "Loading jobs" })).toBeNull();
+    expect(asked.filter(({ searchParams }) => searchParams.has("cursor"))).toEqual([]);
+    expect(document.querySelector("tbody")).toHaveStyle({ height: `${100 * 34}px` });
+  });
+});
+
 describe("several at once", () => {
   it("asks first, cancels, and tells what could not be", async () => {
     const user = userEvent.setup();
