@@ -27,8 +27,11 @@ use crate::live_cursor::LiveCursor;
 use crate::query::Query;
 use crate::usage::total;
 
-/// How long today's sum is good for others: it reads every entry of the day.
+/// How long today's sum is good for others, at least: it reads every entry of the day …
 const GOOD: Duration = Duration::from_secs(5);
+/// … and so many times as long as reading it took, so that it is read for a twentieth
+/// of the time at most.
+const TIMES: u32 = 20;
 /// Tenants whose sum is remembered, at most.
 const TENANTS: usize = 10_000;
 
@@ -174,12 +177,15 @@ fn times(of: &OfType) -> TimeToResult {
 
 /// What today cost each tenant, as it was read not long ago.
 #[derive(Debug, Default)]
-pub(crate) struct Spent(Mutex<HashMap<TenantId, (Instant, UsageTotal)>>);
+pub(crate) struct Spent(Mutex<HashMap<TenantId, Known>>);
+
+/// Until when it is good.
+type Known = (Instant, UsageTotal);
 
 impl Spent {
     async fn today(&self, caller: &Caller, tx: &mut TenantTx) -> Result<UsageTotal> {
-        if let Some((read, sum)) = self.lock().get(&caller.tenant())
-            && read.elapsed() < GOOD
+        if let Some((good_until, sum)) = self.lock().get(&caller.tenant())
+            && Instant::now() < *good_until
         {
             return Ok(sum.clone());
         }
@@ -191,11 +197,12 @@ impl Spent {
         if known.len() >= TENANTS {
             known.clear();
         }
-        known.insert(caller.tenant(), (begun, sum.clone()));
+        let good_for = GOOD.max(begun.elapsed() * TIMES);
+        known.insert(caller.tenant(), (begun + good_for, sum.clone()));
         Ok(sum)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, (Instant, UsageTotal)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

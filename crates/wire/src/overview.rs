@@ -23,7 +23,7 @@ pub struct Overview {
     /// The batches that are under way, by state; states without one are left out.
     pub batches: Vec<OpenBatches>,
     /// What was billed since midnight (UTC): the total of `GET /v1/usage` for today, of
-    /// at most five seconds ago.
+    /// up to five seconds ago, and longer where a day has many entries.
     pub spend_today: UsageTotal,
     /// How long results took in the last seven days, by job type.
     pub time_to_result: Vec<TimeToResult>,

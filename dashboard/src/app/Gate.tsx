@@ -2,7 +2,7 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Outlet } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { onSignedOut } from "../api/client";
 import { asProblem } from "../api/problem";
 import { type Session, sessionQuery } from "../api/session";
@@ -11,7 +11,8 @@ import { live } from "../live/live";
 import { ProblemNote } from "../ui/ProblemNote";
 import { Toaster } from "../ui/Toast";
 import { Shell } from "./Shell";
-import { SignIn } from "./SignIn";
+
+const SignIn = lazy(() => import("./SignIn").then(({ SignIn }) => ({ default: SignIn })));
 
 export function Gate() {
   const session = useQuery(sessionQuery);
@@ -35,7 +36,9 @@ export function Gate() {
       ) : session.isError ? (
         <ProblemNote error={session.error} onRetry={() => void session.refetch()} />
       ) : (
-        <SignIn over={over} onSignedIn={() => setOver(false)} />
+        <Suspense>
+          <SignIn over={over} onSignedIn={() => setOver(false)} />
+        </Suspense>
       )}
       <Toaster />
     </>

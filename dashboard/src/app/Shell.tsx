@@ -8,11 +8,11 @@ import { Button } from "../ui/Button";
 import { LiveState } from "./LiveState";
 import { Mark } from "./Mark";
 import { Rail } from "./Rail";
-import { SignOut } from "./SignOut";
 import { SCREENS } from "./screens";
 
 const Palette = lazy(() => import("./Palette").then(({ Palette }) => ({ default: Palette })));
 const Shortcuts = lazy(() => import("./Shortcuts").then(({ Shortcuts }) => ({ default: Shortcuts })));
+const SignOut = lazy(() => import("./SignOut").then(({ SignOut }) => ({ default: SignOut })));
 
 type Over = "palette" | "shortcuts" | "sign-out";
 
@@ -53,8 +53,8 @@ export function Shell({ session, children }: { session: Session; children: React
       <Suspense>
         {over === "palette" && <Palette onClose={close} onSignOut={() => setOver("sign-out")} />}
         {over === "shortcuts" && <Shortcuts onClose={close} />}
+        {over === "sign-out" && <SignOut onClose={close} />}
       </Suspense>
-      {over === "sign-out" && <SignOut onClose={close} />}
     </div>
   );
 }

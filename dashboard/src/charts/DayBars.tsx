@@ -1,7 +1,7 @@
-import { scaleBand, scaleLinear } from "d3-scale";
 import { stack } from "d3-shape";
 import { AxisX, GridY, useSize } from "./axis";
 import { Frame } from "./Frame";
+import { band, linear, roundTicks } from "./scale";
 
 export type Part = { key: string; name: string; tone: keyof typeof TONES };
 export type Bar = { key: string; label: string; values: Readonly<Record<string, number>> };
@@ -48,11 +48,9 @@ export function DayBars({
     .value((bar, key) => bar.values[key] ?? 0)(bars as Bar[]);
   const most = Math.max(1e-12, ...layers.flatMap((layer) => layer.map(([, top]) => top)));
   const bottom = height - 20;
-  const x = scaleBand(
-    bars.map(({ key }) => key),
-    [0, width],
-  ).paddingInner(bars.length > 60 ? 0.1 : 0.25);
-  const y = scaleLinear([0, most], [bottom, 12]).nice(4);
+  const places = band(bars.length, [0, width], bars.length > 60 ? 0.1 : 0.25);
+  const ticks = roundTicks(most);
+  const y = linear([0, ticks.at(-1) ?? 1], [bottom, 12]);
 
   return (
     <Frame
@@ -77,13 +75,12 @@ export function DayBars({
               <g key={layer.key} className={TONES[parts[nth]?.tone ?? "tide"]}>
                 {layer.map(([from, to], n) => {
                   const bar = bars[n];
-                  const left = bar && x(bar.key);
-                  if (!bar || left === undefined || to <= from) return null;
+                  if (!bar || to <= from) return null;
                   return (
                     <rect
                       key={bar.key}
-                      x={left}
-                      width={Math.max(1, x.bandwidth())}
+                      x={places.at(n)}
+                      width={Math.max(1, places.width)}
                       y={y(to)}
                       height={Math.max(0.5, y(from) - y(to))}
                     >
@@ -93,14 +90,14 @@ export function DayBars({
                 })}
               </g>
             ))}
-            <GridY ticks={y.ticks(3)} y={y} width={width} format={format} />
+            <GridY ticks={ticks} y={y} width={width} format={format} />
             {onPick &&
-              bars.map((bar) => (
+              bars.map((bar, n) => (
                 // biome-ignore lint/a11y/noStaticElementInteractions: a shortcut for the pointer; the table has the same links
                 <rect
                   key={bar.key}
-                  x={x(bar.key)}
-                  width={x.step()}
+                  x={places.at(n)}
+                  width={places.step}
                   height={bottom}
                   className="cursor-pointer fill-transparent"
                   onClick={() => onPick(bar.key)}

@@ -1,5 +1,5 @@
-import { scaleLog } from "d3-scale";
 import { useSize } from "./axis";
+import { log } from "./scale";
 
 const FIRST = 60_000; // what is quicker than a minute stands at the left end
 
@@ -22,8 +22,7 @@ export function Lane({
   done?: boolean;
 }) {
   const [ref, { width, height }] = useSize<HTMLDivElement>(16);
-  const x = scaleLog([FIRST, Math.max(limit, FIRST * 2)], [0, Math.max(0, width - 1)]).clamp(true);
-  const at = (length: number) => x(Math.max(length, FIRST));
+  const at = log([FIRST, Math.max(limit, FIRST * 2)], [0, Math.max(0, width - 1)]);
   const late = !done && band !== undefined && age > band.p90;
   return (
     <div ref={ref} role="img" aria-label={label} title={label} style={{ height }}>

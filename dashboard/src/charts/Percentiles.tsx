@@ -1,7 +1,7 @@
-import { scaleLog } from "d3-scale";
 import { duration } from "../lib/time";
 import { TIME_TICKS, tickWord, useSize } from "./axis";
 import { Frame } from "./Frame";
+import { log } from "./scale";
 
 export type Spread = { key: string; name: string; p50: number; p95: number; n: number };
 
@@ -21,8 +21,7 @@ export function Percentiles({
   const height = spreads.length * ROW + 20;
   const [ref, { width }] = useSize<HTMLDivElement>(height);
   const left = Math.min(160, width * 0.35);
-  const x = scaleLog([FIRST, limit], [left, Math.max(left, width - 1)]).clamp(true);
-  const at = (length: number) => x(Math.max(length, FIRST));
+  const at = log([FIRST, limit], [left, Math.max(left, width - 1)]);
   return (
     <Frame
       label={label}

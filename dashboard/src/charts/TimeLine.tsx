@@ -1,8 +1,8 @@
-import { scaleLinear } from "d3-scale";
 import { area, line } from "d3-shape";
 import { useId } from "react";
 import { AxisX, GridY, useSize } from "./axis";
 import { Frame } from "./Frame";
+import { linear, roundTicks } from "./scale";
 
 export type Point = { at: number; value: number };
 export type Series = {
@@ -37,8 +37,9 @@ export function TimeLine({
   );
   const most = Math.max(1e-12, ...series.flatMap(({ points }) => points.map(({ value }) => value)));
   const plot = { width: Math.max(0, width - 96), height: height - 20 };
-  const x = scaleLinear([times[0] ?? 0, times.at(-1) ?? 1], [0, plot.width]);
-  const y = scaleLinear([0, most], [plot.height, 12]).nice(4);
+  const x = linear([times[0] ?? 0, times.at(-1) ?? 1], [0, plot.width]);
+  const ticks = roundTicks(most);
+  const y = linear([0, ticks.at(-1) ?? 1], [plot.height, 12]);
 
   return (
     <Frame
@@ -58,7 +59,7 @@ export function TimeLine({
             <clipPath id={clip}>
               <rect width={plot.width} height={plot.height + 1} />
             </clipPath>
-            <GridY ticks={y.ticks(3)} y={y} width={plot.width} format={format} />
+            <GridY ticks={ticks} y={y} width={plot.width} format={format} />
             <g clipPath={`url(#${clip})`}>
               {series.map(({ name, points, kind, tone }) => (
                 <g key={name}>

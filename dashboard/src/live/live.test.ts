@@ -101,6 +101,15 @@ describe("rows", () => {
     expect(live.jobs.get("a")?.state).toBe("submitted");
   });
 
+  it("is not lost when the tab is hidden before the frame comes", async () => {
+    const { live } = await connected();
+    live.jobs.put([job("a")], live.jobs.asked());
+    FakeSocket.last.rows("e.2", row("a", 2, "submitted"));
+    showTab(false);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(live.jobs.get("a")?.state).toBe("submitted");
+  });
+
   it("is read anew instead when more waits than can be worth it", async () => {
     const { live } = await connected();
     const many = Array.from({ length: 10_001 }, (_, n) => row(`j${n}`, n + 2, "queued"));

@@ -77,6 +77,14 @@ describe("a long list", () => {
     expect(screen.getByText("job_0003 submitted")).toBeInTheDocument();
   });
 
+  it("renders only the row anew that is selected", () => {
+    const same = { href: (id: string) => id, onOpen: () => {}, onSelect: () => {} };
+    const { rerender } = render(table({ ...same, selected: new Set() }));
+    rendered.mockClear();
+    rerender(table({ ...same, selected: new Set(["job_0002"]) }));
+    expect(rendered.mock.calls).toEqual([["job_0002"]]);
+  });
+
   it("keeps a row that has left the filter, dimmed", () => {
     render(table({ belongs: (value) => value.state === "queued" }));
     act(() => void jobs.apply([row("job_0002", 1, "completed")]));

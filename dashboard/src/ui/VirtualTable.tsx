@@ -202,7 +202,7 @@ const Row = memo(function Row({ id, columns, useRow, onSelect, ...props }: RowPr
       data-id={id}
       title={gone ? "It has left this filter since" : undefined}
       className={clsx(
-        "absolute inset-x-0 top-0 grid h-8.5 items-center gap-x-4 border-line2 border-b px-4 md:px-6",
+        "absolute inset-x-0 top-0 grid h-8.5 contain-strict items-center gap-x-4 border-line2 border-b px-4 md:px-6",
         props.open || props.selected ? "bg-tide-wash" : "hover:bg-sunk",
         props.current && "shadow-[inset_2px_0_0_var(--tide)]",
         gone && "opacity-50",

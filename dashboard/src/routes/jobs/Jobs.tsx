@@ -12,11 +12,13 @@ import { VirtualTable } from "../../ui/VirtualTable";
 import { BulkBar, useBulk } from "./BulkBar";
 import { COLUMNS } from "./columns";
 import { FilterBar } from "./FilterBar";
-import { NoJobs, NoMatch } from "./NoJobs";
+import { NoMatch } from "./NoMatch";
 import { belongsTo, useJobList } from "./useJobList";
 
 const panel = () => import("./JobPanel");
 const JobPanel = lazy(() => panel().then(({ JobPanel }) => ({ default: JobPanel })));
+
+const NoJobs = lazy(() => import("./NoJobs").then(({ NoJobs }) => ({ default: NoJobs })));
 
 const NOTHING: Record<string, undefined> = Object.fromEntries(
   Object.keys(JOB_FILTER).map((key) => [key, undefined]),
@@ -90,7 +92,13 @@ function List({ filter, open, onOpen, onClear }: ListProps) {
   if (list.isError && !list.data)
     return <ProblemNote error={list.error} onRetry={() => void list.refetch()} />;
   if (ids.length === 0 && !list.hasNextPage)
-    return isEmptyFilter(JOB_FILTER, filter) ? <NoJobs /> : <NoMatch onClear={onClear} />;
+    return isEmptyFilter(JOB_FILTER, filter) ? (
+      <Suspense>
+        <NoJobs />
+      </Suspense>
+    ) : (
+      <NoMatch onClear={onClear} />
+    );
 
   return (
     <>

@@ -1,16 +1,6 @@
 import { at } from "../../lib/root";
-import { Button } from "../../ui/Button";
 import { Code } from "../../ui/Code";
 import { Empty } from "../../ui/Empty";
-
-export function NoMatch({ onClear }: { onClear: () => void }) {
-  return (
-    <Empty title="No job matches">
-      <p>Nothing that is still kept fits every filter that is set.</p>
-      <Button onClick={onClear}>Clear the filters</Button>
-    </Empty>
-  );
-}
 
 /** With `params` of its own, so that it runs before there is any job type. */
 const curl = () => `curl ${location.origin}${at("/v1/jobs")} \\

@@ -46,7 +46,12 @@ export function useJobList(filter: JobFilter, held: boolean) {
   const key = JSON.stringify(options.queryKey);
   // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for the options, which are made anew each time
   const adopt = useCallback(() => {
-    if (more) return void queries.resetQueries({ queryKey: options.queryKey });
+    const { data: page } = newest;
+    // A gap lies between: the newest page begins the list anew, and the rest is read while scrolling.
+    if (more && page) {
+      queries.setQueryData(options.queryKey, { pages: [page], pageParams: [undefined] });
+      return;
+    }
     const fits = belongsTo(filter);
     queries.setQueryData(options.queryKey, (data: InfiniteData<Ids> | undefined) => {
       const [first, ...rest] = data?.pages ?? [];
@@ -58,7 +63,7 @@ export function useJobList(filter: JobFilter, held: boolean) {
       const merged = [...new Set([...fresh, ...stays])].sort(newestFirst);
       return { ...data, pages: [{ ...first, ids: merged }, ...rest] };
     });
-  }, [queries, key, fresh, more]);
+  }, [queries, key, newest.data, fresh, more]);
 
   useEffect(() => {
     if (!held && fresh.length > 0) adopt();

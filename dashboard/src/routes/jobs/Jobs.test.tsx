@@ -1,0 +1,228 @@
+import { QueryClientProvider } from "@tanstack/react-query";
+import {
+  createMemoryHistory,
+  createRootRoute,
+  createRoute,
+  createRouter,
+  RouterProvider,
+} from "@tanstack/react-router";
+import { act, render, screen, within } from "@testing-library/react";
+import { userEvent } from "@testing-library/user-event";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Job } from "../../api/jobs";
+import { createQueryClient } from "../../api/query";
+import { parseSearch, printSearch } from "../../lib/filter";
+import { live } from "../../live/live";
+import { row } from "../../live/testing";
+import { Screen } from "./Jobs";
+
+const job = (nth: number, more: Partial<Job> = {}): Job => ({
+  id: `job_${String(nth).padStart(26, "0")}`,
+  state: "queued",
+  type: "summarize",
+  model: "m",
+  lane: "batch",
+  priority: "normal",
+  created_at: "2026-11-28T11:00:00Z",
+  expected_by: null,
+  attempt: 1,
+  ...more,
+});
+
+/** The server: the jobs that it has, newest first, and what it was asked. */
+let stored: Job[];
+let asked: URL[];
+let answer: ((url: URL, method: string) => Response | undefined) | undefined;
+
+const json = (body: unknown, status = 200) =>
+  new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
+
+function serve(request: Request): Response {
+  const url = new URL(request.url);
+  asked.push(url);
+  const special = answer?.(url, request.method);
+  if (special) return special;
+  if (url.pathname === "/v1/jobs") {
+    const states = url.searchParams.get("state")?.split(",");
+    const from = Number(url.searchParams.get("cursor") ?? 0);
+    const limit = Number(url.searchParams.get("limit"));
+    const fitting = stored.filter(({ state }) => !states || states.includes(state));
+    const end = from + limit;
+    return json({ data: fitting.slice(from, end), next_cursor: end < fitting.length ? String(end) : null });
+  }
+  if (url.pathname === "/v1/job-types") return json({ data: [], next_cursor: null });
+  const [, id, action] = /^\/v1\/jobs\/(job_\w+)(?:\/(\w+))?$/.exec(url.pathname) ?? [];
+  const found = stored.find((other) => other.id === id);
+  if (!found) return json({ status: 404, code: "not_found", title: "Not found", detail: "no such job" }, 404);
+  if (action === "cancel") found.state = "canceled";
+  return json(found);
+}
+
+function show(address: string) {
+  const root = createRootRoute();
+  const route = createRoute({
+    getParentRoute: () => root,
+    path: "/jobs",
+    validateSearch: (search: Record<string, unknown>) => search as Record<string, string>,
+    component: Screen,
+  });
+  const history = createMemoryHistory({ initialEntries: [address] });
+  const router = createRouter({
+    routeTree: root.addChildren([route]),
+    history,
+    parseSearch,
+    stringifySearch: printSearch,
+  });
+  render(
+    <QueryClientProvider client={createQueryClient()}>
+      <RouterProvider router={router} />
+    </QueryClientProvider>,
+  );
+  return { href: () => history.location.href };
+}
+
+const counts = (queued: number) => {
+  const jobs = { queued, submitted: 0, processing: 0, completed: 0, failed: 0, canceled: 0 };
+  act(() => live.counts.set({ jobs }));
+};
+
+beforeEach(() => {
+  stored = [];
+  asked = [];
+  answer = undefined;
+  vi.stubGlobal(
+    "fetch",
+    vi.fn(async (request: Request) => serve(request)),
+  );
+  vi.spyOn(HTMLElement.prototype, "clientHeight", "get").mockReturnValue(340);
+  vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(900);
+});
+afterEach(() => {
+  live.jobs.clear();
+  live.counts.set({ jobs: undefined });
+  vi.unstubAllGlobals();
+});
+
+describe("the list", () => {
+  it("shows what the address filters by, and asks for just that", async () => {
+    stored = [job(2), job(1, { state: "failed", label: "truncated" })];
+    show("/jobs?state=failed&type=summarize");
+    expect(await screen.findByText("truncated", { exact: false })).toBeInTheDocument();
+    expect(document.querySelectorAll("tbody tr")).toHaveLength(1);
+    const query = asked.find(({ pathname }) => pathname === "/v1/jobs")?.searchParams;
+    expect(Object.fromEntries(query ?? [])).toEqual({ state: "failed", type: "summarize", limit: "100" });
+  });
+
+  it("puts a filter into the address", async () => {
+    const user = userEvent.setup();
+    stored = [job(1)];
+    const { href } = show("/jobs");
+    await user.type(await screen.findByLabelText("Add a filter"), "user:u_1{Enter}");
+    await vi.waitFor(() => expect(href()).toBe("/jobs?user=u_1"));
+    await user.click(await screen.findByRole("button", { name: "Remove the filter user" }));
+    await vi.waitFor(() => expect(href()).toBe("/jobs"));
+  });
+
+  it("tells no jobs from none that match", async () => {
+    show("/jobs");
+    expect(await screen.findByText("No jobs yet")).toBeInTheDocument();
+  });
+
+  it("offers to clear what matches nothing", async () => {
+    const user = userEvent.setup();
+    stored = [job(1)];
+    const { href } = show("/jobs?state=failed");
+    await user.click(await screen.findByRole("button", { name: "Clear the filters" }));
+    expect(await screen.findByText("Queued", { selector: "tbody *" })).toBeInTheDocument();
+    expect(href()).toBe("/jobs");
+  });
+
+  it("says what went wrong, and tries again", async () => {
+    const user = userEvent.setup();
+    stored = [job(1)];
+    answer = ({ pathname }) =>
+      pathname === "/v1/jobs"
+        ? json({ status: 400, code: "invalid", title: "Wrong", detail: "cursor is no cursor" }, 400)
+        : undefined;
+    show("/jobs");
+    const alert = await screen.findByRole("alert");
+    expect(alert).toHaveTextContent("cursor is no cursor");
+    answer = undefined;
+    await user.click(within(alert).getByRole("button", { name: "Try again" }));
+    expect(await screen.findByText("Queued", { selector: "tbody *" })).toBeInTheDocument();
+  });
+
+  it("changes a row in place", async () => {
+    stored = [job(2), job(1)];
+    show("/jobs");
+    await screen.findAllByText("Queued", { selector: "tbody *" });
+    act(() => void live.jobs.apply([row(job(1).id, 5, "completed")]));
+    const rows = [...document.querySelectorAll("tbody tr")].map((found) => found.textContent);
+    expect(rows[0]).toContain("Queued");
+    expect(rows[1]).toContain("Completed");
+  });
+});
+
+describe("new rows", () => {
+  it("comes in by itself where nobody is reading", async () => {
+    stored = [job(1)];
+    show("/jobs");
+    await screen.findByText("Queued", { selector: "tbody *" });
+    stored = [job(2), ...stored];
+    counts(2);
+    await vi.waitFor(() => expect(document.querySelectorAll("tbody tr")).toHaveLength(2), { timeout: 4000 });
+    expect(document.querySelector("tbody tr")).toHaveAttribute("data-id", job(2).id);
+    expect(screen.queryByRole("button", { name: /new$/ })).toBeNull();
+  });
+
+  it("waits behind a pill while somebody is", async () => {
+    const user = userEvent.setup();
+    stored = [job(1)];
+    show("/jobs");
+    await user.hover(await screen.findByText("Queued", { selector: "tbody *" }));
+    stored = [job(4), job(3), job(2), ...stored];
+    counts(4);
+    const pill = await screen.findByRole("button", { name: "3 new" }, { timeout: 4000 });
+    expect(document.querySelectorAll("tbody tr")).toHaveLength(1);
+    await user.click(pill);
+    await vi.waitFor(() => expect(document.querySelectorAll("tbody tr")).toHaveLength(4));
+    expect(screen.queryByRole("button", { name: /new$/ })).toBeNull();
+  });
+});
+
+describe("more new rows than a page", () => {
+  it("begins the list anew, without a gap and without going blank", async () => {
+    const user = userEvent.setup();
+    stored = [job(1)];
+    show("/jobs");
+    await user.hover(await screen.findByText("Queued", { selector: "tbody *" }));
+    stored = [...Array.from({ length: 150 }, (_, n) => job(151 - n)), ...stored];
+    counts(151);
+    await user.click(await screen.findByRole("button", { name: "100+ new" }, { timeout: 4000 }));
+    expect(document.querySelector("tbody tr")).toHaveAttribute("data-id", job(151).id);
+    expect(screen.queryByRole("status", { name: "Loading jobs" })).toBeNull();
+    expect(asked.filter(({ searchParams }) => searchParams.has("cursor"))).toEqual([]);
+    expect(document.querySelector("tbody")).toHaveStyle({ height: `${100 * 34}px` });
+  });
+});
+
+describe("several at once", () => {
+  it("asks first, cancels, and tells what could not be", async () => {
+    const user = userEvent.setup();
+    stored = [job(3), job(2), job(1, { state: "completed" })];
+    answer = ({ pathname }, method) =>
+      method === "POST" && pathname.includes(job(2).id)
+        ? json({ status: 409, code: "conflict", title: "Conflict", detail: "it has ended" }, 409)
+        : undefined;
+    show("/jobs");
+    await screen.findAllByText("Queued", { selector: "tbody *" });
+    await user.keyboard("ac");
+    const dialog = await screen.findByRole("dialog", { name: "Cancel 2 jobs?" });
+    expect(dialog).toHaveTextContent("1 other job of the selection cannot be");
+    expect(asked.some(({ pathname }) => pathname.endsWith("/cancel"))).toBe(false);
+    await user.click(within(dialog).getByRole("button", { name: "Cancel 2 jobs" }));
+    await vi.waitFor(() => expect(live.jobs.get(job(3).id)?.state).toBe("canceled"));
+    await vi.waitFor(() => expect(live.jobs.get(job(2).id)?.state, "rolled back").toBe("queued"));
+    expect(asked.filter(({ pathname }) => pathname.endsWith("/cancel"))).toHaveLength(2);
+  });
+});

@@ -1,0 +1,11 @@
+import { Button } from "../../ui/Button";
+import { Empty } from "../../ui/Empty";
+
+export function NoMatch({ onClear }: { onClear: () => void }) {
+  return (
+    <Empty title="No job matches">
+      <p>Nothing that is still kept fits every filter that is set.</p>
+      <Button onClick={onClear}>Clear the filters</Button>
+    </Empty>
+  );
+}
