@@ -6,7 +6,7 @@ ARGS ?=
 BENCHES = bulk submit ingest claim life list idle live plan bill
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help deps dashboard build run test lint check sqlx openapi clean-data bench rolling torture torture-short
+.PHONY: help deps dashboard build run test test-dashboard lint check sqlx openapi clean-data bench rolling torture torture-short
 .PHONY: example-react example-fastapi deadlines
 
 help: ## show this
@@ -35,6 +35,12 @@ example-react example-fastapi: example-%:
 test: ## every test
 	@scripts/deps test
 	@scripts/test
+
+test-dashboard: ## the dashboard alone: types, units, and a walk in Chromium
+	@scripts/deps test
+	@scripts/dashboard
+	@$(CARGO) build --workspace --locked
+	@scripts/test dashboard
 
 lint: ## format and lints
 	@scripts/deps lint

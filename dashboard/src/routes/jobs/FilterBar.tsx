@@ -44,7 +44,7 @@ function States({ filter, onFilter }: { filter: JobFilter; onFilter: (filter: Jo
   const all = right && Object.values(right).reduce((sum, n) => sum + n, 0);
   const chosen = filter.state ?? [];
   return (
-    <fieldset className="-mx-2 flex gap-1 overflow-x-auto">
+    <fieldset className="-mx-2 flex min-w-0 gap-1 overflow-x-auto">
       <legend className="sr-only">State</legend>
       <State on={chosen.length === 0} n={all} onClick={() => onFilter({ ...filter, state: undefined })}>
         All

@@ -1,0 +1,205 @@
+// The dashboard in Chromium against a real offpeak. Run by `scripts/dashboard-walk`;
+// the last line is `N passed, M failed`.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { chromium } from "@playwright/test";
+import { Offpeak, PATIENCE, until } from "./offpeak.mjs";
+import { faults, signIn, visit } from "./visit.mjs";
+
+const [binary, data, shots, executablePath] = process.argv.slice(2);
+const THEMES = ["light", "dark"];
+
+let passed = 0;
+let failed = 0;
+async function check(name, what) {
+  const begin = Date.now();
+  try {
+    await what();
+    passed++;
+    console.log(`ok   ${name} (${((Date.now() - begin) / 1000).toFixed(1)} s)`);
+  } catch (error) {
+    failed++;
+    console.log(`FAIL ${name}: ${error.stack ?? error}`);
+  }
+}
+
+const offpeak = new Offpeak(binary, data);
+await offpeak.start();
+const browser = await chromium.launch({
+  executablePath,
+  args: ["--disable-dev-shm-usage", ...(process.getuid() === 0 ? ["--no-sandbox"] : [])],
+});
+const ada = await visit(browser);
+ada.page.setDefaultTimeout(PATIENCE);
+const row = (id) => ada.page.locator(`[data-id="${id}"]`);
+const live = () => ada.page.getByRole("status").filter({ hasText: "Live" }).first().waitFor();
+
+await check("a key that does not hold is refused in words", async () => {
+  ada.expected = true;
+  await ada.page.goto(offpeak.url);
+  await ada.page.getByLabel("API key").fill("ofp_live_nobody");
+  await ada.page.keyboard.press("Enter");
+  await ada.page.getByRole("alert").waitFor();
+  ada.expected = false;
+});
+
+await check("a key becomes a session, and the browser keeps no key", async () => {
+  await signIn(ada, offpeak.url, offpeak.key);
+  const kept = await ada.page.evaluate(() =>
+    JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]),
+  );
+  assert.ok(!kept.includes(offpeak.key) && !kept.includes("ofp_"), kept);
+});
+
+await check("what is submitted elsewhere appears, and completes without a reload", async () => {
+  await ada.page.goto(`${offpeak.url}/jobs`);
+  await live();
+  ada.loads = 0;
+  const { id } = await offpeak.submit("The hose leaks, and nobody has a spare.");
+  await row(id).waitFor();
+  await row(id).getByText("Completed").waitFor();
+  assert.equal(ada.loads, 0);
+});
+
+await check("a job's panel opens by its address and shows its answer", async () => {
+  const { id } = await offpeak.submit("Bees may stay until October.");
+  await ada.page.goto(`${offpeak.url}/jobs?id=${id}`);
+  const panel = ada.page.getByRole("complementary", { name: "Job" });
+  await panel.getByText("Completed").first().waitFor();
+  await panel.getByText("From a program").waitFor();
+});
+
+await check("the server is killed: the page says so, and catches up by itself", async () => {
+  await ada.page.goto(`${offpeak.url}/jobs`);
+  await live();
+  ada.loads = 0;
+  const { id } = await offpeak.submit("Nobody was at the pier.");
+  await row(id).waitFor();
+  ada.expected = true;
+  await offpeak.end("SIGKILL");
+  await ada.page.getByRole("status").filter({ hasText: "Reconnecting" }).first().waitFor();
+  await offpeak.start();
+  await live();
+  await row(id).getByText("Completed").waitFor();
+  ada.expected = false;
+  assert.equal(ada.loads, 0);
+});
+
+await check("another tenant's ids are not there", async () => {
+  const key = await offpeak.otherKey();
+  const { id } = await offpeak.submit("Somebody else's letter.", key);
+  ada.expected = true;
+  await ada.page.goto(`${offpeak.url}/jobs?id=${id}`);
+  const unknown = `job_${"0".repeat(26)}`;
+  const said = async (asked) => {
+    await ada.page.goto(`${offpeak.url}/jobs?id=${asked}`);
+    const panel = ada.page.getByRole("complementary", { name: "Job" });
+    await panel.getByRole("alert").waitFor();
+    return (await panel.innerText()).replaceAll(asked, "ID").replace(/req_\w+/, "REQUEST");
+  };
+  assert.equal(await said(id), await said(unknown));
+  ada.expected = false;
+  assert.doesNotMatch(await ada.page.content(), /Somebody else/);
+});
+
+await check("by the keyboard alone: to a job, into it, back, and to another screen", async () => {
+  await ada.page.goto(`${offpeak.url}/jobs`);
+  await live();
+  await ada.page.locator("[data-id]").first().waitFor();
+  await ada.page.keyboard.press("j");
+  await ada.page.keyboard.press("Enter");
+  await ada.page.getByRole("complementary", { name: "Job" }).waitFor();
+  await ada.page.keyboard.press("Escape");
+  await ada.page.getByRole("complementary", { name: "Job" }).waitFor({ state: "detached" });
+  await ada.page.keyboard.press("?");
+  await ada.page.getByRole("dialog").waitFor();
+  await ada.page.keyboard.press("Escape");
+  await ada.page.keyboard.press("Control+k");
+  await ada.page.getByRole("dialog").waitFor();
+  await ada.page.keyboard.press("Escape");
+});
+
+await check("5,000 jobs settle while somebody scrolls", async () => {
+  await ada.page.goto(`${offpeak.url}/jobs`);
+  await live();
+  await ada.page.evaluate(() => {
+    window.long = [];
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) window.long.push(entry.duration);
+    }).observe({ type: "longtask" });
+    window.painted = [];
+    const frame = (at) => {
+      window.painted.push(at);
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  });
+  await offpeak.submitGroup("pages", 5_000);
+  const headers = { authorization: `Bearer ${offpeak.key}` };
+  const begin = Date.now();
+  await ada.page.mouse.move(700, 500);
+  await until("5,000 jobs to complete", async () => {
+    for (let turn = 0; turn < 10; turn++) await ada.page.mouse.wheel(0, turn < 7 ? 340 : -340);
+    const answer = await fetch(`${offpeak.url}/v1/groups`, { headers });
+    return (await answer.json()).data[0].counts.completed === 5_000;
+  });
+  const seconds = (Date.now() - begin) / 1000;
+  const { painted, long } = await ada.page.evaluate(() => ({ painted: window.painted, long: window.long }));
+  const fps = Math.round((1_000 * (painted.length - 1)) / (painted.at(-1) - painted[0]));
+  const figures = { fps, long_tasks: long.length, longest_ms: Math.max(0, ...long) };
+  console.log(`     5,000 jobs in ${seconds.toFixed(0)} s: ${JSON.stringify(figures)}`);
+  // It answers while it works: a key is heard at once.
+  const pressed = Date.now();
+  await ada.page.keyboard.press("?");
+  await ada.page.getByRole("dialog").waitFor();
+  assert.ok(Date.now() - pressed < 1_000, "a key was not heard");
+  await ada.page.keyboard.press("Escape");
+});
+
+await check("nothing was wrong in the console, with the policy, or in the page", async () => {
+  assert.deepEqual(ada.wrong, []);
+});
+
+mkdirSync(shots, { recursive: true });
+const screens = await ada.page
+  .locator("nav a")
+  .evaluateAll((links) => [...new Set(links.map((link) => new URL(link.href).pathname))]);
+for (const theme of THEMES) {
+  for (const width of [1440, 390]) {
+    const guest = await visit(browser, { theme, width });
+    guest.page.setDefaultTimeout(PATIENCE);
+    const open = async () => {
+      await guest.page.goto(offpeak.url);
+      await guest.page.getByLabel("API key").fill(offpeak.key);
+      await guest.page.getByRole("button", { name: "Sign in" }).click();
+      await guest.page.locator("main h1").waitFor();
+    };
+    await open();
+    for (const path of screens) {
+      await check(`${path} at ${width} px, ${theme}: axe finds nothing, and nothing overflows`, async () => {
+        await guest.page.goto(offpeak.url + path);
+        await guest.page.locator("main h1").waitFor();
+        await guest.page.waitForLoadState("networkidle").catch(() => {});
+        const name = `${path.replaceAll("/", "") || "overview"}-${width}-${theme}.png`;
+        await guest.page.screenshot({ path: join(shots, name) });
+        assert.deepEqual(await faults(guest.page), []);
+        const overflows = await guest.page.evaluate(() => {
+          if (document.documentElement.scrollWidth <= innerWidth) return "";
+          const wide = [...document.querySelectorAll("body *")].find(
+            (e) => e.getBoundingClientRect().right > innerWidth,
+          );
+          return wide?.outerHTML.slice(0, 120) ?? "something";
+        });
+        assert.equal(overflows, "", "wider than the screen");
+        assert.deepEqual(guest.wrong, []);
+      });
+    }
+    await guest.page.context().close();
+  }
+}
+
+await browser.close();
+await offpeak.end();
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
