@@ -363,9 +363,9 @@ impl Chunk {
         let by = (lane == Lane::Batch).then_some(key.batch);
         event::jobs(conn, key.tenant, by, told).await?;
         event::billed(conn, key, billed(effects)).await?;
+        took::note(conn, key.tenant, now, effects.iter().filter_map(completed)).await?;
         let booked: Vec<Booked<'_>> = effects.iter().filter_map(booked).collect();
         budget::settle(conn, key.tenant, now, &self.taken, &booked).await?;
-        took::note(conn, key.tenant, now, effects.iter().filter_map(completed)).await?;
         if lane == Lane::Batch {
             point!("ingest.chunk_open");
         } else {

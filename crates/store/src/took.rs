@@ -13,7 +13,8 @@ use crate::bounded::Connection;
 use crate::{Result, System, TenantTx};
 
 /// Counts completed jobs, each with its type. Their rows are shared by whoever
-/// settles for the tenant: to be called right before the commit.
+/// settles for the tenant: to be called at a transaction's end, once, right before
+/// budgets.
 pub(crate) async fn note(
     conn: &mut Connection,
     tenant: TenantId,

@@ -290,8 +290,8 @@ async fn answer(
         };
         event::billed(tx.conn(), Key { tenant, batch }, sum).await?;
     }
-    budget::settle(tx.conn(), tenant, now, &ended, &[]).await?;
     let completed = completed.iter().map(|(job, of)| (*job, of.as_deref()));
     took::note(tx.conn(), tenant, now, completed).await?;
+    budget::settle(tx.conn(), tenant, now, &ended, &[]).await?;
     Ok(served)
 }
