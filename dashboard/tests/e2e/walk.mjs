@@ -169,13 +169,7 @@ for (const theme of THEMES) {
   for (const width of [1440, 390]) {
     const guest = await visit(browser, { theme, width });
     guest.page.setDefaultTimeout(PATIENCE);
-    const open = async () => {
-      await guest.page.goto(offpeak.url);
-      await guest.page.getByLabel("API key").fill(offpeak.key);
-      await guest.page.getByRole("button", { name: "Sign in" }).click();
-      await guest.page.locator("main h1").waitFor();
-    };
-    await open();
+    await signIn(guest, offpeak.url, offpeak.key);
     for (const path of screens) {
       await check(`${path} at ${width} px, ${theme}: axe finds nothing, and nothing overflows`, async () => {
         await guest.page.goto(offpeak.url + path);
