@@ -4,11 +4,11 @@ import type { InfiniteData } from "@tanstack/react-query";
 
 /** Without asking for the older pages again. Undefined: there is a gap between the two, which only reading anew closes. */
 export function before<P>(
-  data: InfiniteData<P, string | undefined>,
+  data: InfiniteData<P, unknown>,
   newest: P,
   rows: (page: P) => readonly string[],
   join: (newest: P, first: P) => P,
-): InfiniteData<P, string | undefined> | undefined {
+): InfiniteData<P, unknown> | undefined {
   const [first, ...rest] = data.pages;
   if (!first) return undefined;
   const known = new Set(rows(first));
