@@ -53,6 +53,7 @@ export function showScreen(Screen: ComponentType, address: string, answers: Reco
       observe() {
         this.tell([{ contentRect: { width: 800 } }]);
       }
+      unobserve() {}
       disconnect() {}
     },
   );

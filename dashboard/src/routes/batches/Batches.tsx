@@ -67,9 +67,9 @@ function List({ open, onOpen }: ListProps) {
         list.isFetchNextPageError ? (
           <ProblemNote error={list.error} onRetry={() => void fetchNextPage()} />
         ) : list.hasNextPage ? (
-          <p className="late px-6 py-3 text-ink3">Loading older batches</p>
+          <p className="late px-4 py-3 text-ink3 md:px-6">Loading older batches</p>
         ) : (
-          <p className="px-6 py-3 text-ink3">That is all of them that are still kept.</p>
+          <p className="px-4 py-3 text-ink3 md:px-6">That is all of them that are still kept.</p>
         )
       }
     />

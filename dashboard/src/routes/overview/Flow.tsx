@@ -23,6 +23,7 @@ export function Flow({ overview, counts, window }: { overview: Overview; counts:
     return n > 0 && plural(n, "batch", "batches");
   };
   const sending = inBatches("planned", "sending", "uncertain");
+  const ended = inBatches("ended");
   return (
     <section aria-label="From waiting to done" className="border-line2 border-b">
       <ol className="grid grid-cols-2 md:flex">
@@ -32,10 +33,11 @@ export function Flow({ overview, counts, window }: { overview: Overview; counts:
           <span>{rate(pace.accepted)} accepted</span>
         </Step>
         <Step name="At Anthropic" state="submitted" n={counts.submitted}>
-          <span>{inBatches("in_progress", "canceling") || "no batch"}</span>
+          <span>{inBatches("in_progress", "canceling") || (counts.submitted === 0 && "no batch")}</span>
         </Step>
-        <Step name="Reading results" state="processing" n={counts.processing}>
-          <span>{inBatches("ended") || "no batch"}</span>
+        <Step name="Processing" state="processing" n={counts.processing}>
+          <span>results read, or called directly</span>
+          {ended && <span>{ended} ended</span>}
         </Step>
         <Step name="Completed" state="completed" n={counts.completed}>
           <span>{rate(pace.completed)}</span>
