@@ -13,6 +13,7 @@ export const JOB_FILTER = {
   state: { list: JOB_STATES },
   type: "text",
   group: "text",
+  batch: "text",
   user: "text",
   model: "text",
 } as const;

@@ -1,26 +1,12 @@
-import {
-  createRootRoute,
-  createRoute,
-  createRouter,
-  lazyRouteComponent,
-  redirect,
-} from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 import { parseSearch, printSearch } from "../lib/filter";
 import { root } from "../lib/root";
 import { ProblemNote } from "../ui/ProblemNote";
 import { Gate } from "./Gate";
 import { NotFound } from "./NotFound";
-import { FIRST_PATH, SCREENS } from "./screens";
+import { SCREENS } from "./screens";
 
 const rootRoute = createRootRoute({ component: Gate, notFoundComponent: NotFound });
-
-const home = createRoute({
-  getParentRoute: () => rootRoute,
-  path: "/",
-  beforeLoad: () => {
-    throw redirect({ to: FIRST_PATH, replace: true });
-  },
-});
 
 const screens = SCREENS.map(({ path, load }) =>
   createRoute({
@@ -34,7 +20,7 @@ const screens = SCREENS.map(({ path, load }) =>
 );
 
 export const router = createRouter({
-  routeTree: rootRoute.addChildren([home, ...screens]),
+  routeTree: rootRoute.addChildren(screens),
   basepath: root,
   defaultPreload: "intent",
   parseSearch,

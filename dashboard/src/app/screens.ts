@@ -1,7 +1,7 @@
 // Every screen, one line each: where it is, what it is called, and how it is loaded.
 // A screen exports `Screen` and is read from the server only when it is opened.
 
-import { List, type LucideIcon } from "lucide-react";
+import { Boxes, Gauge, Layers, List, type LucideIcon } from "lucide-react";
 import type { ComponentType } from "react";
 
 export type ScreenEntry = {
@@ -17,10 +17,17 @@ export type ScreenEntry = {
 };
 
 /** Where `/` leads. The build counts what it loads against the budget of the first route. */
-export const FIRST_ROUTE = "../routes/jobs/Jobs";
-export const FIRST_PATH = "/jobs";
+export const FIRST_ROUTE = "../routes/overview/Overview";
+export const FIRST_PATH = "/";
 
 export const SCREENS: readonly ScreenEntry[] = [
+  {
+    path: "/",
+    title: "Overview",
+    icon: Gauge,
+    key: "o",
+    load: () => import("../routes/overview/Overview"),
+  },
   {
     path: "/jobs",
     title: "Jobs",
@@ -28,6 +35,22 @@ export const SCREENS: readonly ScreenEntry[] = [
     key: "j",
     ids: "job_",
     load: () => import("../routes/jobs/Jobs"),
+  },
+  {
+    path: "/groups",
+    title: "Groups",
+    icon: Layers,
+    key: "u",
+    ids: "grp_",
+    load: () => import("../routes/groups/Groups"),
+  },
+  {
+    path: "/batches",
+    title: "Batches",
+    icon: Boxes,
+    key: "b",
+    ids: "bat_",
+    load: () => import("../routes/batches/Batches"),
   },
 ];
 

@@ -24,6 +24,7 @@ export function entities<V extends { id: string }, R extends Row>(
   const held = new Map<string, Held<V, R>>();
   const listeners = new Map<string, Set<() => void>>();
   const expected = new Map<string, Partial<V>[]>();
+  const everybody = new Set<() => void>();
   let turn = 0;
 
   function slot(id: string): Held<V, R> {
@@ -69,6 +70,7 @@ export function entities<V extends { id: string }, R extends Row>(
         changed.push(row.id);
         show(row.id, entry);
       }
+      if (changed.length > 0) for (const listener of [...everybody]) listener();
       return changed;
     },
 
@@ -103,6 +105,13 @@ export function entities<V extends { id: string }, R extends Row>(
         if (set.size === 0) listeners.delete(id);
       };
     },
+
+    /** Calls when a row of any id has changed something, also of one that no answer has named. */
+    subscribeAll(listener: () => void): () => void {
+      everybody.add(listener);
+      return () => everybody.delete(listener);
+    },
+    turn: () => turn,
 
     clear() {
       const ids = [...held.keys()];

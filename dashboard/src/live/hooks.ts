@@ -57,3 +57,14 @@ export const useBatchRev = (id: string): number =>
     (listener) => live.batches.subscribe(id, listener),
     () => live.batches.rev(id),
   );
+
+/** Several topics; the same names are the same topics, whatever array they come in. */
+export function useTopics(names: readonly string[]): void {
+  const all = names.join("\n");
+  useEffect(() => {
+    const ends = all ? all.split("\n").map((name) => live.topic(name)) : [];
+    return () => {
+      for (const end of ends) end();
+    };
+  }, [all]);
+}

@@ -276,7 +276,10 @@ export function createLive() {
     const add = (n: number) => {
       const before = topics.get(name) ?? 0;
       if (before + n > 0) topics.set(name, before + n);
-      else topics.delete(name);
+      else {
+        topics.delete(name);
+        forgetGroup(name);
+      }
       if (before > 0 && before + n > 0) return;
       topicsChanged ??= setTimeout(() => {
         topicsChanged = undefined;
@@ -285,6 +288,13 @@ export function createLive() {
     };
     add(1);
     return () => add(-1);
+  }
+
+  /** What nobody follows any more grows old: an answer over HTTP is newer then. */
+  function forgetGroup(name: string) {
+    if (!name.startsWith("group:")) return;
+    const { [name.slice("group:".length)]: _, ...groups } = counts.current().groups;
+    counts.set({ groups });
   }
 
   return { jobs, batches, connection, counts, start, topic, watch: watched.set, signedOut };

@@ -10,7 +10,7 @@ import { useCounts } from "../../live/hooks";
 import { Chip } from "../../ui/Chip";
 import { Glyph, stateWord } from "../../ui/Glyph";
 
-const FREE = ["type", "group", "user", "model"] as const;
+const FREE = ["type", "group", "batch", "user", "model"] as const;
 
 export function FilterBar({
   filter,

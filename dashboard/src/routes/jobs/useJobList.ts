@@ -5,14 +5,14 @@ import { useCallback, useEffect, useMemo } from "react";
 import { type Ids, JOB_FILTER, type Job, type JobFilter, jobsQuery, newestJobs } from "../../api/jobs";
 import { printFilter } from "../../lib/filter";
 import { live } from "../../live/live";
-
-const LOOK_EVERY_MS = 2000;
+import { onCounts } from "../../live/onCounts";
 
 /** Whether a job belongs to a filter, as the server would say it. */
 export const belongsTo = (filter: JobFilter) => (job: Job) =>
   (!filter.state || filter.state.includes(job.state)) &&
   (!filter.type || job.type === filter.type) &&
   (!filter.group || job.group === filter.group) &&
+  (!filter.batch || job.batch === filter.batch) &&
   (!filter.user || job.user === filter.user) &&
   (!filter.model || job.model === filter.model);
 
@@ -70,28 +70,4 @@ export function useJobList(filter: JobFilter, held: boolean) {
   }, [held, fresh, adopt]);
 
   return { list, ids, fresh: fresh.length, more, adopt };
-}
-
-/** Calls when the tenant's counts have changed, at once and then at most every two seconds. */
-function onCounts(call: () => void): () => void {
-  let before = live.counts.current().jobs;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let last = 0;
-  const forget = live.counts.subscribe(() => {
-    const { jobs } = live.counts.current();
-    if (jobs === before) return;
-    before = jobs;
-    timer ??= setTimeout(
-      () => {
-        timer = undefined;
-        last = Date.now();
-        call();
-      },
-      Math.max(0, last + LOOK_EVERY_MS - Date.now()),
-    );
-  });
-  return () => {
-    forget();
-    clearTimeout(timer);
-  };
 }

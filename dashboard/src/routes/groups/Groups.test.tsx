@@ -1,0 +1,89 @@
+import { act, screen, within } from "@testing-library/react";
+import { userEvent } from "@testing-library/user-event";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Group } from "../../api/groups";
+import { live } from "../../live/live";
+import { showScreen } from "../../ui/testing";
+import { Screen } from "./Groups";
+
+const counts = { queued: 20, submitted: 0, processing: 0, completed: 8, failed: 2, canceled: 0 };
+
+const group = (more: Partial<Group> = {}): Group => ({
+  id: "grp_01m8gffvqze00bwskzbhdjphhq",
+  name: "letters",
+  created_at: "2026-11-28T07:04:09.215129Z",
+  jobs: 30,
+  counts,
+  done: false,
+  usage: { input_tokens: 45, output_tokens: 45 },
+  cost: "0.0000135",
+  cost_sync: "0.000027",
+  saved: "0.0000135",
+  unpriced: 0,
+  ...more,
+});
+
+beforeEach(() => {
+  // happy-dom lays nothing out.
+  vi.spyOn(HTMLElement.prototype, "clientHeight", "get").mockReturnValue(340);
+  vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(900);
+  vi.spyOn(HTMLElement.prototype, "offsetHeight", "get").mockReturnValue(340);
+  vi.spyOn(HTMLElement.prototype, "offsetWidth", "get").mockReturnValue(900);
+  HTMLDialogElement.prototype.showModal = function (this: HTMLDialogElement) {
+    this.open = true;
+  };
+});
+afterEach(() => {
+  act(() => live.counts.set({ groups: {}, jobs: undefined }));
+  vi.unstubAllGlobals();
+});
+
+const serve = (address: string, answers: Record<string, unknown> = {}) =>
+  showScreen(Screen, address, {
+    "GET /v1/groups": { data: [group()], next_cursor: null },
+    [`GET /v1/groups/${group().id}`]: group(),
+    ...answers,
+  });
+
+describe("groups", () => {
+  it("counts what has ended, and follows the counts of its topic", async () => {
+    serve("/groups");
+    const row = (await screen.findByRole("link", { name: "letters" })).closest("tr");
+    expect(row).toHaveTextContent("10 of 30");
+    act(() => live.counts.set({ groups: { [group().id]: { ...counts, queued: 0, completed: 28 } } }));
+    expect(row).toHaveTextContent("30 of 30");
+    expect(within(row as HTMLElement).getByRole("img")).toHaveAccessibleName("30 of 30 jobs ended, 2 failed");
+  });
+
+  it("says why there is none", async () => {
+    serve("/groups", { "GET /v1/groups": { data: [], next_cursor: null } });
+    expect(await screen.findByText("No groups yet")).toBeInTheDocument();
+  });
+
+  it("opens from the address, leads to its jobs and results, and cancels after asking", async () => {
+    const user = userEvent.setup();
+    const canceled = group({ counts: { ...counts, queued: 0, canceled: 20 }, done: true });
+    const { asked } = serve(`/groups?id=${group().id}`, {
+      [`POST /v1/groups/${group().id}/cancel`]: { canceled: 20, group: canceled },
+    });
+    const panel = await screen.findByRole("complementary", { name: "Group" });
+    expect(await within(panel).findByRole("link", { name: "30 jobs" })).toHaveAttribute(
+      "href",
+      `/jobs?group=${group().id}`,
+    );
+    expect(within(panel).getByRole("link", { name: "Failed" })).toHaveAttribute(
+      "href",
+      `/jobs?state=failed&group=${group().id}`,
+    );
+    expect(within(panel).getByRole("link", { name: "Download as NDJSON" })).toHaveAttribute(
+      "href",
+      `/v1/groups/${group().id}/results`,
+    );
+    await user.click(within(panel).getByRole("button", { name: "Cancel jobs" }));
+    expect(asked.filter(({ method }) => method === "POST")).toHaveLength(0);
+    await user.click(screen.getByRole("button", { name: "Cancel 20 jobs" }));
+    expect(await screen.findByText("20 jobs canceled")).toBeInTheDocument();
+    expect(panel).toHaveTextContent("30 of 30 jobs ended, 2 failed, 20 canceled");
+    expect(within(panel).queryByRole("button", { name: "Cancel jobs" })).toBeNull();
+  });
+});

@@ -1,0 +1,106 @@
+import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { lazy, Suspense, useCallback, useMemo, useState } from "react";
+import { groupsQuery, lookForGroups } from "../../api/groups";
+import { useHref, useUrl } from "../../lib/url";
+import { useTopics } from "../../live/hooks";
+import { useChanges } from "../../live/onCounts";
+import { Empty } from "../../ui/Empty";
+import { Go } from "../../ui/Go";
+import { PageHead } from "../../ui/Page";
+import { ProblemNote } from "../../ui/ProblemNote";
+import { SkeletonRows } from "../../ui/Skeleton";
+import { VirtualTable } from "../../ui/VirtualTable";
+import { COLUMNS } from "./columns";
+import { rowsOf } from "./useGroupRow";
+
+const GroupPanel = lazy(() => import("./GroupPanel").then(({ GroupPanel }) => ({ default: GroupPanel })));
+
+/** Of those that run, so many are followed live; the others are right when the list is read. */
+const FOLLOWED = 10;
+
+export function Screen() {
+  const [{ id: open }, setUrl] = useUrl();
+  const setOpen = useCallback(
+    (id: string | undefined) => setUrl({ id }, { replace: id !== undefined && open !== undefined }),
+    [setUrl, open],
+  );
+  return (
+    <div className="flex min-h-0 flex-1">
+      <div className="flex min-w-0 flex-1 flex-col">
+        <PageHead title="Groups" />
+        <List open={open} onOpen={setOpen} />
+      </div>
+      <Suspense>{open && <GroupPanel key={open} id={open} onClose={() => setOpen(undefined)} />}</Suspense>
+    </div>
+  );
+}
+
+type ListProps = { open: string | undefined; onOpen: (id: string | undefined) => void };
+
+function List({ open, onOpen }: ListProps) {
+  const list = useInfiniteQuery(groupsQuery);
+  const [reading, setReading] = useState(false);
+  const queries = useQueryClient();
+  // Without an error of its own: the next change asks again, and the connection says how it stands.
+  const look = useCallback(() => void lookForGroups(queries).catch(() => {}), [queries]);
+  useChanges(look, list.isSuccess && !reading);
+  const { refetch, fetchNextPage, isFetchingNextPage, isFetchNextPageError } = list;
+  const groups = useMemo(
+    () => new Map(list.data?.pages.flatMap(({ data }) => data.map((group) => [group.id, group] as const))),
+    [list.data],
+  );
+  const ids = useMemo(() => [...groups.keys()], [groups]);
+  useTopics(
+    [...groups.values()]
+      .filter(({ done }) => !done)
+      .slice(0, FOLLOWED)
+      .map(({ id }) => `group:${id}`),
+  );
+  const useRow = useMemo(() => rowsOf(groups), [groups]);
+  const toAddress = useHref();
+  const href = useCallback((id: string) => toAddress("/groups", { id }), [toAddress]);
+  const onMore = useCallback(() => {
+    if (!isFetchingNextPage && !isFetchNextPageError) void fetchNextPage();
+  }, [fetchNextPage, isFetchingNextPage, isFetchNextPageError]);
+
+  if (list.isPending) return <SkeletonRows label="Loading groups" />;
+  if (list.isError && !list.data) return <ProblemNote error={list.error} onRetry={() => void refetch()} />;
+  if (ids.length === 0) return <NoGroups />;
+  return (
+    <VirtualTable
+      label="Groups"
+      ids={ids}
+      columns={COLUMNS}
+      useRow={useRow}
+      href={href}
+      open={open}
+      onOpen={onOpen}
+      hasMore={list.hasNextPage}
+      onMore={onMore}
+      onReading={setReading}
+      foot={
+        list.isFetchNextPageError ? (
+          <ProblemNote error={list.error} onRetry={() => void fetchNextPage()} />
+        ) : list.hasNextPage ? (
+          <p className="late px-4 py-3 text-ink3 md:px-6">Loading older groups</p>
+        ) : (
+          <p className="px-4 py-3 text-ink3 md:px-6">That is all of them that are still kept.</p>
+        )
+      }
+    />
+  );
+}
+
+function NoGroups() {
+  return (
+    <Empty title="No groups yet">
+      <p>
+        Jobs that are submitted together make a group: <code className="font-mono">offpeak submit</code>, or{" "}
+        <code className="font-mono">POST /v1/jobs/bulk</code>. It shows up here as soon as its upload begins.
+      </p>
+      <p>
+        <Go to="/jobs">See the jobs</Go>
+      </p>
+    </Empty>
+  );
+}
