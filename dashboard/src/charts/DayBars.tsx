@@ -4,7 +4,13 @@ import { AxisX, GridY, useSize } from "./axis";
 import { Frame } from "./Frame";
 
 export type Part = { key: string; name: string; tone: keyof typeof TONES };
-export type Bar = { key: string; label: string; values: Readonly<Record<string, number>> };
+export type Bar = {
+  key: string;
+  label: string;
+  values: Readonly<Record<string, number>>;
+  /** What a value is called where it is not `format`'s: an exact amount. */
+  words?: Readonly<Record<string, string>>;
+};
 
 /** One hue in steps, and red for failure. */
 const TONES = {
@@ -58,7 +64,10 @@ export function DayBars({
     <Frame
       label={label}
       head={["", ...parts.map(({ name }) => name)]}
-      rows={bars.map((bar) => [bar.label, ...parts.map(({ key }) => format(bar.values[key] ?? 0))])}
+      rows={bars.map((bar) => [
+        bar.label,
+        ...parts.map(({ key }) => bar.words?.[key] ?? format(bar.values[key] ?? 0)),
+      ])}
     >
       {parts.length > 1 && (
         <ul className="mb-2 flex flex-wrap gap-x-4 gap-y-1 text-ink2 text-meta" aria-hidden="true">
@@ -87,7 +96,7 @@ export function DayBars({
                       y={y(to)}
                       height={Math.max(0.5, y(from) - y(to))}
                     >
-                      <title>{`${bar.label}: ${parts[nth]?.name} ${format(to - from)}`}</title>
+                      <title>{`${bar.label}: ${parts[nth]?.name} ${bar.words?.[layer.key] ?? format(to - from)}`}</title>
                     </rect>
                   );
                 })}
