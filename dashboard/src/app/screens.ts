@@ -1,7 +1,7 @@
 // Every screen, one line each: where it is, what it is called, and how it is loaded.
 // A screen exports `Screen` and is read from the server only when it is opened.
 
-import { CircleDollarSign, List, type LucideIcon } from "lucide-react";
+import { CircleDollarSign, List, type LucideIcon, SendHorizontal } from "lucide-react";
 import type { ComponentType } from "react";
 
 export type ScreenEntry = {
@@ -28,6 +28,13 @@ export const SCREENS: readonly ScreenEntry[] = [
     key: "j",
     ids: "job_",
     load: () => import("../routes/jobs/Jobs"),
+  },
+  {
+    path: "/submit",
+    title: "Submit",
+    icon: SendHorizontal,
+    key: "n",
+    load: () => import("../routes/submit/Submit"),
   },
   {
     path: "/spend",

@@ -54,9 +54,11 @@ export function DayBars({
     .value((bar, key) => bar.values[key] ?? 0)(bars as Bar[]);
   const most = Math.max(1e-12, ...layers.flatMap((layer) => layer.map(([, top]) => top)));
   const bottom = height - 20;
+  // At the right stand the axis's words: no bar runs beneath them.
+  const plot = Math.max(0, width - 56);
   const x = scaleBand(
     bars.map(({ key }) => key),
-    [0, width],
+    [0, plot],
   ).paddingInner(bars.length > 60 ? 0.1 : 0.25);
   const y = scaleLinear([0, most], [bottom, 12]).nice(4);
 
@@ -117,7 +119,7 @@ export function DayBars({
                   <title>{bar.label}</title>
                 </rect>
               ))}
-            <AxisX labels={bars.map(({ label: word }) => word)} width={width} y={height - 4} />
+            <AxisX labels={bars.map(({ label: word }) => word)} width={plot} y={height - 4} />
           </svg>
         )}
       </div>
