@@ -1,7 +1,7 @@
 // Every screen, one line each: where it is, what it is called, and how it is loaded.
 // A screen exports `Screen` and is read from the server only when it is opened.
 
-import { CircleDollarSign, List, type LucideIcon, SendHorizontal } from "lucide-react";
+import { CircleDollarSign, FileCode2, List, type LucideIcon, SendHorizontal } from "lucide-react";
 import type { ComponentType } from "react";
 
 export type ScreenEntry = {
@@ -35,6 +35,13 @@ export const SCREENS: readonly ScreenEntry[] = [
     icon: SendHorizontal,
     key: "n",
     load: () => import("../routes/submit/Submit"),
+  },
+  {
+    path: "/types",
+    title: "Job types",
+    icon: FileCode2,
+    key: "t",
+    load: () => import("../routes/types/Types"),
   },
   {
     path: "/spend",
