@@ -1,7 +1,7 @@
 // Every screen, one line each: where it is, what it is called, and how it is loaded.
 // A screen exports `Screen` and is read from the server only when it is opened.
 
-import { CircleDollarSign, FileCode2, List, type LucideIcon, SendHorizontal } from "lucide-react";
+import { CircleDollarSign, FileCode2, KeyRound, List, type LucideIcon, SendHorizontal } from "lucide-react";
 import type { ComponentType } from "react";
 
 export type ScreenEntry = {
@@ -49,6 +49,13 @@ export const SCREENS: readonly ScreenEntry[] = [
     icon: CircleDollarSign,
     key: "s",
     load: () => import("../routes/spend/Spend"),
+  },
+  {
+    path: "/settings",
+    title: "Keys and settings",
+    icon: KeyRound,
+    key: ",",
+    load: () => import("../routes/settings/Settings"),
   },
 ];
 
