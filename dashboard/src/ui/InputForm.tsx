@@ -62,7 +62,7 @@ export function InputForm({
           ) : field.kind === "text" || field.kind === "lines" || field.kind === "json" ? (
             <Area
               {...props}
-              rows={field.kind === "text" ? 2 : 4}
+              rows={field.kind !== "text" ? 4 : field.required ? 8 : 2}
               className={field.kind === "json" ? "font-mono text-meta" : undefined}
               value={value}
               onChange={change}

@@ -7,6 +7,8 @@ export type Cell<T> = {
   cell: (row: T) => ReactNode;
   /** At the right, for what is compared by its digits. */
   number?: boolean;
+  /** Left out where there is no room: on a phone. */
+  wide?: boolean;
 };
 
 /** A short table, all of it in the page; it scrolls sideways by itself. Long lists are a `VirtualTable`. */
@@ -25,7 +27,11 @@ export function Table<T>({
   foot?: T;
 }) {
   const side = (column: Cell<T>) =>
-    clsx("whitespace-nowrap px-2 first:pl-0 last:pr-0", column.number ? "text-right" : "text-left");
+    clsx(
+      "whitespace-nowrap px-2 first:pl-0 last:pr-0",
+      column.number ? "text-right" : "text-left",
+      column.wide && "hidden md:table-cell",
+    );
   return (
     <section
       aria-label={label}
@@ -38,7 +44,7 @@ export function Table<T>({
           <tr className="border-line border-b text-ink3 text-meta">
             {columns.map((column) => (
               <th key={column.id} scope="col" className={clsx("h-7 font-normal", side(column))}>
-                {column.title}
+                {column.title || <span className="sr-only">What can be done</span>}
               </th>
             ))}
           </tr>

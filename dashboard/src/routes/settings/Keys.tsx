@@ -102,10 +102,11 @@ const columns = (onRevoke: (key: Key) => void, last: boolean): Cell<Key>[] => [
     ),
   },
   { id: "hint", title: "Key", cell: ({ hint }) => <code className="font-mono text-meta">{hint}</code> },
-  { id: "made", title: "Made", cell: ({ created_at }) => <When at={created_at} /> },
+  { id: "made", title: "Made", wide: true, cell: ({ created_at }) => <When at={created_at} /> },
   {
     id: "used",
     title: "Last used",
+    wide: true,
     cell: ({ last_used_at }) =>
       last_used_at ? <When at={last_used_at} /> : <span className="text-ink3">never</span>,
   },

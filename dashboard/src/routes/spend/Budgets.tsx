@@ -68,7 +68,7 @@ export function Budgets() {
     );
   }
   return (
-    <div className="max-w-xl px-4 py-2 md:px-6">
+    <div className="max-w-xl py-1">
       {content}
       {asking?.what === "set" && (
         <BudgetForm
@@ -120,7 +120,7 @@ function OneBudget({ budget, onAsk }: { budget: Budget; onAsk: (asking: Asking) 
   return (
     <li className="border-line2 border-b py-3 last:border-0">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
-        <h4 className="min-w-0 break-words font-semibold">{title}</h4>
+        <h3 className="min-w-0 break-words font-semibold">{title}</h3>
         <p className="text-ink2">
           {exactMoney(budget.limit)} a {budget.period} ·{" "}
           {budget.hard ? "hard: refuses what would exceed it" : "soft: only tells"} · renews{" "}

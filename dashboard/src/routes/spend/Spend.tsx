@@ -13,7 +13,6 @@ const WORDS = { model: "by model", type: "by job type", user: "by user", lane: "
 export function Screen() {
   const [url, setUrl] = useUrl();
   const span = readSpan(url, Date.now());
-  const budgets = url.view === "budgets";
 
   return (
     <div className="flex min-h-0 flex-1 flex-col">
@@ -22,15 +21,23 @@ export function Screen() {
         <div className="px-4 pt-2 md:px-6">
           <Tabs
             label="Spend"
-            current={budgets ? "budgets" : "usage"}
+            current={url.view ?? "usage"}
             onChange={(view) => setUrl({ view: view === "budgets" ? view : undefined })}
             tabs={[
-              { id: "usage", title: "Usage", body: <SpanBar /> },
-              { id: "budgets", title: "Budgets", body: null },
+              {
+                id: "usage",
+                title: "Usage",
+                body: (
+                  <>
+                    <SpanBar />
+                    <Usage span={span} />
+                  </>
+                ),
+              },
+              { id: "budgets", title: "Budgets", body: <Budgets /> },
             ]}
           />
         </div>
-        {budgets ? <Budgets /> : <Usage span={span} />}
       </div>
     </div>
   );

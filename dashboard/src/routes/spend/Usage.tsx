@@ -52,7 +52,7 @@ function Report({ report, span: { part } }: { report: UsageReport; span: Span })
   const decimals = decimalsOf(lines);
   const { parts, bars } = chartOf(report, lines, part, decimals);
   return (
-    <div className="px-4 py-4 md:px-6">
+    <div className="py-4">
       <Figures total={report.total} />
       <div className="mt-6">
         <DayBars
@@ -128,11 +128,11 @@ function Figures({ total }: { total: UsageTotal }) {
             {show(total.saved)}
           </span>
         </Figure>
-        <Figure name="by batches">{show(total.saved_batch)}</Figure>
-        <Figure name="by caches" note="reading them, less writing them">
+        <Figure name="Saved by batches">{show(total.saved_batch)}</Figure>
+        <Figure name="Saved by caches" note="reading them, less writing them">
           {show(total.saved_cache)}
         </Figure>
-        <Figure name="by reuse" note="of the answer to the same question">
+        <Figure name="Saved by reuse" note="of the answer to the same question">
           {show(total.saved_reuse)}
         </Figure>
       </dl>

@@ -98,8 +98,8 @@ export function Editor({
         input_schema: anyObject(input),
         output_schema: output && anyObject(output),
       });
-      toast(`Stored version ${stored.version} of ${stored.name}`);
       await queries.invalidateQueries({ queryKey: jobTypesQuery.queryKey });
+      toast(`Stored version ${stored.version} of ${stored.name}`);
       onStored(stored);
     } catch (problem) {
       setError(problem);
@@ -119,7 +119,7 @@ export function Editor({
       <div className="grid gap-4 md:grid-cols-3">
         <Field
           name="Name"
-          hint="Lowercase letters, digits and _."
+          hint={base ? undefined : "Lowercase letters, digits and _."}
           problem={wrong("name") ?? needed(draft.name)}
         >
           {(field) => (

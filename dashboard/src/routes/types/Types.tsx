@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { type JobType, jobTypesQuery } from "../../api/jobTypes";
+import { useKeys } from "../../lib/keys";
 import { count } from "../../lib/number";
 import { useUrl } from "../../lib/url";
 import { Button } from "../../ui/Button";
@@ -16,12 +17,21 @@ import { TypeDetail } from "./TypeDetail";
 /** The list, or one of them (`?name=`), or a new one (`?view=new`). */
 export function Screen() {
   const [url, setUrl] = useUrl();
+  const navigate = useNavigate();
   const types = useQuery(jobTypesQuery);
   const { name } = url;
   const makes = !name && url.view === "new";
+  // Not from what is being written.
+  const backs = name !== undefined && url.view !== "edit";
+  useKeys(backs ? { Escape: () => void navigate({ to: "/types" }) } : {});
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <PageHead title={name ?? (makes ? "New job type" : "Job types")}>
+        {name && (
+          <Link to="/submit" search={{ type: name }} className="ml-auto text-tide-ink underline">
+            Submit jobs of it
+          </Link>
+        )}
         {name || makes ? (
           <Link to="/types" className="order-first text-ink2 hover:text-ink">
             Job types <span aria-hidden="true">/</span>
@@ -62,6 +72,7 @@ const COLUMNS: readonly Cell<JobType>[] = [
   {
     id: "description",
     title: "What it does",
+    wide: true,
     cell: ({ description }) => (
       <span className="block max-w-md truncate text-ink2" title={description}>
         {description}
@@ -69,10 +80,21 @@ const COLUMNS: readonly Cell<JobType>[] = [
     ),
   },
   { id: "model", title: "Model", cell: ({ model }) => <span className="font-mono text-meta">{model}</span> },
-  { id: "answer", title: "Answer", cell: ({ output_schema }) => (output_schema ? "structured" : "text") },
+  {
+    id: "answer",
+    title: "Answer",
+    wide: true,
+    cell: ({ output_schema }) => (output_schema ? "structured" : "text"),
+  },
   { id: "from", title: "From", cell: ({ shipped }) => (shipped ? "offpeak" : "you") },
   { id: "version", title: "Version", number: true, cell: ({ version }) => count(version) },
-  { id: "stored", title: "Stored", number: true, cell: ({ created_at }) => <When at={created_at} /> },
+  {
+    id: "stored",
+    title: "Stored",
+    wide: true,
+    number: true,
+    cell: ({ created_at }) => <When at={created_at} />,
+  },
 ];
 
 function List({ types }: { types: readonly JobType[] }) {
