@@ -1,8 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { estimate, type JobRequest } from "../api/submit";
-import { exactMoney } from "../lib/money";
+import { decimalsFor, exactMoney } from "../lib/money";
 import { count, plural } from "../lib/number";
+import { Cost } from "../ui/Cost";
 import { Fact, Facts } from "../ui/Panel";
 import { ProblemNote } from "../ui/ProblemNote";
 import { SkeletonText } from "../ui/Skeleton";
@@ -43,7 +44,15 @@ export function EstimateView({ requests }: { requests: readonly JobRequest[] }) 
   const direct = first?.lane === "direct";
   return (
     <div className={old ? "opacity-60" : undefined} aria-busy={old}>
-      <p className="text-figure">{some ? `about ${exactMoney(total.cost)}` : "no price"}</p>
+      <p className="text-figure">
+        {some ? (
+          <>
+            about <Cost amount={total.cost} decimals={decimalsFor([total.cost])} />
+          </>
+        ) : (
+          "no price"
+        )}
+      </p>
       <p className="mb-3 text-ink2">
         {plural(asked.length, "job")}, {direct ? "direct, at the normal price" : "in batches"}
       </p>

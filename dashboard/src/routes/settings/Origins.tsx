@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { originsQuery, setOrigins } from "../../api/keys";
-import { asProblem } from "../../api/problem";
+import { asProblem, nextStep } from "../../api/problem";
 import { Button } from "../../ui/Button";
 import { Area, Field } from "../../ui/Form";
 import { ProblemNote } from "../../ui/ProblemNote";
@@ -14,6 +14,16 @@ export function Origins() {
   if (!read.data) return <ProblemNote error={read.error} onRetry={() => void read.refetch()} />;
   const stored = read.data.join("\n");
   return <Form key={stored} stored={stored} />;
+}
+
+/** What is wrong, by the line that it stands on. */
+function said(error: unknown): string {
+  const problem = asProblem(error);
+  const faults = problem.fields.map(({ field, message }) => {
+    const nth = /^\/origins\/(\d+)$/.exec(field)?.[1];
+    return nth === undefined ? message : `No ${Number(nth) + 1} ${message}`;
+  });
+  return faults.length > 0 ? faults.join("; ") : `${problem.message} ${nextStep(problem)}`;
 }
 
 function Form({ stored }: { stored: string }) {
@@ -45,7 +55,7 @@ function Form({ stored }: { stored: string }) {
       <Field
         name="Origins from which live tickets may be used"
         hint="One a line, as in https://app.example.com; none: no page but this one may connect."
-        problem={error === undefined ? undefined : asProblem(error).message}
+        problem={error === undefined ? undefined : said(error)}
       >
         {(field) => (
           <Area

@@ -72,3 +72,24 @@ it("stores the origins that are written, one a line", async () => {
     origins: ["https://a.example", "https://b.example"],
   });
 });
+
+it("names the origin that was refused", async () => {
+  const user = userEvent.setup();
+  const problem = {
+    type: "/problems/invalid_request",
+    title: "The request is not valid",
+    status: 422,
+    code: "invalid_request",
+    detail: "/origins/1: must begin with https:// or http://, in lower case",
+    request_id: "req_1",
+    errors: [{ field: "/origins/1", code: "pattern", message: "must begin with https:// or http://" }],
+  };
+  showScreen(Screen, "/settings", {
+    ...answers([MINE]),
+    "PUT /v1/live/origins": () => Response.json(problem, { status: 422 }),
+  });
+  const field = await screen.findByLabelText(/^Origins/);
+  await user.type(field, "https://a.example{enter}b");
+  await user.click(screen.getByRole("button", { name: "Store the origins" }));
+  await waitFor(() => expect(field).toHaveAccessibleDescription("No 2 must begin with https:// or http://"));
+});

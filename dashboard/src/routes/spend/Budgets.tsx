@@ -238,7 +238,7 @@ const COLUMNS = (decimals: number): Cell<EstimateError>[] => [
       off == null ? (
         <span className="text-ink3">cost nothing</span>
       ) : (
-        `${off.startsWith("-") ? off.replace("-", "−") : `+${off}`} %`
+        `${off.startsWith("-") ? off.replace("-", "−") : Number(off) > 0 ? `+${off}` : off} %`
       ),
   },
   { id: "correction", title: "Next one ×", number: true, cell: ({ correction }) => correction },

@@ -79,7 +79,7 @@ it("estimates what is pasted, submits it once and shows its result", async () =>
   const user = userEvent.setup();
   const { asked, router } = showScreen(Screen, "/submit", answers);
   fireEvent.change(await screen.findByLabelText("Text"), { target: { value: "A long story." } });
-  expect(await screen.findByText("about $0.00001835")).toBeInTheDocument();
+  expect(await screen.findByTitle("$0.00001835")).toBeInTheDocument();
   await user.click(screen.getByRole("button", { name: "Submit" }));
   expect(await screen.findByText("Completed")).toBeInTheDocument();
   expect(await screen.findByText("It is short.")).toBeInTheDocument();

@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { jobTypesQuery } from "../../api/jobTypes";
+import { useKeys } from "../../lib/keys";
 import { useUrl } from "../../lib/url";
 import { FollowJob } from "../../parts/FollowJob";
 import { Button } from "../../ui/Button";
@@ -14,6 +15,8 @@ import { SubmitForm } from "./SubmitForm";
 export function Screen() {
   const [url, setUrl] = useUrl();
   const { job, group } = url;
+  const back = () => setUrl({ job: undefined, group: undefined });
+  useKeys(job || group ? { Escape: back } : {});
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <PageHead title="Submit" />
@@ -21,7 +24,7 @@ export function Screen() {
         {job || group ? (
           <section aria-label="What was submitted" className="max-w-xl px-4 py-4 md:px-6">
             {job ? <FollowJob key={job} id={job} /> : group && <FollowGroup key={group} id={group} />}
-            <Button className="mt-4" onClick={() => setUrl({ job: undefined, group: undefined })}>
+            <Button className="mt-4" onClick={back}>
               Submit another
             </Button>
           </section>
