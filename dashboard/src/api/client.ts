@@ -45,3 +45,6 @@ export function body<T>(answer: { data?: T }): T {
     throw new Problem({ status: -1, code: "no_body", detail: "An answer of the server was empty." });
   return answer.data;
 }
+
+/** Where the document says no more than "an object", the generator reads "an empty one". */
+export const anyObject = (value: Readonly<Record<string, unknown>>) => value as Record<string, never>;

@@ -1,9 +1,9 @@
 import { useNavigate } from "@tanstack/react-router";
 import { clsx } from "clsx";
 import { type KeyboardEvent, useId, useMemo, useState } from "react";
+import { setTheme, type Theme } from "../lib/theme";
 import { Dialog } from "../ui/Dialog";
 import { SCREENS, screenOfId } from "./screens";
-import { setTheme, type Theme } from "./theme";
 
 type Command = { id: string; title: string; hint?: string; run: () => void };
 

@@ -2,11 +2,11 @@ import { Link } from "@tanstack/react-router";
 import { Keyboard, LogOut, Monitor, Moon, Search, Sun } from "lucide-react";
 import { useSyncExternalStore } from "react";
 import type { Session } from "../api/session";
+import { nextTheme, setTheme, theme } from "../lib/theme";
 import { Button } from "../ui/Button";
 import { LiveState } from "./LiveState";
 import { Mark } from "./Mark";
 import { SCREENS } from "./screens";
-import { nextTheme, setTheme, theme } from "./theme";
 
 const MOD = /Mac|iPhone|iPad/.test(navigator.userAgent) ? "⌘" : "Ctrl";
 

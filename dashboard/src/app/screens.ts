@@ -1,7 +1,17 @@
 // Every screen, one line each: where it is, what it is called, and how it is loaded.
 // A screen exports `Screen` and is read from the server only when it is opened.
 
-import { Boxes, Gauge, Layers, List, type LucideIcon } from "lucide-react";
+import {
+  Boxes,
+  CircleDollarSign,
+  FileCode2,
+  Gauge,
+  KeyRound,
+  Layers,
+  List,
+  type LucideIcon,
+  SendHorizontal,
+} from "lucide-react";
 import type { ComponentType } from "react";
 
 export type ScreenEntry = {
@@ -37,20 +47,17 @@ export const SCREENS: readonly ScreenEntry[] = [
     load: () => import("../routes/jobs/Jobs"),
   },
   {
-    path: "/groups",
-    title: "Groups",
-    icon: Layers,
-    key: "u",
-    ids: "grp_",
-    load: () => import("../routes/groups/Groups"),
-  },
-  {
-    path: "/batches",
-    title: "Batches",
-    icon: Boxes,
-    key: "b",
-    ids: "bat_",
-    load: () => import("../routes/batches/Batches"),
+import {
+  Boxes,
+  CircleDollarSign,
+  FileCode2,
+  Gauge,
+  KeyRound,
+  Layers,
+  List,
+  type LucideIcon,
+  SendHorizontal,
+} from "lucide-react";
   },
 ];
 

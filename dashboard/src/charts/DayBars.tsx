@@ -4,7 +4,13 @@ import { Frame } from "./Frame";
 import { band, linear, roundTicks } from "./scale";
 
 export type Part = { key: string; name: string; tone: keyof typeof TONES };
-export type Bar = { key: string; label: string; values: Readonly<Record<string, number>> };
+export type Bar = {
+  key: string;
+  label: string;
+  values: Readonly<Record<string, number>>;
+  /** What a value is called where it is not `format`'s: an exact amount. */
+  words?: Readonly<Record<string, string>>;
+};
 
 /** One hue in steps, and red for failure. */
 const TONES = {
@@ -48,7 +54,9 @@ export function DayBars({
     .value((bar, key) => bar.values[key] ?? 0)(bars as Bar[]);
   const most = Math.max(1e-12, ...layers.flatMap((layer) => layer.map(([, top]) => top)));
   const bottom = height - 20;
-  const places = band(bars.length, [0, width], bars.length > 60 ? 0.1 : 0.25);
+  // At the right stand the axis's words: no bar runs beneath them.
+  const plot = Math.max(0, width - 56);
+  const places = band(bars.length, [0, plot], bars.length > 60 ? 0.1 : 0.25);
   const ticks = roundTicks(most);
   const y = linear([0, ticks.at(-1) ?? 1], [bottom, 12]);
 
@@ -56,7 +64,10 @@ export function DayBars({
     <Frame
       label={label}
       head={["", ...parts.map(({ name }) => name)]}
-      rows={bars.map((bar) => [bar.label, ...parts.map(({ key }) => format(bar.values[key] ?? 0))])}
+      rows={bars.map((bar) => [
+        bar.label,
+        ...parts.map(({ key }) => bar.words?.[key] ?? format(bar.values[key] ?? 0)),
+      ])}
     >
       {parts.length > 1 && (
         <ul className="mb-2 flex flex-wrap gap-x-4 gap-y-1 text-ink2 text-meta" aria-hidden="true">
@@ -84,7 +95,7 @@ export function DayBars({
                       y={y(to)}
                       height={Math.max(0.5, y(from) - y(to))}
                     >
-                      <title>{`${bar.label}: ${parts[nth]?.name} ${format(to - from)}`}</title>
+                      <title>{`${bar.label}: ${parts[nth]?.name} ${bar.words?.[layer.key] ?? format(to - from)}`}</title>
                     </rect>
                   );
                 })}
@@ -105,7 +116,7 @@ export function DayBars({
                   <title>{bar.label}</title>
                 </rect>
               ))}
-            <AxisX labels={bars.map(({ label: word }) => word)} width={width} y={height - 4} />
+            <AxisX labels={bars.map(({ label: word }) => word)} width={plot} y={height - 4} />
           </svg>
         )}
       </div>

@@ -21,11 +21,15 @@ export function Frame({
         <table>
           <thead>
             <tr>
-              {head.map((name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
-              ))}
+              {head.map((name) =>
+                name ? (
+                  <th key={name} scope="col">
+                    {name}
+                  </th>
+                ) : (
+                  <td key={name} />
+                ),
+              )}
             </tr>
           </thead>
           <tbody>

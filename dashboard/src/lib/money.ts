@@ -62,6 +62,21 @@ export function exactMoney(amount: string | null | undefined): string {
   return `${negative ? "−" : ""}$${grouped(BigInt(negative ? whole.slice(1) : whole))}.${fraction.padEnd(2, "0")}`;
 }
 
+/** How many decimals show the largest of these with at least three digits: one precision for a column. */
+export function decimalsFor(amounts: readonly (string | null | undefined)[]): number {
+  let most = 0n;
+  for (const amount of amounts) {
+    const pico = amount ? parseDollars(amount) : 0n;
+    const size = pico < 0n ? -pico : pico;
+    if (size > most) most = size;
+  }
+  if (most === 0n || most >= PICO) return 2;
+  return Math.min(SCALE, SCALE - String(most).length + 3);
+}
+
+/** A mark of an axis, which the page chose itself: `$0.002`. */
+export const tickDollars = (mark: number): string => exactMoney(mark.toFixed(SCALE - 2));
+
 /** How much of `full` was not paid, in whole percent; null where there is nothing to compare. */
 export function savedPercent(paid: string, full: string): number | null {
   const all = parseDollars(full);

@@ -1,6 +1,9 @@
 import { X } from "lucide-react";
-import type { ReactNode } from "react";
+import { createContext, type ReactNode, useContext } from "react";
 import { Button } from "./Button";
+
+/** Which heading a section has: under a screen's, or under the one of the panel that it stands in. */
+const Heading = createContext<"h2" | "h3">("h2");
 
 /** Beside a list, for the one thing that is open; over it where there is no room. Its id is in the address. */
 export function Panel({
@@ -28,7 +31,9 @@ export function Panel({
           <X className="size-4" aria-hidden="true" />
         </Button>
       </header>
-      <div className="min-h-0 flex-1 overflow-y-auto px-4 py-4 lg:px-6">{children}</div>
+      <div className="min-h-0 flex-1 overflow-y-auto px-4 py-4 lg:px-6">
+        <Heading value="h3">{children}</Heading>
+      </div>
     </aside>
   );
 }
@@ -43,10 +48,11 @@ export function Section({
   aside?: ReactNode;
   children: ReactNode;
 }) {
+  const Title = useContext(Heading);
   return (
     <section className="mt-6 border-line2 border-t pt-4 first:mt-0 first:border-0 first:pt-0">
       <div className="mb-2 flex items-center justify-between gap-2">
-        <h3 className="font-semibold text-body">{title}</h3>
+        <Title className="font-semibold text-body">{title}</Title>
         {aside}
       </div>
       {children}

@@ -6,6 +6,7 @@ import { exactMoney, savedPercent, subtractDollars } from "../../lib/money";
 import { count } from "../../lib/number";
 import { at } from "../../lib/root";
 import { useJob, useJobRev, useWatch } from "../../live/hooks";
+import { Result } from "../../parts/Result";
 import { Button } from "../../ui/Button";
 import { Code } from "../../ui/Code";
 import { CopyId, copyText } from "../../ui/Copy";
@@ -16,7 +17,6 @@ import { SkeletonText } from "../../ui/Skeleton";
 import { toast } from "../../ui/Toast";
 import { Moment } from "../../ui/When";
 import { useBulk } from "./BulkBar";
-import { Result } from "./Result";
 import { Timeline } from "./Timeline";
 
 export function JobPanel({ id, onClose }: { id: string; onClose: () => void }) {

@@ -1,12 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { resultQuery } from "../../api/jobs";
-import { indentJson, memberSource } from "../../lib/json";
-import { Code } from "../../ui/Code";
-import { Section } from "../../ui/Panel";
-import { ProblemNote } from "../../ui/ProblemNote";
-import { SkeletonText } from "../../ui/Skeleton";
-import { type Tab, Tabs } from "../../ui/Tabs";
+import { resultQuery } from "../api/jobs";
+import { indentJson, memberSource } from "../lib/json";
+import { Code } from "../ui/Code";
+import { Section } from "../ui/Panel";
+import { ProblemNote } from "../ui/ProblemNote";
+import { SkeletonText } from "../ui/Skeleton";
+import { type Tab, Tabs } from "../ui/Tabs";
 
 /** More than this is not laid out: the whole is copied or saved instead. */
 const SHOWN = 200_000;

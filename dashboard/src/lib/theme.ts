@@ -1,5 +1,5 @@
-import { readSetting, writeSetting } from "../lib/settings";
-import { store } from "../lib/store";
+import { readSetting, writeSetting } from "./settings";
+import { store } from "./store";
 
 export type Theme = "system" | "light" | "dark";
 
