@@ -2139,7 +2139,7 @@ export interface components {
             pause: components["schemas"]["UpstreamPause"] | null;
             /**
              * @description What was billed since midnight (UTC): the total of `GET /v1/usage` for today, of
-             *     at most five seconds ago.
+             *     up to five seconds ago, and longer where a day has many entries.
              */
             spend_today: components["schemas"]["UsageTotal"];
             /** @description How long results took in the last seven days, by job type. */
