@@ -7,14 +7,12 @@ import { useKeys } from "../../lib/keys";
 import { count, plural } from "../../lib/number";
 import { live } from "../../live/live";
 import { Button } from "../../ui/Button";
-import { Confirm } from "../../ui/Dialog";
 import { toast, toastProblem } from "../../ui/Toast";
+import { doneWord } from "./words";
 
-const LeftOver = lazy(() => import("./LeftOver").then(({ LeftOver }) => ({ default: LeftOver })));
-
-const DONE = { cancel: "canceled", retry: "queued again" } as const;
-
-export const didWords = (action: Action, n: number) => `${plural(n, "job")} ${DONE[action]}`;
+const dialogs = () => import("./BulkDialogs");
+const Ask = lazy(() => dialogs().then(({ Ask }) => ({ default: Ask })));
+const LeftOver = lazy(() => dialogs().then(({ LeftOver }) => ({ default: LeftOver })));
 
 /** Of these jobs, those with which that may be done now. */
 const possible = (action: Action, ids: readonly string[]) =>
@@ -53,45 +51,28 @@ export function useBulk(ids: readonly string[], onEnd: () => void) {
         tried += some.length;
       }
     } catch (error) {
-      toastProblem(`${plural(chosen.length - tried, "job")} could not be ${DONE[action]}`, error);
+      toastProblem(`${plural(chosen.length - tried, "job")} could not be ${doneWord(action)}`, error);
     }
     setProgress(undefined);
     const done = tried - left.length;
     if (left.length > 0) setLeftOver({ action, done, left });
-    else if (done > 0) toast(didWords(action, done));
+    else if (done > 0) toast(`${plural(done, "job")} ${doneWord(action)}`);
     if (tried === chosen.length) onEnd();
   }
 
-  const dialog = leftOver ? (
+  const dialog = (
     <Suspense>
-      <LeftOver {...leftOver} onClose={() => setLeftOver(undefined)} />
+      {asking && (
+        <Ask
+          action={asking.action}
+          n={asking.ids.length}
+          others={ids.length - asking.ids.length}
+          onConfirm={() => void run(asking.action, asking.ids)}
+          onClose={() => setAsking(undefined)}
+        />
+      )}
+      {leftOver && <LeftOver {...leftOver} onClose={() => setLeftOver(undefined)} />}
     </Suspense>
-  ) : (
-    asking && (
-      <Confirm
-        title={`${asking.action === "cancel" ? "Cancel" : "Retry"} ${plural(asking.ids.length, "job")}?`}
-        action={`${asking.action === "cancel" ? "Cancel" : "Retry"} ${plural(asking.ids.length, "job")}`}
-        danger={asking.action === "cancel"}
-        typed={asking.ids.length > 1000 ? asking.action : undefined}
-        onConfirm={() => void run(asking.action, asking.ids)}
-        onClose={() => setAsking(undefined)}
-      >
-        {asking.action === "cancel" ? (
-          <p>
-            What waits never runs. What is at Anthropic already ends there and is paid for, but its answer is
-            set aside.
-          </p>
-        ) : (
-          <p>They are queued again with the same prompt. New attempts are paid for.</p>
-        )}
-        {asking.ids.length < ids.length && (
-          <p className="mt-2">
-            {plural(ids.length - asking.ids.length, "other job")} of the selection cannot be, and stays as it
-            is.
-          </p>
-        )}
-      </Confirm>
-    )
   );
   return { ask, dialog, progress };
 }
