@@ -73,7 +73,7 @@ function Menu(props: {
   return (
     <select
       aria-label={props.label}
-      className="h-7 rounded-md border border-line bg-raised px-1.5 text-ink2"
+      className="h-7 w-32 rounded-md border border-line bg-raised px-1.5 text-ink2"
       value=""
       onChange={(event) => props.onPick(event.target.value)}
     >
@@ -201,7 +201,7 @@ function Box({ filter, onFilter }: { filter: JobFilter; onFilter: (filter: JobFi
   }
 
   return (
-    <form onSubmit={submit} className="min-w-48 flex-1">
+    <form onSubmit={submit} className="min-w-full flex-1 sm:min-w-48">
       <input
         ref={field}
         type="search"
