@@ -27,7 +27,11 @@ export function LongText({
         <p className="mt-2 text-ink3 text-meta">Only its beginning is shown. Copy it to have all of it.</p>
       )}
       {save && (
-        <button type="button" className="mt-2 break-all text-left text-tide-ink underline" onClick={() => saveAs(save, text)}>
+        <button
+          type="button"
+          className="mt-2 break-all text-left text-tide-ink underline"
+          onClick={() => saveAs(save, text)}
+        >
           Save as {save}
         </button>
       )}
