@@ -6,16 +6,38 @@ import { api, body, type Schemas } from "./client";
 export type Job = Schemas["Job"];
 export type JobState = Schemas["JobState"];
 export type JobResult = Schemas["JobResult"];
+export type Attempts = Schemas["Attempts"];
+export type Attempt = Schemas["Attempt"];
 
 export const JOB_STATES = ["queued", "submitted", "processing", "completed", "failed", "canceled"] as const;
+
+/** Why a job can fail: the closed list of the API. */
+export const FAILURES = [
+  "invalid_request",
+  "schema_invalid",
+  "truncated",
+  "refused",
+  "context_exceeded",
+  "paused",
+  "rejected_alone",
+  "too_many_tries",
+  "result_missing",
+  "result_unreadable",
+  "outcome_unknown",
+  "deadline_missed",
+  "internal",
+] as const;
 
 export const JOB_FILTER = {
   state: { list: JOB_STATES },
   type: "text",
   group: "text",
-  batch: "text",
   user: "text",
   model: "text",
+  label: { one: FAILURES },
+  batch: "text",
+  since: "time",
+  until: "time",
 } as const;
 
 export type JobFilter = FilterOf<typeof JOB_FILTER>;
@@ -64,20 +86,41 @@ export const jobQuery = (id: string, rev: number) =>
     placeholderData: keepPreviousData,
   });
 
+/** With its source: numbers that do not fit a float are shown from there. */
+async function sourceOf(
+  path: "/v1/jobs/{id}/result" | "/v1/jobs/{id}/request",
+  id: string,
+  signal: AbortSignal,
+): Promise<string> {
+  return body(await api.GET(path, { params: { path: { id } }, signal, parseAs: "text" }));
+}
+
 export const resultQuery = (id: string, rev: number) =>
   queryOptions({
     queryKey: ["jobs", "result", id, rev],
-    // With its source: numbers that do not fit a float are shown from there.
     queryFn: async ({ signal }): Promise<{ result: JobResult; source: string }> => {
-      const answer = await api.GET("/v1/jobs/{id}/result", {
-        params: { path: { id } },
-        signal,
-        parseAs: "text",
-      });
-      const source: string = body(answer);
+      const source = await sourceOf("/v1/jobs/{id}/result", id, signal);
       return { result: JSON.parse(source) as JobResult, source };
     },
     placeholderData: keepPreviousData,
+  });
+
+/** What it asks Anthropic, byte for byte. It never changes. */
+export const requestQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["jobs", "request", id],
+    queryFn: ({ signal }) => sourceOf("/v1/jobs/{id}/request", id, signal),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+
+/** Everything that was tried for it. Its times are also those of its batch, whose row has a `rev` too. */
+export const attemptsQuery = (id: string, rev: number, batchRev: number) =>
+  queryOptions({
+    queryKey: ["jobs", "attempts", id, rev, batchRev],
+    queryFn: async ({ signal }): Promise<Attempts> =>
+      body(await api.GET("/v1/jobs/{id}/attempts", { params: { path: { id } }, signal })),
+    placeholderData: keepPreviousData,
+    meta: { live: "topic" },
   });
 
 /** What may be done with a job, by its state: the one place that says so. */
@@ -90,17 +133,47 @@ export const can = {
 export const hasEnded = (state: JobState) =>
   state === "completed" || state === "failed" || state === "canceled";
 
-async function change(id: string, path: "/v1/jobs/{id}/cancel" | "/v1/jobs/{id}/retry", now: Partial<Job>) {
+export type Action = keyof typeof can;
+export type NotDone = Schemas["NotDone"];
+
+/** What becomes of a job with which that is done. */
+const BECOMES: Record<Action, Partial<Job>> = {
+  cancel: { state: "canceled", detail: undefined },
+  retry: {
+    state: "queued",
+    label: undefined,
+    reason: undefined,
+    ended_at: undefined,
+    stop_reason: undefined,
+    usage: undefined,
+    cost: undefined,
+    cost_sync: undefined,
+  },
+};
+
+/** As many as the API takes in one call. */
+export const MANY = 1000;
+
+/** In one transaction: all of them are done, but those of which it says why not. The glyphs change at once,
+ *  and back where the server says no. */
+export async function changeJobs(action: Action, ids: readonly string[]): Promise<NotDone[]> {
   const asked = held.asked();
-  const undo = held.expect(id, now);
+  const now = BECOMES[action];
+  const undo = ids.map((id) => held.expect(id, now));
   try {
-    held.put([body(await api.POST(path, { params: { path: { id } } }))], asked);
+    const request = { body: { ids: [...ids] } };
+    const { not_done } =
+      action === "cancel"
+        ? body(await api.POST("/v1/jobs/cancel", request))
+        : body(await api.POST("/v1/jobs/retry", request));
+    const left = new Set(not_done.map(({ id }) => id));
+    const jobs = ids.filter((id) => !left.has(id)).map((id) => held.get(id));
+    held.put(
+      jobs.filter((job) => job !== undefined),
+      asked,
+    );
+    return not_done;
   } finally {
-    undo();
+    for (const back of undo) back();
   }
 }
-
-/** The glyph changes at once, and back when the server says no. */
-export const cancelJob = (id: string) => change(id, "/v1/jobs/{id}/cancel", { state: "canceled" });
-export const retryJob = (id: string) =>
-  change(id, "/v1/jobs/{id}/retry", { state: "queued", label: undefined, ended_at: undefined });

@@ -15,6 +15,7 @@ describe("the connection's words", () => {
     expect(words("reconnecting", 2000)).toBe("Reconnecting");
     expect(words("reconnecting", 11_000)).toBe(`Reconnecting, data from ${clockTime(asOf)}`);
     expect(words("paused")).toBe(`Paused, data from ${clockTime(asOf)}`);
+    expect(words("held")).toBe(`Held, data from ${clockTime(asOf)}`);
     expect(words("stopped")).toBe(`Stopped, data from ${clockTime(asOf)}`);
     expect(words("catching_up")).toBe("Catching up");
     expect(

@@ -2,7 +2,8 @@ import clsx from "clsx";
 import { useState } from "react";
 import { clockTime, useNow } from "../lib/time";
 import { useConnection } from "../live/hooks";
-import type { Connection, Phase } from "../live/live";
+import { type Connection, live, type Phase } from "../live/live";
+import { toast } from "../ui/Toast";
 
 const WORDS: Record<Phase, string> = {
   off: "Not connected",
@@ -12,6 +13,7 @@ const WORDS: Record<Phase, string> = {
   reconnecting: "Reconnecting",
   polling: "Read every 10 s",
   paused: "Paused",
+  held: "Held",
   stopped: "Stopped",
   signed_out: "Signed out",
 };
@@ -20,6 +22,12 @@ const WORDS: Record<Phase, string> = {
 export function connectionWords({ phase, asOf }: Connection, waited: number): string {
   const old = asOf !== undefined && (phase !== "reconnecting" || waited > 10_000) && phase !== "catching_up";
   return old && phase !== "live" ? `${WORDS[phase]}, data from ${clockTime(asOf)}` : WORDS[phase];
+}
+
+/** `l`: holds what is shown, or goes on. */
+export function holdOrResume() {
+  if (live.connection.current().phase === "held") live.resume();
+  else if (!live.hold()) toast("Only a live page can be held", { detail: "Wait until it says Live." });
 }
 
 export function LiveState() {
@@ -55,7 +63,20 @@ function Said({ waited, ...connection }: Connection & { waited: number }) {
                   : "bg-wait",
           )}
         />
-        <span role="status">{connectionWords(connection, waited)}</span>
+        <span role="status" className="flex-1">
+          {connectionWords(connection, waited)}
+        </span>
+        {(phase === "live" || phase === "held") && (
+          <button
+            type="button"
+            aria-keyshortcuts="l"
+            title={phase === "held" ? "Go on (l)" : "Nothing moves until you go on (l)"}
+            className="-my-1 min-h-6 px-1 text-tide-ink underline"
+            onClick={holdOrResume}
+          >
+            {phase === "held" ? "Resume" : "Hold"}
+          </button>
+        )}
       </p>
       {problem && <p className="mt-1 text-ink3 text-meta">{problem}</p>}
     </div>

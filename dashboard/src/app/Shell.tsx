@@ -5,7 +5,7 @@ import type { Session } from "../api/session";
 import { type Keys, useKeys } from "../lib/keys";
 import { useConnection } from "../live/hooks";
 import { Button } from "../ui/Button";
-import { LiveState } from "./LiveState";
+import { holdOrResume, LiveState } from "./LiveState";
 import { Mark } from "./Mark";
 import { Rail } from "./Rail";
 import { SCREENS } from "./screens";
@@ -23,7 +23,7 @@ export function Shell({ session, children }: { session: Session; children: React
   const go: Keys = Object.fromEntries(
     SCREENS.filter(({ key }) => key).map(({ key, path }) => [`g ${key}`, () => void navigate({ to: path })]),
   );
-  useKeys({ "Mod+k": () => setOver("palette"), "?": () => setOver("shortcuts"), ...go });
+  useKeys({ "Mod+k": () => setOver("palette"), "?": () => setOver("shortcuts"), l: holdOrResume, ...go });
 
   const rail = (
     <Rail

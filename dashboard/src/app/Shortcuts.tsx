@@ -16,6 +16,8 @@ const LIST: readonly [string, string][] = [
   ["r", "Retry what is selected or open"],
   ["c", "Cancel what is selected or open"],
   ["y", "Copy the open one's id"],
+  ["[ ]", "Previous or next tab of the panel"],
+  ["l", "Hold live, or resume"],
 ];
 
 export function Shortcuts({ onClose }: { onClose: () => void }) {

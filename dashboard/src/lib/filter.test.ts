@@ -43,4 +43,19 @@ describe("filters", () => {
     );
     expect(parseBox(spec, "  ")).toEqual({ filter: {} });
   });
+
+  it("reads instants, and in the box how long ago", () => {
+    const timed = { since: "time", why: { one: ["a", "b"] } } as const;
+    expect(parseFilter(timed, { since: "2026-11-28T06:00:00+01:00", why: "c" })).toEqual({
+      since: "2026-11-28T05:00:00Z",
+    });
+    expect(parseFilter(timed, { since: "24h" })).toEqual({});
+    const { filter } = parseBox(timed, "since:90m why:b");
+    expect(filter.why).toBe("b");
+    const length = Date.now() - Date.parse(filter.since ?? "");
+    expect(length).toBeGreaterThanOrEqual(90 * 60_000);
+    expect(length).toBeLessThan(90 * 60_000 + 5000);
+    expect(parseBox(timed, "since:soon").problem).toContain("since: is a time like");
+    expect(parseBox(timed, "why:c").problem).toBe("why: is one of a, b");
+  });
 });

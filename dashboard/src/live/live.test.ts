@@ -338,6 +338,33 @@ describe("a hidden tab", () => {
   });
 });
 
+describe("holding", () => {
+  it("keeps everything as it is until it is resumed, and then goes on where it was", async () => {
+    const { live, phase } = await connected();
+    live.jobs.put([job("job_1")], live.jobs.asked());
+    FakeSocket.last.rows("e.2", row("job_1", 2, "submitted"));
+    const held = FakeSocket.last;
+    expect(live.hold()).toBe(true);
+    expect(live.jobs.get("job_1")?.state, "what had come is shown").toBe("submitted");
+    expect(live.connection.current()).toMatchObject({ phase: "held", asOf: Date.now() });
+    expect(held.readyState).toBe(3);
+    window.dispatchEvent(new Event("focus"));
+    window.dispatchEvent(new Event("online"));
+    await vi.advanceTimersByTimeAsync(20 * 60_000);
+    expect(FakeSocket.all, "nothing dials meanwhile").toHaveLength(1);
+    live.resume();
+    FakeSocket.last.hello("e.9");
+    expect(FakeSocket.last.said[0]).toMatchObject({ cursor: "e.2" });
+    expect(phase()).toBe("live");
+  });
+
+  it("holds only what is right", () => {
+    const { live, phase } = begin();
+    expect(live.hold()).toBe(false);
+    expect(phase()).toBe("connecting");
+  });
+});
+
 describe("another version", () => {
   it("is noticed after a restart", async () => {
     const { live } = await connected();

@@ -24,6 +24,7 @@ type Batch = components["schemas"]["Batch"];
 
 /** - `live`: what is shown is right. - `catching_up`: connected, reading anew what was missed.
  *  - `polling`: no socket comes through, so the page asks every 10 s. - `paused`: the tab was hidden long.
+ *  - `held`: the reader wants nothing to move.
  *  - `stopped`: only a reload helps. */
 export type Phase =
   | "off"
@@ -33,6 +34,7 @@ export type Phase =
   | "reconnecting"
   | "polling"
   | "paused"
+  | "held"
   | "stopped"
   | "signed_out";
 
@@ -244,6 +246,21 @@ export function createLive() {
     else returned();
   }
 
+  /** Nothing moves until `resume`, which goes on where it was. Only what is right can be held. */
+  function hold(): boolean {
+    if (phase() !== "live" || !line) return false;
+    news.flush();
+    hangUp();
+    set({ phase: "held", asOf: Date.now() });
+    return true;
+  }
+
+  function resume() {
+    if (phase() !== "held") return;
+    set({ phase: "connecting" });
+    connect();
+  }
+
   /** Connects for as long as somebody is signed in; what it gives ends it. */
   function start(with_: Page): () => void {
     page = with_;
@@ -297,7 +314,7 @@ export function createLive() {
     counts.set({ groups });
   }
 
-  return { jobs, batches, connection, counts, start, topic, watch: watched.set, signedOut };
+  return { jobs, batches, connection, counts, start, topic, watch: watched.set, hold, resume, signedOut };
 }
 
 export const live = createLive();

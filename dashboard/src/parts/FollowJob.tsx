@@ -49,7 +49,7 @@ export function FollowJob({ id }: { id: string }) {
           See it among the jobs
         </Link>
       </p>
-      {ended && <Result id={id} rev={rev} />}
+      {ended && <Result job={job} rev={rev} />}
     </>
   );
 }

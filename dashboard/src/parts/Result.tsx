@@ -1,20 +1,20 @@
 import { useQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
-import { resultQuery } from "../api/jobs";
+import { useMemo } from "react";
+import { type Job, type JobResult, resultQuery } from "../api/jobs";
 import { indentJson, memberSource } from "../lib/json";
-import { Code } from "../ui/Code";
+import { useUrl } from "../lib/url";
+import { Glyph } from "../ui/Glyph";
 import { Section } from "../ui/Panel";
 import { ProblemNote } from "../ui/ProblemNote";
 import { SkeletonText } from "../ui/Skeleton";
 import { type Tab, Tabs } from "../ui/Tabs";
-
-/** More than this is not laid out: the whole is copied or saved instead. */
-const SHOWN = 200_000;
+import { LongText } from "./LongText";
 
 /** What a job answered, always as text nodes: nothing in it can run or load. */
-export function Result({ id, rev }: { id: string; rev: number }) {
+export function Result({ job, rev }: { job: Job; rev: number }) {
+  const { id } = job;
   const read = useQuery(resultQuery(id, rev));
-  const [tab, setTab] = useState("");
+  const [{ tab = "" }, setUrl] = useUrl();
   const tabs = useMemo<Tab[]>(() => {
     if (!read.data) return [];
     const { result, source } = read.data;
@@ -24,22 +24,28 @@ export function Result({ id, rev }: { id: string; rev: number }) {
       all.push({
         id: "output",
         title: "Structured",
-        body: <Text text={indentJson(output)} what="output" mono />,
+        body: (
+          <>
+            <SchemaNote result={result} version={job.type_version} />
+            <LongText text={indentJson(output)} what="output" mono />
+          </>
+        ),
       });
-    if (result.text) all.push({ id: "text", title: "Text", body: <Text text={result.text} what="text" /> });
+    if (result.text)
+      all.push({ id: "text", title: "Text", body: <LongText text={result.text} what="text" /> });
     if (result.error)
       all.push({
         id: "error",
         title: "Error",
-        body: <Text text={indentJson(memberSource(source, "error") ?? "")} what="error" mono />,
+        body: <LongText text={indentJson(memberSource(source, "error") ?? "")} what="error" mono />,
       });
     all.push({
       id: "raw",
       title: "Raw",
-      body: <Text text={indentJson(source)} what="result" mono save={`${id}.json`} />,
+      body: <LongText text={indentJson(source)} what="result" mono save={`${id}.json`} />,
     });
     return all;
-  }, [read.data, id]);
+  }, [read.data, id, job.type_version]);
 
   return (
     <Section
@@ -49,7 +55,13 @@ export function Result({ id, rev }: { id: string; rev: number }) {
       }
     >
       {read.data ? (
-        <Tabs label="Result" tabs={tabs} current={tab} onChange={setTab} />
+        <Tabs
+          label="Result"
+          tabs={tabs}
+          current={tab}
+          onChange={(tab) => setUrl({ tab }, { replace: true })}
+          keys
+        />
       ) : read.isError ? (
         <ProblemNote error={read.error} onRetry={() => void read.refetch()} />
       ) : (
@@ -59,38 +71,21 @@ export function Result({ id, rev }: { id: string; rev: number }) {
   );
 }
 
-function Text({
-  text,
-  what,
-  mono = false,
-  save,
-}: {
-  text: string;
-  what: string;
-  mono?: boolean;
-  save?: string;
-}) {
-  const cut = text.length > SHOWN;
+/** The server checks an answer against the schema that its request asked for; this says what came of it. */
+function SchemaNote({ result, version }: { result: JobResult; version: number | null | undefined }) {
+  const whose = result.type
+    ? `the output schema of ${result.type}${version ? `, version ${version}` : ""}`
+    : "the output schema of its request";
+  if (result.state === "completed")
+    return (
+      <p className="mb-2 flex items-center gap-2 text-ink2">
+        <Glyph state="completed" /> Matches {whose}.
+      </p>
+    );
+  if (result.label !== "schema_invalid") return null;
   return (
-    <div>
-      <Code text={text} what={what} shown={cut ? text.slice(0, SHOWN) : text} prose={!mono} wrap />
-      {cut && (
-        <p className="mt-2 text-ink3 text-meta">Only its beginning is shown. Copy it to have all of it.</p>
-      )}
-      {save && (
-        <button type="button" className="mt-2 text-tide-ink underline" onClick={() => saveAs(save, text)}>
-          Save as {save}
-        </button>
-      )}
-    </div>
+    <p className="mb-2 flex items-center gap-2">
+      <Glyph state="failed" /> Is JSON, but does not match {whose}.
+    </p>
   );
-}
-
-function saveAs(name: string, text: string) {
-  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(url);
 }

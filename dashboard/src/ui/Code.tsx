@@ -19,7 +19,7 @@ export function Code({
 }) {
   return (
     <div className="relative">
-      <div className="absolute top-1 right-1">
+      <div className="absolute top-1 right-1 rounded-md bg-sunk">
         <CopyButton text={text} what={what} />
       </div>
       <section

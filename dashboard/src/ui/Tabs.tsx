@@ -1,32 +1,42 @@
 import clsx from "clsx";
 import { type KeyboardEvent, type ReactNode, useId, useRef } from "react";
+import { type Keys, useKeys } from "../lib/keys";
 
 export type Tab = { id: string; title: ReactNode; body: ReactNode };
 
-/** One of several views of the same thing. Arrow keys move between them. */
+/** One of several views of the same thing. Arrow keys move between them; with `keys`, so do `[` and `]`
+ *  from anywhere on the page. */
 export function Tabs({
   label,
   tabs,
   current,
   onChange,
+  keys = false,
 }: {
   label: string;
   tabs: readonly Tab[];
   current: string;
   onChange: (id: string) => void;
+  keys?: boolean;
 }) {
   const base = useId();
   const list = useRef<HTMLDivElement>(null);
   const shown = tabs.find((tab) => tab.id === current) ?? tabs[0];
 
+  function step(by: 1 | -1): Tab | undefined {
+    const next = shown && tabs[(tabs.indexOf(shown) + by + tabs.length) % tabs.length];
+    if (next) onChange(next.id);
+    return next;
+  }
+  const letters: Keys = { "[": () => step(-1), "]": () => step(1) };
+  useKeys(keys ? letters : {});
+
   function move(event: KeyboardEvent) {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step || !shown) return;
+    const by = ({ ArrowRight: 1, ArrowLeft: -1 } as const)[event.key];
+    if (!by) return;
     event.preventDefault();
-    const next = tabs[(tabs.indexOf(shown) + step + tabs.length) % tabs.length];
-    if (!next) return;
-    onChange(next.id);
-    list.current?.querySelector<HTMLElement>(`[data-tab="${next.id}"]`)?.focus();
+    const next = step(by);
+    if (next) list.current?.querySelector<HTMLElement>(`[data-tab="${next.id}"]`)?.focus();
   }
 
   return (

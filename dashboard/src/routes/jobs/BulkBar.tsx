@@ -1,43 +1,18 @@
-// What is done with several jobs at once: asked for first, a few at a time, and told in one sentence.
+// What is done with several jobs at once: asked for first, done in as few calls as the API allows, and told
+// with the reason of each that was left as it is.
 
-import { useState } from "react";
-import { can, cancelJob, type Job, retryJob } from "../../api/jobs";
-import { asProblem } from "../../api/problem";
+import { lazy, Suspense, useState } from "react";
+import { type Action, can, changeJobs, type Job, MANY, type NotDone } from "../../api/jobs";
 import { useKeys } from "../../lib/keys";
-import { plural } from "../../lib/number";
+import { count, plural } from "../../lib/number";
 import { live } from "../../live/live";
 import { Button } from "../../ui/Button";
-import { Confirm } from "../../ui/Dialog";
-import { toast } from "../../ui/Toast";
+import { toast, toastProblem } from "../../ui/Toast";
+import { doneWord } from "./words";
 
-const AT_ONCE = 4;
-
-type Action = "cancel" | "retry";
-
-const DONE = { cancel: "canceled", retry: "queued again" } as const;
-
-async function each(action: Action, ids: readonly string[], onDone: (done: number) => void) {
-  const call = action === "cancel" ? cancelJob : retryJob;
-  const left = [...ids];
-  const problems = new Map<string, number>();
-  let done = 0;
-  const one = async () => {
-    for (let id = left.shift(); id !== undefined; id = left.shift()) {
-      try {
-        await call(id);
-      } catch (error) {
-        const { message } = asProblem(error);
-        problems.set(message, (problems.get(message) ?? 0) + 1);
-      }
-      done += 1;
-      onDone(done);
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, one));
-  const failed = [...problems.values()].reduce((sum, n) => sum + n, 0);
-  const detail = [...problems].map(([message, n]) => `${plural(n, "job")}: ${message}`).join(" ");
-  toast(`${plural(ids.length - failed, "job")} ${DONE[action]}`, { detail, bad: failed > 0 });
-}
+const dialogs = () => import("./BulkDialogs");
+const Ask = lazy(() => dialogs().then(({ Ask }) => ({ default: Ask })));
+const LeftOver = lazy(() => dialogs().then(({ LeftOver }) => ({ default: LeftOver })));
 
 /** Of these jobs, those with which that may be done now. */
 const possible = (action: Action, ids: readonly string[]) =>
@@ -50,6 +25,7 @@ const possible = (action: Action, ids: readonly string[]) =>
 export function useBulk(ids: readonly string[], onEnd: () => void) {
   const [asking, setAsking] = useState<{ action: Action; ids: string[] }>();
   const [progress, setProgress] = useState<{ done: number; of: number }>();
+  const [leftOver, setLeftOver] = useState<{ action: Action; done: number; left: NotDone[] }>();
 
   function ask(action: Action) {
     if (ids.length === 0 || progress) return;
@@ -65,36 +41,38 @@ export function useBulk(ids: readonly string[], onEnd: () => void) {
   useKeys({ c: () => ask("cancel"), r: () => ask("retry") });
 
   async function run(action: Action, chosen: string[]) {
-    setProgress({ done: 0, of: chosen.length });
-    await each(action, chosen, (done) => setProgress({ done, of: chosen.length }));
+    const left: NotDone[] = [];
+    let tried = 0;
+    try {
+      while (tried < chosen.length) {
+        setProgress({ done: tried, of: chosen.length });
+        const some = chosen.slice(tried, tried + MANY);
+        left.push(...(await changeJobs(action, some)));
+        tried += some.length;
+      }
+    } catch (error) {
+      toastProblem(`${plural(chosen.length - tried, "job")} could not be ${doneWord(action)}`, error);
+    }
     setProgress(undefined);
-    onEnd();
+    const done = tried - left.length;
+    if (left.length > 0) setLeftOver({ action, done, left });
+    else if (done > 0) toast(`${plural(done, "job")} ${doneWord(action)}`);
+    if (tried === chosen.length) onEnd();
   }
 
-  const dialog = asking && (
-    <Confirm
-      title={`${asking.action === "cancel" ? "Cancel" : "Retry"} ${plural(asking.ids.length, "job")}?`}
-      action={`${asking.action === "cancel" ? "Cancel" : "Retry"} ${plural(asking.ids.length, "job")}`}
-      danger={asking.action === "cancel"}
-      typed={asking.ids.length > 1000 ? asking.action : undefined}
-      onConfirm={() => void run(asking.action, asking.ids)}
-      onClose={() => setAsking(undefined)}
-    >
-      {asking.action === "cancel" ? (
-        <p>
-          What waits never runs. What is at Anthropic already ends there and is paid for, but its answer is
-          set aside.
-        </p>
-      ) : (
-        <p>They are queued again with the same prompt. New attempts are paid for.</p>
+  const dialog = (
+    <Suspense>
+      {asking && (
+        <Ask
+          action={asking.action}
+          n={asking.ids.length}
+          others={ids.length - asking.ids.length}
+          onConfirm={() => void run(asking.action, asking.ids)}
+          onClose={() => setAsking(undefined)}
+        />
       )}
-      {asking.ids.length < ids.length && (
-        <p className="mt-2">
-          {plural(ids.length - asking.ids.length, "other job")} of the selection cannot be, and stays as it
-          is.
-        </p>
-      )}
-    </Confirm>
+      {leftOver && <LeftOver {...leftOver} onClose={() => setLeftOver(undefined)} />}
+    </Suspense>
   );
   return { ask, dialog, progress };
 }
@@ -112,7 +90,9 @@ export function BulkBar({
   return (
     <div className="flex h-11 shrink-0 items-center gap-2 border-line border-t bg-raised px-4 md:px-6">
       <p className="mr-2" role="status">
-        {progress ? `${progress.done} of ${progress.of} done` : `${plural(selected, "job")} selected`}
+        {progress
+          ? `${count(progress.done)} of ${count(progress.of)} done`
+          : `${plural(selected, "job")} selected`}
       </p>
       <Button disabled={progress !== undefined} onClick={() => bulk.ask("retry")}>
         Retry

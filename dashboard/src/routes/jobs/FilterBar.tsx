@@ -1,16 +1,38 @@
 import { useQuery } from "@tanstack/react-query";
 import clsx from "clsx";
-import { type FormEvent, useRef, useState } from "react";
-import { JOB_FILTER, JOB_STATES, type JobFilter } from "../../api/jobs";
+import { type FormEvent, lazy, Suspense, useRef, useState } from "react";
+import { FAILURES, JOB_FILTER, JOB_STATES, type JobFilter } from "../../api/jobs";
 import { jobTypesQuery } from "../../api/jobTypes";
-import { parseBox, printFilter } from "../../lib/filter";
+import { ago, parseBox, printFilter } from "../../lib/filter";
 import { useKeys } from "../../lib/keys";
 import { count } from "../../lib/number";
+import { absolute } from "../../lib/time";
 import { useCounts } from "../../live/hooks";
 import { Chip } from "../../ui/Chip";
-import { Glyph, stateWord } from "../../ui/Glyph";
+import { Glyph, stateWord, words } from "../../ui/Glyph";
 
-const FREE = ["type", "group", "batch", "user", "model"] as const;
+const Between = lazy(() => import("./Between").then(({ Between }) => ({ default: Between })));
+
+/** What stands as a chip, and its words. */
+const CHIPS = {
+  type: "type",
+  group: "group",
+  user: "user",
+  model: "model",
+  label: "failed as",
+  batch: "batch",
+  since: "since",
+  until: "until",
+} as const;
+const SHOWN = Object.keys(CHIPS) as (keyof typeof CHIPS)[];
+
+const HOUR = 3_600_000;
+const PRESETS: readonly [string, number][] = [
+  ["Last hour", HOUR],
+  ["Last 24 hours", 24 * HOUR],
+  ["Last 7 days", 7 * 24 * HOUR],
+  ["Last 30 days", 30 * 24 * HOUR],
+];
 
 export function FilterBar({
   filter,
@@ -23,24 +45,94 @@ export function FilterBar({
     <div className="flex shrink-0 flex-col gap-2 border-line2 border-b px-4 py-2 md:px-6">
       <States filter={filter} onFilter={onFilter} />
       <div className="flex flex-wrap items-center gap-2">
-        {FREE.map(
+        {SHOWN.map(
           (key) =>
             filter[key] && (
-              <Chip key={key} name={key} onRemove={() => onFilter({ ...filter, [key]: undefined })}>
-                {filter[key]}
+              <Chip key={key} name={CHIPS[key]} onRemove={() => onFilter({ ...filter, [key]: undefined })}>
+                {chipText(key, filter[key])}
               </Chip>
             ),
         )}
         <Box filter={filter} onFilter={onFilter} />
+        <Failure filter={filter} onFilter={onFilter} />
+        <Time filter={filter} onFilter={onFilter} />
       </div>
     </div>
+  );
+}
+
+const chipText = (key: keyof typeof CHIPS, value: string) =>
+  key === "since" || key === "until" ? absolute(value) : key === "label" ? words(value) : value;
+
+/** A menu of the browser's own that does something for each of its words; it never stays on one. */
+function Menu(props: {
+  label: string;
+  options: readonly (readonly [value: string, words: string])[];
+  onPick: (value: string) => void;
+}) {
+  return (
+    <select
+      aria-label={props.label}
+      className="h-7 w-32 rounded-md border border-line bg-raised px-1.5 text-ink2"
+      value=""
+      onChange={(event) => props.onPick(event.target.value)}
+    >
+      <option value="" disabled hidden>
+        {props.label}
+      </option>
+      {props.options.map(([value, words]) => (
+        <option key={value} value={value}>
+          {words}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function Failure({ filter, onFilter }: { filter: JobFilter; onFilter: (filter: JobFilter) => void }) {
+  return (
+    <Menu
+      label="Failed as"
+      options={FAILURES.map((label) => [label, words(label)])}
+      // Only failed jobs have one: beside another state nothing would match.
+      onPick={(picked) =>
+        onFilter({ ...filter, state: undefined, label: FAILURES.find((label) => label === picked) })
+      }
+    />
+  );
+}
+
+function Time({ filter, onFilter }: { filter: JobFilter; onFilter: (filter: JobFilter) => void }) {
+  const [between, setBetween] = useState(false);
+  return (
+    <>
+      <Menu
+        label="Accepted"
+        options={[...PRESETS.map(([title]) => [title, title] as const), ["between", "Between…"]]}
+        onPick={(picked) => {
+          const preset = PRESETS.find(([title]) => title === picked);
+          if (preset) onFilter({ ...filter, since: ago(preset[1]), until: undefined });
+          else setBetween(true);
+        }}
+      />
+      <Suspense>
+        {between && (
+          <Between
+            since={filter.since}
+            until={filter.until}
+            onPick={(range) => onFilter({ ...filter, ...range })}
+            onClose={() => setBetween(false)}
+          />
+        )}
+      </Suspense>
+    </>
   );
 }
 
 function States({ filter, onFilter }: { filter: JobFilter; onFilter: (filter: JobFilter) => void }) {
   const counts = useCounts("jobs");
   // The counts are the tenant's: beside another filter they would be wrong.
-  const right = FREE.some((key) => filter[key]) ? undefined : counts;
+  const right = SHOWN.some((key) => filter[key]) ? undefined : counts;
   const all = right && Object.values(right).reduce((sum, n) => sum + n, 0);
   const chosen = filter.state ?? [];
   return (
@@ -109,7 +201,7 @@ function Box({ filter, onFilter }: { filter: JobFilter; onFilter: (filter: JobFi
   }
 
   return (
-    <form onSubmit={submit} className="min-w-48 flex-1">
+    <form onSubmit={submit} className="min-w-full flex-1 sm:min-w-48">
       <input
         ref={field}
         type="search"
@@ -118,7 +210,7 @@ function Box({ filter, onFilter }: { filter: JobFilter; onFilter: (filter: JobFi
         aria-keyshortcuts="/"
         aria-invalid={problem !== undefined}
         aria-describedby="job-filter-problem"
-        placeholder="Filter: type:… user:… group:… model:…"
+        placeholder="Filter: type:… user:… batch:… since:24h"
         autoComplete="off"
         spellCheck={false}
         className="h-7 w-full max-w-lg rounded-md border border-line bg-raised px-2"
@@ -137,6 +229,9 @@ function Box({ filter, onFilter }: { filter: JobFilter; onFilter: (filter: JobFi
         ))}
         {JOB_STATES.map((state) => (
           <option key={state} value={`state:${state}`} />
+        ))}
+        {FAILURES.map((label) => (
+          <option key={label} value={`label:${label}`} />
         ))}
       </datalist>
       <p id="job-filter-problem" role="status" className="text-bad text-meta empty:hidden">

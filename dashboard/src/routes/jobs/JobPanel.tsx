@@ -16,8 +16,9 @@ import { ProblemNote } from "../../ui/ProblemNote";
 import { SkeletonText } from "../../ui/Skeleton";
 import { toast } from "../../ui/Toast";
 import { Moment } from "../../ui/When";
+import { Attempts } from "./Attempts";
 import { useBulk } from "./BulkBar";
-import { Timeline } from "./Timeline";
+import { Request } from "./Request";
 
 export function JobPanel({ id, onClose }: { id: string; onClose: () => void }) {
   const rev = useJobRev(id);
@@ -91,11 +92,10 @@ function Detail({ job, rev }: { job: Job; rev: number }) {
         <Fact name="Expected by">{job.expected_by && <Moment at={job.expected_by} />}</Fact>
         <Fact name="Latest by">{job.latest_by && <Moment at={job.latest_by} />}</Fact>
       </Facts>
-      <Section title="Timeline">
-        <Timeline job={job} />
-      </Section>
+      {hasEnded(job.state) && <Result job={job} rev={rev} />}
+      <Request id={job.id} />
       {hasEnded(job.state) && <Money job={job} />}
-      {hasEnded(job.state) && <Result id={job.id} rev={rev} />}
+      <Attempts job={job} rev={rev} />
       {job.metadata && (
         <Section title="Metadata">
           <Code text={JSON.stringify(job.metadata, null, 2)} what="metadata" wrap />

@@ -32,6 +32,7 @@ const job = (nth: number, more: Partial<Job> = {}): Job => ({
 /** The server: the jobs that it has, newest first, and what it was asked. */
 let stored: Job[];
 let asked: URL[];
+let onBody: ((body: unknown) => void) | undefined;
 let answer: ((url: URL, method: string) => Response | undefined) | undefined;
 
 const json = (body: unknown, status = 200) =>
@@ -51,10 +52,9 @@ function serve(request: Request): Response {
     return json({ data: fitting.slice(from, end), next_cursor: end < fitting.length ? String(end) : null });
   }
   if (url.pathname === "/v1/job-types") return json({ data: [], next_cursor: null });
-  const [, id, action] = /^\/v1\/jobs\/(job_\w+)(?:\/(\w+))?$/.exec(url.pathname) ?? [];
+  const [, id] = /^\/v1\/jobs\/(job_\w+)$/.exec(url.pathname) ?? [];
   const found = stored.find((other) => other.id === id);
   if (!found) return json({ status: 404, code: "not_found", title: "Not found", detail: "no such job" }, 404);
-  if (action === "cancel") found.state = "canceled";
   return json(found);
 }
 
@@ -89,10 +89,13 @@ const counts = (queued: number) => {
 beforeEach(() => {
   stored = [];
   asked = [];
-  answer = undefined;
+  answer = onBody = undefined;
   vi.stubGlobal(
     "fetch",
-    vi.fn(async (request: Request) => serve(request)),
+    vi.fn(async (request: Request) => {
+      if (request.method === "POST") onBody?.(await request.clone().json());
+      return serve(request);
+    }),
   );
   vi.spyOn(HTMLElement.prototype, "clientHeight", "get").mockReturnValue(340);
   vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(900);
@@ -111,6 +114,25 @@ describe("the list", () => {
     expect(document.querySelectorAll("tbody tr")).toHaveLength(1);
     const query = asked.find(({ pathname }) => pathname === "/v1/jobs")?.searchParams;
     expect(Object.fromEntries(query ?? [])).toEqual({ state: "failed", type: "summarize", limit: "100" });
+  });
+
+  it("filters by failure, batch and time in one address", async () => {
+    const user = userEvent.setup();
+    stored = [job(1, { state: "failed", label: "truncated" })];
+    const { href } = show("/jobs?state=failed,canceled");
+    await user.selectOptions(await screen.findByLabelText("Failed as"), "truncated");
+    await vi.waitFor(() => expect(href()).toBe("/jobs?label=truncated"));
+    const before = Date.now();
+    await user.selectOptions(screen.getByLabelText("Accepted"), "Last 24 hours");
+    await user.type(screen.getByLabelText("Add a filter"), "batch:bat_1{Enter}");
+    await vi.waitFor(() => expect(href()).toContain("batch=bat_1"));
+    const last = asked.findLast(({ pathname }) => pathname === "/v1/jobs")?.searchParams;
+    expect(last?.get("label")).toBe("truncated");
+    expect(last?.get("batch")).toBe("bat_1");
+    expect(before - Date.parse(last?.get("since") ?? "")).toBeLessThan(24 * 3_600_000 + 2000);
+    expect(before - Date.parse(last?.get("since") ?? "")).toBeGreaterThan(24 * 3_600_000 - 5000);
+    await user.click(screen.getByRole("button", { name: "Remove the filter since" }));
+    await vi.waitFor(() => expect(href()).not.toContain("since"));
   });
 
   it("puts a filter into the address", async () => {
@@ -207,22 +229,47 @@ describe("more new rows than a page", () => {
 });
 
 describe("several at once", () => {
-  it("asks first, cancels, and tells what could not be", async () => {
+  it("asks first, cancels in one call, and tells why one could not be", async () => {
     const user = userEvent.setup();
     stored = [job(3), job(2), job(1, { state: "completed" })];
-    answer = ({ pathname }, method) =>
-      method === "POST" && pathname.includes(job(2).id)
-        ? json({ status: 409, code: "conflict", title: "Conflict", detail: "it has ended" }, 409)
+    const sent: unknown[] = [];
+    answer = ({ pathname }) =>
+      pathname === "/v1/jobs/cancel"
+        ? json({
+            canceled: 1,
+            not_done: [{ id: job(2).id, code: "job_ended", detail: "The job has ended already." }],
+          })
         : undefined;
+    onBody = (body) => sent.push(body);
     show("/jobs");
     await screen.findAllByText("Queued", { selector: "tbody *" });
     await user.keyboard("ac");
     const dialog = await screen.findByRole("dialog", { name: "Cancel 2 jobs?" });
     expect(dialog).toHaveTextContent("1 other job of the selection cannot be");
-    expect(asked.some(({ pathname }) => pathname.endsWith("/cancel"))).toBe(false);
+    expect(sent).toEqual([]);
     await user.click(within(dialog).getByRole("button", { name: "Cancel 2 jobs" }));
-    await vi.waitFor(() => expect(live.jobs.get(job(3).id)?.state).toBe("canceled"));
-    await vi.waitFor(() => expect(live.jobs.get(job(2).id)?.state, "rolled back").toBe("queued"));
-    expect(asked.filter(({ pathname }) => pathname.endsWith("/cancel"))).toHaveLength(2);
+    const told = await screen.findByRole("dialog", { name: "1 job canceled" });
+    expect(within(told).getByText("The job has ended already.", { exact: false })).toBeInTheDocument();
+    expect(within(told).getByRole("link", { name: job(2).id })).toBeInTheDocument();
+    expect(within(told).queryByRole("link", { name: job(3).id })).toBeNull();
+    expect(sent).toEqual([{ ids: [job(3).id, job(2).id] }]);
+    expect(live.jobs.get(job(3).id)?.state).toBe("canceled");
+    expect(live.jobs.get(job(2).id)?.state, "rolled back").toBe("queued");
+  });
+
+  it("rolls everything back where the call is refused", async () => {
+    const user = userEvent.setup();
+    stored = [job(1, { state: "failed", label: "truncated" })];
+    answer = ({ pathname }) =>
+      pathname === "/v1/jobs/retry"
+        ? json({ status: 402, code: "budget", title: "No room", detail: "The budget is used up." }, 402)
+        : undefined;
+    show("/jobs");
+    await screen.findByText("truncated", { exact: false, selector: "tbody *" });
+    await user.keyboard("ar");
+    await user.click(await screen.findByRole("button", { name: "Retry 1 job" }));
+    await vi.waitFor(() => expect(asked.some(({ pathname }) => pathname === "/v1/jobs/retry")).toBe(true));
+    await vi.waitFor(() => expect(live.jobs.get(job(1).id)?.state).toBe("failed"));
+    expect(live.jobs.get(job(1).id)?.label).toBe("truncated");
   });
 });

@@ -38,7 +38,11 @@ export function Screen() {
   const setFilter = (next: JobFilter) => setUrl({ ...NOTHING, ...printFilter(JOB_FILTER, next) });
   const setOpen = useCallback(
     // From one to the next replaces: going back leaves the panel, it does not replay a walk.
-    (id: string | undefined) => setUrl({ id }, { replace: id !== undefined && open !== undefined }),
+    // What is open in the panel stays so from one job to the next, and ends with it.
+    (id: string | undefined) =>
+      setUrl(id ? { id } : { id, tab: undefined, request: undefined }, {
+        replace: id !== undefined && open !== undefined,
+      }),
     [setUrl, open],
   );
 

@@ -4,6 +4,7 @@ import { type InfiniteData, useInfiniteQuery, useQuery, useQueryClient } from "@
 import { useCallback, useEffect, useMemo } from "react";
 import { type Ids, JOB_FILTER, type Job, type JobFilter, jobsQuery, newestJobs } from "../../api/jobs";
 import { printFilter } from "../../lib/filter";
+import { ms } from "../../lib/time";
 import { live } from "../../live/live";
 import { onCounts } from "../../live/onCounts";
 
@@ -14,7 +15,11 @@ export const belongsTo = (filter: JobFilter) => (job: Job) =>
   (!filter.group || job.group === filter.group) &&
   (!filter.batch || job.batch === filter.batch) &&
   (!filter.user || job.user === filter.user) &&
-  (!filter.model || job.model === filter.model);
+  (!filter.model || job.model === filter.model) &&
+  (!filter.label || (job.state === "failed" && job.label === filter.label)) &&
+  (!filter.batch || job.batch === filter.batch) &&
+  (!filter.since || ms(job.created_at) >= ms(filter.since)) &&
+  (!filter.until || ms(job.created_at) < ms(filter.until));
 
 const newestFirst = (a: string, b: string) => (a < b ? 1 : a > b ? -1 : 0); // an id begins with its time
 
