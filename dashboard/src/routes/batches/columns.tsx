@@ -45,7 +45,7 @@ export const COLUMNS: readonly Column<Batch>[] = [
   },
   {
     id: "closed",
-    title: "Closed by",
+    title: "Closed because",
     track: "minmax(6rem,0.8fr)",
     from: 900,
     cell: ({ close_reason: reason }) => <span title={closedWhy(reason)}>{closedWord(reason)}</span>,

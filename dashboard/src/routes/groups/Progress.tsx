@@ -8,14 +8,13 @@ export function Progress({ counts, jobs }: { counts: Counts; jobs: number }) {
     [counts.completed, "bg-gain"],
     [counts.failed, "bg-bad"],
     [counts.canceled, "bg-ink3"],
-    [counts.submitted + counts.processing, "bg-tide-soft"],
   ] as const;
   return (
     <span
       role="img"
       aria-label={words}
       title={words}
-      className="flex h-1.5 w-full gap-px overflow-hidden rounded-sm bg-sunk"
+      className="flex h-1.5 w-full gap-px overflow-hidden rounded-sm bg-line2"
     >
       {parts.map(
         ([n, colour]) => n > 0 && <Bar key={colour} share={n / Math.max(1, jobs)} className={colour} />,

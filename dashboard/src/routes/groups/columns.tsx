@@ -74,6 +74,7 @@ export const COLUMNS: readonly Column<Group>[] = [
     title: "Created",
     track: "4.5rem",
     end: true,
+    from: 440,
     cell: (group) => <When at={group.created_at} />,
   },
 ];

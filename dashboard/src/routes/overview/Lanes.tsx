@@ -33,12 +33,16 @@ export function Lanes({ overview }: { overview: Overview }) {
       .join(","),
   );
   const open = flying ? flying.split(",") : [];
+  const usual = open.some((id) => live.batches.get(id)?.usual);
   const all = Math.max(open.length, sum(overview.batches.map(({ batches }) => batches)));
   const more = all - Math.min(open.length, SHOWN);
   return (
     <Block
       title="Batches in flight"
-      aside={open.length > 0 && "Box: how long half to 90 % of like batches take · dotted: when it expires"}
+      aside={
+        open.length > 0 &&
+        (usual ? "Box: half to 90 % of like batches end there · dotted: expiry" : "Dotted: expiry")
+      }
     >
       {list.isPending ? (
         <SkeletonText lines={3} label="Loading batches" />
@@ -46,7 +50,7 @@ export function Lanes({ overview }: { overview: Overview }) {
         <ProblemNote error={list.error} onRetry={() => void list.refetch()} />
       ) : open.length === 0 ? (
         <p className="text-ink2">
-          None now. <Go to="/batches">See those that have ended</Go>
+          None now. <Go to="/batches">See all batches</Go>
         </p>
       ) : (
         <ul className="border-line2 border-t">

@@ -8,7 +8,7 @@ export function SpendToday({ total }: { total: Overview["spend_today"] }) {
   return (
     <Block title="Spend today" aside="since midnight UTC">
       <p className="font-semibold text-figure" title={exactMoney(total.cost)}>
-        {money(total.cost, 4)}
+        {money(total.cost, percent === null ? 2 : 4)}
       </p>
       {percent === null ? (
         <p className="text-ink2">Nothing was billed yet.</p>
