@@ -60,6 +60,29 @@ afterEach(() => {
   rendered.mockClear();
 });
 
+describe("scrolling", () => {
+  it("has the rows that are in sight, and scrolls no further than a step needs", async () => {
+    const user = userEvent.setup();
+    render(table());
+    const scroller = document.querySelector("table")?.parentElement;
+    if (!scroller) throw new Error("no table");
+    const shown = () => [...document.querySelectorAll("tbody tr")].map((tr) => tr.getAttribute("data-id"));
+    act(() => {
+      scroller.scrollTop = 34 * 500;
+      scroller.dispatchEvent(new Event("scroll"));
+    });
+    expect(shown()).toContain(IDS[500]);
+    expect(shown()).toContain(IDS[509]);
+    expect(shown()).not.toContain(IDS[0]);
+    expect(shown().length).toBeLessThan(30);
+    scroller.scrollTop = 0;
+    await user.keyboard("jjjjjjjjj");
+    expect(scroller.scrollTop, "nine rows fit under the head").toBe(0);
+    await user.keyboard("j");
+    expect(scroller.scrollTop).toBe(10 * 34 + 32 - 340);
+  });
+});
+
 describe("a long list", () => {
   it("has only the rows on the screen, and says how many there are", () => {
     render(table());

@@ -1,10 +1,10 @@
 // A long list as a real table: only the rows on the screen exist, and each is rendered anew only when
 // its own thing changes. The reader's place never moves by itself.
 
-import { useVirtualizer } from "@tanstack/react-virtual";
 import clsx from "clsx";
 import { memo, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { useKeys } from "../lib/keys";
+import { useRows } from "./useRows";
 
 export type Column<T> = {
   id: string;
@@ -19,6 +19,7 @@ export type Column<T> = {
 };
 
 const ROW = 34;
+const HEAD = 32;
 
 type Props<T> = {
   label: string;
@@ -58,15 +59,7 @@ export function VirtualTable<T>(props: Props<T>) {
   const boxes = onSelect !== undefined && width >= 520;
   const template = (boxes ? "2rem " : "") + columns.map(({ track }) => track).join(" ");
 
-  const rows = useVirtualizer({
-    count: ids.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => ROW,
-    overscan: 8,
-    getItemKey: (index) => ids[index] ?? index,
-  });
-  const items = rows.getVirtualItems();
-  const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? -1];
+  const { first, last, show } = useRows(scroller, ids.length, ROW, HEAD);
 
   const visible = useMemo(() => ids.slice(first, last + 1), [ids, first, last]);
   useEffect(() => onVisible?.(visible), [visible, onVisible]);
@@ -84,7 +77,7 @@ export function VirtualTable<T>(props: Props<T>) {
     if (extend) onSelect?.([ids[from] ?? to, to], true);
     setAt(to);
     if (open !== undefined) onOpen(to);
-    rows.scrollToIndex(ids.indexOf(to), { align: "auto" });
+    show(ids.indexOf(to));
   }
 
   const here = open ?? at;
@@ -146,29 +139,25 @@ export function VirtualTable<T>(props: Props<T>) {
             ))}
           </tr>
         </thead>
-        <tbody className="relative grid" style={{ height: rows.getTotalSize() }}>
-          {items.map(({ index, start }) => {
-            const id = ids[index];
-            if (id === undefined) return null;
-            return (
-              <Row
-                key={id}
-                id={id}
-                index={index}
-                start={start}
-                template={template}
-                columns={columns as readonly Column<unknown>[]}
-                useRow={props.useRow}
-                belongs={props.belongs as ((value: unknown) => boolean) | undefined}
-                href={props.href}
-                current={here === id}
-                open={open === id}
-                onOpen={onOpen}
-                selected={selected?.has(id) ?? false}
-                onSelect={boxes ? onSelect : undefined}
-              />
-            );
-          })}
+        <tbody className="relative grid" style={{ height: ids.length * ROW }}>
+          {visible.map((id, nth) => (
+            <Row
+              key={id}
+              id={id}
+              index={first + nth}
+              start={(first + nth) * ROW}
+              template={template}
+              columns={columns as readonly Column<unknown>[]}
+              useRow={props.useRow}
+              belongs={props.belongs as ((value: unknown) => boolean) | undefined}
+              href={props.href}
+              current={here === id}
+              open={open === id}
+              onOpen={onOpen}
+              selected={selected?.has(id) ?? false}
+              onSelect={boxes ? onSelect : undefined}
+            />
+          ))}
         </tbody>
       </table>
       {props.foot}

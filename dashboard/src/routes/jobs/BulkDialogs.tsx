@@ -1,6 +1,7 @@
 import type { Action, NotDone } from "../../api/jobs";
 import { count, plural } from "../../lib/number";
-import { useHref } from "../../lib/url";
+import { useHref, useUrl } from "../../lib/url";
+import { Button } from "../../ui/Button";
 import { Confirm, Dialog } from "../../ui/Dialog";
 import { doneWord } from "./words";
 
@@ -45,6 +46,7 @@ const LISTED = 200;
 export function LeftOver(props: { action: Action; done: number; left: NotDone[]; onClose: () => void }) {
   const { action, done, left, onClose } = props;
   const href = useHref();
+  const [, setUrl] = useUrl();
   const reasons = new Map<string, NotDone[]>();
   for (const one of left) reasons.set(one.detail, [...(reasons.get(one.detail) ?? []), one]);
   let room = LISTED;
@@ -59,7 +61,7 @@ export function LeftOver(props: { action: Action; done: number; left: NotDone[];
           room -= listed.length;
           return (
             <section key={reason} aria-label={reason} className="mb-4">
-              <h3 className="font-semibold">
+              <h3 className="font-semibold first-letter:uppercase">
                 {reason} <span className="font-normal text-ink3">· {plural(jobs.length, "job")}</span>
               </h3>
               <ul className="mt-1">
@@ -68,6 +70,12 @@ export function LeftOver(props: { action: Action; done: number; left: NotDone[];
                     <a
                       className="break-all font-mono text-meta text-tide-ink underline"
                       href={href("/jobs", { id })}
+                      onClick={(event) => {
+                        if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+                        event.preventDefault();
+                        onClose();
+                        setUrl({ id });
+                      }}
                     >
                       {id}
                     </a>
@@ -80,6 +88,11 @@ export function LeftOver(props: { action: Action; done: number; left: NotDone[];
             </section>
           );
         })}
+      </div>
+      <div className="flex justify-end">
+        <Button kind="main" onClick={onClose}>
+          Close
+        </Button>
       </div>
     </Dialog>
   );

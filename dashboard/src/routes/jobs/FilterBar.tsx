@@ -201,7 +201,7 @@ function Box({ filter, onFilter }: { filter: JobFilter; onFilter: (filter: JobFi
   }
 
   return (
-    <form onSubmit={submit} className="min-w-full flex-1 sm:min-w-48">
+    <form onSubmit={submit} className="min-w-full flex-1 md:min-w-48">
       <input
         ref={field}
         type="search"
