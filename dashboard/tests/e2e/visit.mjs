@@ -11,15 +11,12 @@ const REPORTED = /^(Failed to load resource|WebSocket connection to)/;
 export async function visit(browser, { width = 1440, theme = "light" } = {}) {
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: theme });
   const page = await context.newPage();
-  const visited = { page, wrong: [], expected: false, loads: 0 };
+  const visited = { page, wrong: [], expected: false };
   page.on("console", (message) => {
     const text = message.text();
     if (message.type() === "error" && !(visited.expected && REPORTED.test(text))) visited.wrong.push(text);
   });
   page.on("pageerror", (error) => visited.wrong.push(error.message));
-  page.on("framenavigated", () => {
-    visited.loads++;
-  });
   await page.addInitScript(() => {
     addEventListener("securitypolicyviolation", (event) => {
       console.error(`content security policy: ${event.violatedDirective} ${event.blockedURI}`);

@@ -17,7 +17,6 @@ export function WindowPick({ window, onPick }: { window: Window; onPick: (window
           key={one}
           type="button"
           aria-pressed={one === window}
-          aria-label={WINDOW_WORDS[one]}
           title={WINDOW_WORDS[one]}
           onClick={() => onPick(one)}
           className={clsx(
