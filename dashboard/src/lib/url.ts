@@ -26,6 +26,26 @@ export function useUrl(): [
   return [search, change];
 }
 
+const NOTHING_MORE: readonly string[] = [];
+
+/** What is open in the panel beside a list, and a function that opens another or none; `within` says what
+ * in the address ends with it. Give always the same one. */
+export function useOpen(
+  within: readonly string[] = NOTHING_MORE,
+): [string | undefined, (id: string | undefined) => void] {
+  const [{ id: open }, setUrl] = useUrl();
+  const setOpen = useCallback(
+    // From one to the next replaces: going back leaves the panel, it does not replay a walk.
+    // What is open in the panel stays so from one to the next, and ends with it.
+    (id: string | undefined) =>
+      setUrl(id ? { id } : { id, ...Object.fromEntries(within.map((name) => [name, undefined])) }, {
+        replace: id !== undefined && open !== undefined,
+      }),
+    [setUrl, open, within],
+  );
+  return [open, setOpen];
+}
+
 /** An address for `href`, under the server's path prefix. */
 export function useHref(): (path: string, search?: Record<string, string | undefined>) => string {
   const router = useRouter();

@@ -1,11 +1,12 @@
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { groupsQuery, lookForGroups } from "../../api/groups";
-import { useHref, useUrl } from "../../lib/url";
+import { useHref, useOpen } from "../../lib/url";
 import { useTopics } from "../../live/hooks";
 import { useChanges } from "../../live/onCounts";
 import { Empty } from "../../ui/Empty";
 import { Go } from "../../ui/Go";
+import { Older, useOlder } from "../../ui/Older";
 import { PageHead } from "../../ui/Page";
 import { ProblemNote } from "../../ui/ProblemNote";
 import { SkeletonRows } from "../../ui/Skeleton";
@@ -19,11 +20,7 @@ const GroupPanel = lazy(() => import("./GroupPanel").then(({ GroupPanel }) => ({
 const FOLLOWED = 10;
 
 export function Screen() {
-  const [{ id: open }, setUrl] = useUrl();
-  const setOpen = useCallback(
-    (id: string | undefined) => setUrl({ id }, { replace: id !== undefined && open !== undefined }),
-    [setUrl, open],
-  );
+  const [open, setOpen] = useOpen();
   return (
     <div className="flex min-h-0 flex-1">
       <div className="flex min-w-0 flex-1 flex-col">
@@ -44,7 +41,6 @@ function List({ open, onOpen }: ListProps) {
   // Without an error of its own: the next change asks again, and the connection says how it stands.
   const look = useCallback(() => void lookForGroups(queries).catch(() => {}), [queries]);
   useChanges(look, list.isSuccess && !reading);
-  const { refetch, fetchNextPage, isFetchingNextPage, isFetchNextPageError } = list;
   const groups = useMemo(
     () => new Map(list.data?.pages.flatMap(({ data }) => data.map((group) => [group.id, group] as const))),
     [list.data],
@@ -59,12 +55,11 @@ function List({ open, onOpen }: ListProps) {
   const useRow = useMemo(() => rowsOf(groups), [groups]);
   const toAddress = useHref();
   const href = useCallback((id: string) => toAddress("/groups", { id }), [toAddress]);
-  const onMore = useCallback(() => {
-    if (!isFetchingNextPage && !isFetchNextPageError) void fetchNextPage();
-  }, [fetchNextPage, isFetchingNextPage, isFetchNextPageError]);
+  const onMore = useOlder(list);
 
   if (list.isPending) return <SkeletonRows label="Loading groups" />;
-  if (list.isError && !list.data) return <ProblemNote error={list.error} onRetry={() => void refetch()} />;
+  if (list.isError && !list.data)
+    return <ProblemNote error={list.error} onRetry={() => void list.refetch()} />;
   if (ids.length === 0) return <NoGroups />;
   return (
     <VirtualTable
@@ -78,15 +73,7 @@ function List({ open, onOpen }: ListProps) {
       hasMore={list.hasNextPage}
       onMore={onMore}
       onReading={setReading}
-      foot={
-        list.isFetchNextPageError ? (
-          <ProblemNote error={list.error} onRetry={() => void fetchNextPage()} />
-        ) : list.hasNextPage ? (
-          <p className="late px-4 py-3 text-ink3 md:px-6">Loading older groups</p>
-        ) : (
-          <p className="px-4 py-3 text-ink3 md:px-6">That is all of them that are still kept.</p>
-        )
-      }
+      foot={<Older pages={list} what="groups" />}
     />
   );
 }

@@ -2,9 +2,10 @@ import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from "react
 import { JOB_FILTER, type JobFilter } from "../../api/jobs";
 import { isEmptyFilter, parseFilter, printFilter } from "../../lib/filter";
 import { count } from "../../lib/number";
-import { useHref, useUrl } from "../../lib/url";
+import { useHref, useOpen, useUrl } from "../../lib/url";
 import { useJob, useWatch } from "../../live/hooks";
 import { Button } from "../../ui/Button";
+import { Older, useOlder } from "../../ui/Older";
 import { PageHead } from "../../ui/Page";
 import { ProblemNote } from "../../ui/ProblemNote";
 import { SkeletonRows } from "../../ui/Skeleton";
@@ -24,11 +25,14 @@ const NOTHING: Record<string, undefined> = Object.fromEntries(
   Object.keys(JOB_FILTER).map((key) => [key, undefined]),
 );
 
+/** What is open in a job's panel. */
+const WITHIN = ["tab", "request"];
+
 export function Screen() {
   const [url, setUrl] = useUrl();
   const address = JSON.stringify(printFilter(JOB_FILTER, parseFilter(JOB_FILTER, url)));
   const filter = useMemo(() => parseFilter(JOB_FILTER, JSON.parse(address)), [address]);
-  const open = url.id;
+  const [open, setOpen] = useOpen(WITHIN);
   // Not part of the first load, but there before the first click.
   useEffect(() => {
     const timer = setTimeout(() => void panel().catch(() => {}), 1000);
@@ -36,15 +40,6 @@ export function Screen() {
   }, []);
 
   const setFilter = (next: JobFilter) => setUrl({ ...NOTHING, ...printFilter(JOB_FILTER, next) });
-  const setOpen = useCallback(
-    // From one to the next replaces: going back leaves the panel, it does not replay a walk.
-    // What is open in the panel stays so from one job to the next, and ends with it.
-    (id: string | undefined) =>
-      setUrl(id ? { id } : { id, tab: undefined, request: undefined }, {
-        replace: id !== undefined && open !== undefined,
-      }),
-    [setUrl, open],
-  );
 
   return (
     <div className="flex min-h-0 flex-1">
@@ -87,10 +82,7 @@ function List({ filter, open, onOpen, onClear }: ListProps) {
   }, []);
   const target = useMemo(() => (selected.size > 0 ? [...selected] : open ? [open] : []), [selected, open]);
   const bulk = useBulk(target, () => setSelected(new Set()));
-  const { fetchNextPage, isFetchingNextPage, isFetchNextPageError } = list;
-  const onMore = useCallback(() => {
-    if (!isFetchingNextPage && !isFetchNextPageError) void fetchNextPage();
-  }, [fetchNextPage, isFetchingNextPage, isFetchNextPageError]);
+  const onMore = useOlder(list);
 
   if (list.isPending) return <SkeletonRows label="Loading jobs" />;
   if (list.isError && !list.data)
@@ -136,15 +128,7 @@ function List({ filter, open, onOpen, onClear }: ListProps) {
             onMore={onMore}
             onVisible={setVisible}
             onReading={setReading}
-            foot={
-              list.isFetchNextPageError ? (
-                <ProblemNote error={list.error} onRetry={() => void list.fetchNextPage()} />
-              ) : list.hasNextPage ? (
-                <p className="late px-6 py-3 text-ink3">Loading older jobs</p>
-              ) : (
-                <p className="px-6 py-3 text-ink3">That is all of them that are still kept.</p>
-              )
-            }
+            foot={<Older pages={list} what="jobs" />}
           />
         </div>
       </div>
