@@ -3,11 +3,11 @@
 CARGO ?= cargo
 # Given to `make run`: --exit, --yes, --limit N, --listen ADDRESS.
 ARGS ?=
-BENCHES = bulk submit ingest claim life list idle live plan bill
+BENCHES = bulk submit ingest claim life list idle live slow plan bill fair retention vault
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help deps dashboard build run test test-dashboard lint check sqlx openapi clean-data bench rolling torture torture-short
-.PHONY: example-react example-fastapi deadlines
+.PHONY: frozen dashboard-crowd example-react example-fastapi deadlines sbom walls walls-long walls-schema walls-matrix fuzz
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,13 +42,19 @@ test-dashboard: ## the dashboard alone: types, units, and a walk in Chromium
 	@$(CARGO) build --workspace --locked
 	@scripts/test dashboard
 
-lint: ## format and lints
+dashboard-crowd: ## 50,000 rows that all change under somebody who scrolls
+	@scripts/deps test
+	@scripts/dashboard
+	@$(CARGO) build --workspace --locked
+	@scripts/dashboard-crowd
+
+lint: ## format, lints, and what may be depended on
 	@scripts/deps lint
-	@scripts/test fmt lint
+	@scripts/test fmt lint deny
 
 check: ## before a commit: format, lints, tidy rules, fast tests
 	@scripts/deps lint
-	@scripts/test fmt lint build unit
+	@scripts/test fmt lint deny build unit
 
 sqlx: ## renew the cache of checked queries, crates/store/.sqlx
 	@scripts/deps test
@@ -69,12 +75,43 @@ torture-short: ## what of it fits into four minutes
 	@scripts/deps test
 	@scripts/torture $(ARGS)
 
+frozen: ## every loop of a worker frozen at every call, where `make test` takes every fifth
+	@scripts/deps test
+	@OFFPEAK_FROZEN=every $(CARGO) test -p offpeak --locked --test it frozen::
+
 bench: deps ## every bench, one after the other, then docs/performance.md
 	@for name in $(BENCHES) report; do $(MAKE) --no-print-directory bench-$$name || exit 1; done
 
-# Each ends with one line of JSON: bulk submit ingest claim life list idle live plan bill.
+# Each ends with one line of JSON: bulk submit ingest claim life list idle live slow plan bill fair retention vault.
 bench-%: deps
 	@$(CARGO) run --quiet --release --locked -p offpeak-bench --bin $* -- $(ARGS)
+
+sbom: ## what offpeak consists of, as CycloneDX, into target/sbom
+	@scripts/deps lint
+	@scripts/sbom
+
+walls: ## the walls between tenants from every side, in minutes; a part of `make test`
+	@scripts/deps test
+	@$(CARGO) build --workspace --locked
+	@scripts/walls
+
+walls-long: ## the same with fuzzing and fairness beside a million jobs, in hours
+	@scripts/deps test
+	@$(CARGO) build --workspace --locked
+	@scripts/walls --long
+
+walls-schema: ## all that the OpenAPI document allows, asked as two tenants (ARGS=--seconds N)
+	@scripts/deps test
+	@$(CARGO) build --workspace --locked
+	@scripts/walls-schema $(ARGS)
+
+walls-matrix: ## every place of every route, as whoever should not come in; takes minutes
+	@scripts/deps test
+	@scripts/walls-matrix
+
+fuzz: ## whatever parses foreign bytes, with any; needs nightly Rust (ARGS=--seconds N, targets)
+	@scripts/deps
+	@scripts/fuzz $(ARGS)
 
 deadlines: ## ten thousand deadlines in virtual time, which takes minutes
 	@scripts/deps test

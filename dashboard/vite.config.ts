@@ -20,7 +20,7 @@ const POLICY =
 const BASE = new RegExp(
   "node_modules/(react|react-dom|scheduler|@tanstack|openapi-fetch|clsx)/|" +
     "src/(live|lib/(time|number|money|url|keys|store|root|settings|filter)|api/(client|problem|query|session|jobs)|" +
-    "ui/(Button|Page|Code|Copy|Glyph|Skeleton|Empty|Toast|Dialog|ProblemNote|When|Cost|Chip|Flash))",
+    "ui/(Button|Page|Code|Copy|Glyph|Skeleton|Empty|Toast|ProblemNote|When|Cost|Flash))",
 );
 
 export default defineConfig({

@@ -86,7 +86,9 @@ pub async fn play() -> Result<bool> {
         store: offpeak_store::Options::new(url.parse().context("the database's URL")?),
         role,
         prices: offpeak_domain::price::Prices::shipped()?,
-        listener: Some(listener),
+        listener: role.has_api().then_some(listener),
+        observed: None,
+        patience: offpeak_api::Patience::default(),
         upstream: Upstream {
             name: "bench".to_owned(),
             base_url: upstream.clone(),
@@ -95,10 +97,14 @@ pub async fn play() -> Result<bool> {
             creates_per_minute: 10_000,
             max_queued_items: 1_000_000,
         },
+        vault: None,
         worker,
-        limits: offpeak_domain::room::Queue::default(),
+        limits: offpeak_domain::limits::Limits::default(),
+        sign_ins: offpeak_domain::rate::Rate::default(),
         live: offpeak_api::LiveOptions::default(),
         public_url: None,
+        proxies: offpeak_api::Proxies::default(),
+        identity_server: None,
     })
     .await?;
     crate::print(format_args!("http://{address}"));

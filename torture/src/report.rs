@@ -118,8 +118,8 @@ fn parts(outcome: &Outcome) -> Result<String> {
          links that broke while the work went on ({} of them a download that came so slowly that it was \
          given up), recoveries, frozen processes, scenes.\n\n\
          Beside it, `make test` runs {SIMULATIONS} seeded worlds over the pure rules \
-         (`crates/domain/tests/simulation/main.rs`), of which it accepts no wrong one: {}. It also freezes \
-         every loop at each of its calls (`crates/offpeak/tests/it/frozen.rs`).",
+         (`crates/domain/tests/simulation/main.rs`), of which it accepts no wrong one: {}. `make \
+         frozen` freezes every loop at each of its calls, `make test` at every fifth of them.",
         outcome.given_up,
         failures(0, SIMULATIONS),
     )?;

@@ -49,6 +49,8 @@ pub const SCALED: &[(&str, &str)] = &[
     ("OFFPEAK_RELIABILITY_SWEEP_EVERY", "500ms"),
     ("OFFPEAK_RELIABILITY_DEDICATED_WORKSPACE", "true"),
     ("OFFPEAK_DATABASE_MAX_CONNECTIONS", "6"),
+    ("OFFPEAK_LIMITS_REQUESTS_PER_SECOND", "0"),
+    ("OFFPEAK_LIMITS_JOBS_PER_SECOND", "0"),
 ];
 
 /// The work has not come to its end in time. Whatever else goes wrong while a

@@ -107,7 +107,7 @@ impl Loops {
         let now = self.now();
         self.due[place] = now
             + match outcome.wait {
-                Wait::Now => Duration::ZERO,
+                Wait::Now | Wait::Rested => Duration::ZERO,
                 Wait::For(wait) => wait.clamp(Duration::from_millis(500), LOOK),
                 Wait::Idle => LOOK,
             };

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use offpeak_bench::figures::{Figures, Samples};
 use offpeak_bench::say;
 use offpeak_domain::id::{BucketId, TenantId};
-use offpeak_domain::plan::{BucketFacts, Budget, Limits, Pace, TenantShare, plan};
+use offpeak_domain::plan::{BucketFacts, Budget, Held, Limits, Pace, TenantShare, plan};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -213,6 +213,7 @@ fn live(jobs: &[Job], limits: &Limits) -> Came {
             creates_left: CREATES_PER_MINUTE.saturating_sub(made),
             creates_per_minute: CREATES_PER_MINUTE,
             queue_left: QUEUE.saturating_sub(queued),
+            shared: None,
         };
         let shares: Vec<TenantShare> = facts
             .iter()
@@ -220,6 +221,7 @@ fn live(jobs: &[Job], limits: &Limits) -> Came {
                 tenant: facts.tenant,
                 weight: 100,
                 vtime: vtimes.get(&facts.tenant).copied().unwrap_or(0),
+                held: Held::default(),
             })
             .collect();
         let plan = plan(time_of(second), &facts, &shares, limits, &budget);

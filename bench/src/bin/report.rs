@@ -38,8 +38,13 @@ const GOALS: &[(&str, &str, f64, bool)] = &[
     ("live", "kb_per_socket", 40.0, false),
     ("live", "abuse_p99_ms", 250.0, false),
     ("live", "abuse_connects_per_s", 5_000.0, true),
+    ("slow", "p99_ratio", 2.0, false),
     ("plan", "deadlines_missed", 0.0, false),
     ("plan", "mean_over_best", 1.1, false),
+    ("vault", "overhead_percent", 10.0, false),
+    ("fair", "p99_beside_over_alone", 1.2, false),
+    ("fair", "real_over_flush_s", 5.0, false),
+    ("fair", "real_p99_beside_over_alone", 1.2, false),
 ];
 
 const BEGINNING: &str = "\
@@ -227,8 +232,11 @@ mod tests {
             "list" => include_str!("list.rs"),
             "idle" => include_str!("idle.rs"),
             "live" => include_str!("live.rs"),
+            "slow" => include_str!("slow.rs"),
             "plan" => include_str!("plan.rs"),
             "bill" => include_str!("bill.rs"),
+            "fair" => include_str!("fair.rs"),
+            "vault" => include_str!("vault.rs"),
             _ => "",
         };
         for (bench, key, ..) in GOALS {

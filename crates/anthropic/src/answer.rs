@@ -15,6 +15,8 @@ pub struct Answered<T> {
     pub request_id: Option<String>,
     /// The API's clock when it answered, in whole seconds.
     pub date: Option<OffsetDateTime>,
+    /// The workspace of the key that asked, if the API names it.
+    pub workspace: Option<String>,
 }
 
 /// The headers that matter, taken before the body is read.
@@ -23,6 +25,7 @@ pub(crate) struct Told {
     pub(crate) request_id: Option<String>,
     pub(crate) date: Option<OffsetDateTime>,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) workspace: Option<String>,
 }
 
 impl Told {
@@ -32,6 +35,7 @@ impl Told {
             request_id: text(headers, "request-id").map(str::to_owned),
             date,
             retry_after: retry_after(headers, date),
+            workspace: text(headers, "anthropic-workspace-id").map(str::to_owned),
         }
     }
 
@@ -40,6 +44,7 @@ impl Told {
             value,
             request_id: self.request_id,
             date: self.date,
+            workspace: self.workspace,
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::results::{Pace, Results};
 use crate::shape::{ErrorEnvelope, MessageBatch, ModelInfo, Page};
 use crate::upload::Upload;
 
+const KEY: &str = "x-api-key";
 /// Largest answer that is read as a whole, in bytes; results are streamed instead.
 const MAX_ANSWER: usize = 64 << 20;
 /// Largest error body that is read, in bytes.
@@ -71,6 +72,8 @@ impl Config {
 #[derive(Clone)]
 pub struct Client {
     base: Url,
+    /// Marked as sensitive.
+    key: HeaderValue,
     call_timeout: Duration,
     max_line: usize,
     pace: Pace,
@@ -107,7 +110,7 @@ impl Client {
             max_line,
         } = config;
         let base = parse_base(&base_url)?;
-        let headers = headers(key, &user_agent)?;
+        let headers = headers(&user_agent)?;
         // Another part of the process may have installed it already, which is as good.
         let _already = rustls::crypto::ring::default_provider().install_default();
         let common = || {
@@ -144,8 +147,22 @@ impl Client {
             call_timeout,
             max_line,
             pace: Pace::new(pace_bytes, pace_window),
+            key: of_key(&key)?,
             base,
         })
+    }
+
+    /// The same API with another key, over the same connections.
+    pub fn with_key(&self, key: &SecretString) -> Result<Self, Error> {
+        Ok(Self {
+            key: of_key(key)?,
+            ..self.clone()
+        })
+    }
+
+    /// Where the API is.
+    pub fn base_url(&self) -> &str {
+        self.base.as_str()
     }
 
     /// Creates a message batch from a streamed body of exactly `content_length`
@@ -223,6 +240,7 @@ impl Client {
         let response = self
             .downloads
             .get(url)
+            .header(KEY, self.key.clone())
             .send()
             .await
             .map_err(|error| Error::transport(error, true))?;
@@ -303,6 +321,7 @@ impl Client {
         request: reqwest::RequestBuilder,
     ) -> Result<Answered<T>, Error> {
         let response = request
+            .header(KEY, self.key.clone())
             .timeout(self.call_timeout)
             .send()
             .await
@@ -327,6 +346,7 @@ impl Client {
         let sent = self
             .creates
             .post(self.url(path))
+            .header(KEY, self.key.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(CONTENT_LENGTH, length)
             .body(reqwest::Body::wrap_stream(upload))
@@ -378,15 +398,17 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-fn headers(key: SecretString, user_agent: &str) -> Result<HeaderMap, Error> {
+fn of_key(key: &SecretString) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(key.expose_secret().trim())
         .map_err(|_| Error::Config { what: "API key" })?;
-    drop(key);
     value.set_sensitive(true);
+    Ok(value)
+}
+
+fn headers(user_agent: &str) -> Result<HeaderMap, Error> {
     let agent =
         HeaderValue::from_str(user_agent).map_err(|_| Error::Config { what: "user agent" })?;
     let mut headers = HeaderMap::new();
-    headers.insert("x-api-key", value);
     headers.insert("anthropic-version", HeaderValue::from_static(API_VERSION));
     headers.insert(USER_AGENT, agent);
     Ok(headers)
@@ -457,12 +479,14 @@ fn decode<T: DeserializeOwned>(
         value,
         request_id,
         date,
+        workspace,
     } = answer;
     match serde_json::from_slice(&value) {
         Ok(value) => Ok(Answered {
             value,
             request_id,
             date,
+            workspace,
         }),
         Err(_) => Err(Error::Unreadable {
             status,

@@ -22,6 +22,8 @@ mod client;
 pub mod disposition;
 #[cfg(feature = "client")]
 mod error;
+#[cfg(all(feature = "client", any(test, feature = "fuzz")))]
+pub mod fuzz;
 #[cfg(feature = "client")]
 mod lines;
 #[cfg(feature = "client")]

@@ -23,6 +23,12 @@ pub enum Line {
     },
 }
 
+impl Line {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Whole { bytes, .. } if bytes.is_empty())
+    }
+}
+
 /// How much of an oversized line is kept, in bytes.
 const HEAD: usize = 1024;
 
@@ -78,16 +84,19 @@ impl Lines {
                 self.extend(&rest);
                 self.close(true)
             };
-            if !matches!(&line, Line::Whole { bytes, .. } if bytes.is_empty()) {
+            if !line.is_empty() {
                 return Some(line);
             }
         }
         None
     }
 
-    /// The last line, when the stream ended without a newline.
+    /// The last line, when the stream ended without a newline. One that was cut between
+    /// return and newline is empty, and as little a line as any other empty one.
     pub(crate) fn finish(&mut self) -> Option<Line> {
-        (self.len > 0).then(|| self.close(false))
+        (self.len > 0)
+            .then(|| self.close(false))
+            .filter(|line| !line.is_empty())
     }
 
     fn extend(&mut self, part: &[u8]) {
@@ -163,6 +172,12 @@ mod tests {
             let chunks: Vec<&[u8]> = input.chunks(size).collect();
             assert_eq!(split(&chunks, 100), expected, "chunks of {size}");
         }
+    }
+
+    #[test]
+    fn what_was_cut_before_its_newline_leaves_no_empty_line() {
+        assert_eq!(split(&[b"a\n\r"], 100), [whole("a", true)]);
+        assert_eq!(split(&[b"a\r"], 100), [whole("a", false)]);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::routing::get;
 use offpeak_domain::money::Pico;
 use offpeak_domain::{batch, cache};
@@ -13,14 +12,15 @@ use offpeak_wire::{
 
 use crate::State;
 use crate::outlook::Outlook;
+use crate::routes::Routes;
 
 pub(crate) mod get;
 pub(crate) mod list;
 
-pub(crate) fn routes() -> Router<State> {
-    Router::new()
-        .route("/batches", get(list::handle))
-        .route("/batches/{id}", get(get::handle))
+pub(crate) fn routes() -> Routes<State> {
+    Routes::new()
+        .at("/batches", get(list::handle))
+        .at("/batches/{id}", get(get::handle))
 }
 
 pub(crate) fn state(state: batch::State) -> BatchState {
@@ -43,7 +43,7 @@ pub(crate) fn seconds(time: Duration) -> u64 {
 }
 
 /// A stored batch as clients see it.
-fn view(batch: offpeak_store::batches::Batch, outlook: &Outlook) -> Batch {
+pub(crate) fn view(batch: offpeak_store::batches::Batch, outlook: &Outlook) -> Batch {
     Batch {
         id: batch.id.to_string(),
         state: state(batch.state),

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Code, Error, Result, fault};
 use crate::json;
+use crate::pace::TooSlow;
 
 /// Bytes of one job's body or line, at most.
 pub(crate) const MAX_BYTES: usize = 32_000_000;
@@ -31,19 +32,11 @@ impl<S: Send + Sync> FromRequest<S> for Json {
             given == "application/json"
                 || (given.starts_with("application/") && given.ends_with("+json"))
         })?;
-        // Nobody has to send 32 MB to hear that they are too many.
-        let announced = request
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > MAX_BYTES as u64) {
-            return Err(too_long());
-        }
         read(request.into_body()).await.map(Self)
     }
 }
 
-fn too_long() -> Error {
+pub(crate) fn too_long() -> Error {
     Error::new(
         Code::TooLarge,
         format!("the body is longer than {MAX_BYTES} bytes"),
@@ -55,27 +48,28 @@ pub(crate) async fn read(body: Body) -> Result<Bytes> {
     match Limited::new(body, MAX_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
-        Err(_) => Err(Error::new(
-            Code::BodyBroken,
-            "the body ended before it was complete",
-        )),
+        Err(error) => Err(broken(&*error)),
     }
 }
 
-/// Refuses a body that says it is something else, or compressed. One that
-/// says nothing is taken at its content.
+/// Why no more comes of a body.
+pub(crate) fn broken(error: &(dyn std::error::Error + 'static)) -> Error {
+    match TooSlow::beneath(error) {
+        Some(slow) => Error::new(
+            Code::BodyTooSlow,
+            format!("{slow}; send it faster, or in several requests"),
+        ),
+        None => Error::new(Code::BodyBroken, "the body ended before it was complete"),
+    }
+}
+
+/// Refuses a body that says it is something else. One that says nothing is taken at
+/// its content.
 pub(crate) fn expect_media_type(
     headers: &HeaderMap,
     expected: &str,
     fits: impl Fn(&str) -> bool,
 ) -> Result<()> {
-    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(Error::new(
-            Code::WrongMediaType,
-            "send the body uncompressed",
-        ));
-    }
     let Some(given) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
     };
@@ -105,6 +99,18 @@ pub(crate) fn expect_media_type(
         ));
     }
     Ok(())
+}
+
+/// Bytes of a request that says a few words, at most.
+const MAX_SMALL: usize = 16 * 1024;
+
+/// Reads a request that says a few words; `what` names it, as in "the request of a key".
+pub(crate) fn small<T: DeserializeOwned>(body: &[u8], fields: &[Field], what: &str) -> Result<T> {
+    if body.len() > MAX_SMALL {
+        let detail = format!("{what} is at most {MAX_SMALL} bytes");
+        return Err(Error::new(Code::TooLarge, detail));
+    }
+    parse(body, fields).map_err(Error::input)
 }
 
 /// What a body's field must be, to say it when it is something else.

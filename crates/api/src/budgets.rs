@@ -1,6 +1,5 @@
 //! Budgets: what may be spent in all, by user and by job type.
 
-use axum::Router;
 use axum::routing::{delete, get};
 use offpeak_domain::budget::{Period, Scope, deviation};
 use offpeak_domain::money::Pico;
@@ -10,15 +9,16 @@ use time::{Date, OffsetDateTime};
 
 use crate::State;
 use crate::error::{Code, Error};
+use crate::routes::Routes;
 
 pub(crate) mod list;
 pub(crate) mod remove;
 pub(crate) mod set;
 
-pub(crate) fn routes() -> Router<State> {
-    Router::new()
-        .route("/budgets", get(list::handle).put(set::handle))
-        .route("/budgets/{id}", delete(remove::handle))
+pub(crate) fn routes() -> Routes<State> {
+    Routes::new()
+        .at("/budgets", get(list::handle).put(set::handle))
+        .at("/budgets/{id}", delete(remove::handle))
 }
 
 fn scope(scope: Scope) -> BudgetScope {
@@ -41,7 +41,7 @@ fn midnight(day: Date) -> OffsetDateTime {
 }
 
 /// A budget as clients see it, with what is used of it.
-fn view(budget: budget::Budget, uses: &[Use], now: OffsetDateTime) -> Budget {
+pub(crate) fn view(budget: budget::Budget, uses: &[Use], now: OffsetDateTime) -> Budget {
     let terms = budget.terms;
     let of = uses.iter().filter(|one| one.budget == budget.id);
     Budget {
@@ -92,21 +92,7 @@ fn percent(tenths: i64) -> String {
 
 /// What is said of a job that a hard budget has no room for.
 pub(crate) fn refused(refusal: &Refusal) -> Error {
-    let whose = match (refusal.scope, &refusal.name) {
-        (Scope::Tenant, _) | (_, None) => "your budget",
-        (Scope::User, Some(_)) => "the budget of this user",
-        (Scope::Type, Some(_)) => "the budget of this job type",
-    };
     let renews_at = midnight(refusal.renews);
-    let detail = format!(
-        "{whose} for the {} has {} left of {}, and the job is expected to cost {}; it renews on \
-         {} at midnight (UTC)",
-        refusal.period,
-        refusal.left.to_rounded_string(),
-        refusal.limit.to_rounded_string(),
-        refusal.wanted.to_rounded_string(),
-        refusal.renews,
-    );
     let budget = OverBudget {
         id: refusal.budget.to_string(),
         scope: scope(refusal.scope),
@@ -121,7 +107,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Error {
     let fits = refusal.wanted <= refusal.limit;
     let until = (renews_at - refusal.at).whole_seconds().max(0) + 1;
     let retry_after = fits.then(|| until.unsigned_abs());
-    Error::new(Code::BudgetExceeded, detail).of_budget(budget, retry_after)
+    Error::new(Code::BudgetExceeded, refusal.to_string()).of_budget(budget, retry_after)
 }
 
 #[cfg(test)]

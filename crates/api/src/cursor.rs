@@ -28,6 +28,25 @@ pub(crate) fn read(filters: &[&str], cursor: &str) -> Result<Uuid> {
     }
 }
 
+/// Rows to read for a page of so many: one more tells whether there is another page.
+pub(crate) fn fetch(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+/// Cuts what was read for a page down to it. The cursor of the next one, if there is one.
+pub(crate) fn cut<T>(
+    filters: &[&str],
+    rows: &mut Vec<T>,
+    limit: usize,
+    id: impl Fn(&T) -> Uuid,
+) -> Option<String> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    rows.last()
+        .filter(|_| more)
+        .map(|last| write(filters, id(last)))
+}
+
 fn foreign() -> Error {
     let message = "is not a cursor that this list gave with the same filters";
     Error::new(Code::InvalidCursor, format!("cursor {message}")).with(vec![fault(
@@ -51,8 +70,24 @@ fn digest(filters: &[&str]) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{read, write};
+    use super::{cut, fetch, read, write};
     use uuid::Uuid;
+
+    #[test]
+    fn a_page_has_a_next_one_if_more_was_read() {
+        let cut = |n: u128, limit| {
+            let mut rows: Vec<Uuid> = (1..=n).map(Uuid::from_u128).collect();
+            let next = cut(&["jobs"], &mut rows, limit, |id| *id);
+            (
+                rows.len(),
+                next.map(|next| read(&["jobs"], &next).unwrap().as_u128()),
+            )
+        };
+        assert_eq!(fetch(2), 3);
+        assert_eq!(cut(0, 2), (0, None));
+        assert_eq!(cut(2, 2), (2, None));
+        assert_eq!(cut(3, 2), (2, Some(2)));
+    }
 
     #[test]
     fn a_cursor_belongs_to_one_list() {

@@ -10,7 +10,6 @@
 mod embedded;
 mod files;
 
-use axum::Router;
 use axum::extract::State as Extract;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
@@ -19,6 +18,7 @@ use axum::routing::get;
 
 use crate::State;
 use crate::error::{Error, no_route};
+use crate::routes::Routes;
 
 pub use embedded::Embedded;
 pub(crate) use files::Files;
@@ -39,10 +39,10 @@ const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 const NOT_AT_ALL: HeaderValue = HeaderValue::from_static("no-store");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-pub(crate) fn routes() -> Router<State> {
-    Router::new()
-        .route("/", get(or_no_route))
-        .route("/assets/{*name}", get(or_no_route))
+pub(crate) fn routes() -> Routes<State> {
+    Routes::new()
+        .at("/", get(or_no_route))
+        .at("/assets/{*name}", get(or_no_route))
 }
 
 /// What no route answers: a file or a path of the dashboard, or nothing.
@@ -52,12 +52,9 @@ pub(crate) async fn or_no_route(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let secure = state
-        .public_url()
-        .is_some_and(|own| own.as_str().starts_with("https://"));
     match state.dashboard.answer(&method, uri.path(), &headers) {
         Some(mut answer) => {
-            if secure && is_page(&answer) {
+            if state.is_secure() && is_page(&answer) {
                 // Elsewhere a browser complains about it.
                 let alone = HeaderValue::from_static("same-origin");
                 answer.headers_mut().insert(OPENER_POLICY, alone);

@@ -1,6 +1,6 @@
 //! What stands around every route: the request's id, its span, metrics and
-//! bound in time, a panic turned into a problem, patience with a refused body,
-//! and the body of every problem.
+//! bounds in time and size, a panic turned into a problem, patience with a refused
+//! body, the body of every problem, and what a browser is told.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::State;
+use crate::armor::arm;
+use crate::bounds::limit;
 use crate::cors::share;
 use crate::error::{Code, Error};
 use crate::linger::linger;
@@ -82,21 +84,26 @@ impl Requests {
 }
 
 pub(crate) fn around(routes: Router<State>, state: State) -> Router<State> {
+    let is_secure = state.is_secure();
     // Routes get the layers one by one, so that the matched path is known.
     routes
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(limit))
         .layer(from_fn(linger))
         .layer(from_fn(share))
         .layer(from_fn_with_state(state, observe))
         .layer(from_fn(identify))
+        .layer(from_fn(move |request, next| arm(is_secure, request, next)))
 }
 
 /// The same for routes that are not worth counting.
 pub(crate) fn around_few<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
     routes
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(limit))
         .layer(from_fn(linger))
         .layer(from_fn(identify))
+        .layer(from_fn(|request, next| arm(false, request, next)))
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
@@ -110,8 +117,14 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 }
 
 /// The id by which client and log mean the same request.
-#[derive(Clone)]
-struct RequestId(HeaderValue);
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
 
 /// Names the request, and writes the body of a problem.
 async fn identify(mut request: Request, next: Next) -> Response {
@@ -140,7 +153,7 @@ async fn observe(Extract(state): Extract<State>, request: Request, next: Next) -
         .to_owned();
     let method = request.method().as_str();
     // A method is free text; only those that a route may know become labels.
-    let method = if ["GET", "HEAD", "POST", "PUT", "DELETE"].contains(&method) {
+    let method = if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method) {
         method
     } else {
         "other"
@@ -153,16 +166,7 @@ async fn observe(Extract(state): Extract<State>, request: Request, next: Next) -
     let span = tracing::info_span!("request", id, method, route);
     let began = Instant::now();
     let answer = next.run(request).instrument(span.clone());
-    // A database that is silent without closing its connections would hold the
-    // client for ever. Its transaction is rolled back, or was committed: then
-    // the same idempotency key finds what it made.
-    let mut response = if UNBOUNDED.contains(&route.as_str()) {
-        answer.await
-    } else {
-        timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
-            Error::new(Code::Unavailable, "the answer took too long; try again").into_response()
-        })
-    };
+    let mut response = bound(patience(&route), answer).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
     span.in_scope(|| {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -184,6 +188,24 @@ async fn observe(Extract(state): Extract<State>, request: Request, next: Next) -
     response
 }
 
+/// How long a route may take.
+fn patience(route: &str) -> Option<Duration> {
+    (!UNBOUNDED.contains(&route)).then_some(PATIENCE)
+}
+
+/// The answer, or that it took too long.
+async fn bound(patience: Option<Duration>, answer: impl Future<Output = Response>) -> Response {
+    let Some(patience) = patience else {
+        return answer.await;
+    };
+    // A database that is silent without closing its connections would hold the
+    // client for ever. Its transaction is rolled back, or was committed: then
+    // the same idempotency key finds what it made.
+    timeout(patience, answer).await.unwrap_or_else(|_| {
+        Error::new(Code::Unavailable, "the answer took too long; try again").into_response()
+    })
+}
+
 /// Ids that others give are kept when they can stand in a log and a header.
 fn is_id(given: &HeaderValue) -> bool {
     let bytes = given.as_bytes();
@@ -201,8 +223,21 @@ fn minted() -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use super::{UNBOUNDED, is_id, minted};
+    use super::{PATIENCE, UNBOUNDED, bound, is_id, minted, patience};
     use axum::http::HeaderValue;
+    use std::future::pending;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn every_route_answers_in_time_but_for_those_as_long_as_their_input() {
+        for route in crate::paths().iter().map(String::as_str).chain(["none"]) {
+            let bounded = (!UNBOUNDED.contains(&route)).then_some(PATIENCE);
+            assert_eq!(patience(route), bounded, "{route}");
+        }
+        let late = bound(Some(Duration::ZERO), pending()).await;
+        assert_eq!(late.status().as_u16(), 503);
+        assert_eq!(late.headers()["retry-after"], "1");
+    }
 
     #[test]
     fn the_unbounded_routes_are_routes() {

@@ -1,10 +1,12 @@
 //! What goes wrong, as the client sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use offpeak_wire::{FieldError, OverBudget, Problem};
+use offpeak_domain::limits;
+use offpeak_wire::{FieldError, OverBudget, Problem, ReachedLimit};
 
 use crate::budgets;
 
@@ -14,6 +16,12 @@ pub(crate) const MAX_FAULTS: usize = 100;
 /// A handler's result.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
+/// Ends the connection of an answer that is streamed, whose head is out already: what is
+/// not whole, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: {1:?}")]
+pub(crate) struct Broken(pub(crate) &'static str, pub(crate) Error);
+
 /// One problem, without the request's id, which [`crate::edge`] adds.
 #[derive(Clone, Debug)]
 pub(crate) struct Error {
@@ -22,6 +30,7 @@ pub(crate) struct Error {
     faults: Vec<FieldError>,
     fault_count: Option<u64>,
     budget: Option<Box<OverBudget>>,
+    limit: Option<Box<ReachedLimit>>,
     /// Seconds, where that is known.
     retry_after: Option<u64>,
 }
@@ -56,22 +65,36 @@ codes! {
     InvalidQuery = "invalid_query", BAD_REQUEST, "A query parameter is wrong";
     InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor does not belong to this list";
     InvalidHeader = "invalid_header", BAD_REQUEST, "A header is wrong";
+    BodyTooSlow = "body_too_slow", REQUEST_TIMEOUT, "The body comes too slowly";
     BodyBroken = "body_broken", BAD_REQUEST, "The body ended before it was complete";
     BudgetExceeded = "budget_exceeded", PAYMENT_REQUIRED, "A budget has no room for it";
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A valid API key, session or ticket is needed";
     OriginNotAllowed = "origin_not_allowed", FORBIDDEN, "The request comes from a page that may not send it";
+    MissingScope = "missing_scope", FORBIDDEN, "The caller may not do this";
     TicketScope = "ticket_scope", FORBIDDEN, "A ticket does not open this";
+    TenantErased = "tenant_erased", FORBIDDEN, "The tenant is being erased";
+    SignInRefused = "sign_in_refused", FORBIDDEN, "The identity server let nobody in";
+    NotInvited = "not_invited", FORBIDDEN, "Nobody has added you";
+    AddressNotVerified = "address_not_verified", FORBIDDEN, "Your address is not verified";
     NotFound = "not_found", NOT_FOUND, "There is no such thing";
     NoRoute = "no_route", NOT_FOUND, "There is no such path";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not know this method";
+    SignInOver = "sign_in_over", CONFLICT, "The sign-in is over";
     JobNotEnded = "job_not_ended", CONFLICT, "The job has not ended";
     AlreadyCompleted = "already_completed", CONFLICT, "The job has completed";
     JobInFlight = "job_in_flight", CONFLICT, "An attempt of the job is still at Anthropic";
     KeyInUse = "idempotency_key_in_use", CONFLICT, "The idempotency key is in use at this moment";
     VersionTaken = "version_taken", CONFLICT, "Somebody else has just stored this version";
     TooManyKeys = "too_many_keys", CONFLICT, "Too many API keys are in force";
+    NameTaken = "name_taken", CONFLICT, "The name is taken";
     LastKey = "last_key", CONFLICT, "The API key is the last one in force";
+    InputGone = "input_gone", GONE, "The job's input was deleted";
+    ResultGone = "result_gone", GONE, "The job's answer was deleted";
+    TooManyOperations = "too_many_operations", CONFLICT, "Too many operations are running";
+    UpstreamInUse = "upstream_in_use", CONFLICT, "Jobs or batches depend on your own key";
+    UpstreamChanging = "upstream_changing", CONFLICT, "Your own key is being changed at this moment";
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The body is too large";
+    HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large";
     WrongMediaType = "wrong_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is of the wrong type";
     InvalidInput = "invalid_input", UNPROCESSABLE_ENTITY, "The request breaks a rule";
     UnknownModel = "unknown_model", UNPROCESSABLE_ENTITY, "The model is not known";
@@ -82,10 +105,15 @@ codes! {
         "The idempotency key was used with another body";
     TooManyQueuedJobs = "too_many_queued_jobs", TOO_MANY_REQUESTS, "Too many of your jobs wait";
     TooManyQueuedBytes = "too_many_queued_bytes", TOO_MANY_REQUESTS, "Your waiting jobs are too large together";
+    TooManyRequests = "too_many_requests", TOO_MANY_REQUESTS, "Too many requests came in a short time";
+    TooManyJobs = "too_many_jobs", TOO_MANY_REQUESTS, "Too many jobs came in a short time";
     NotWebSocket = "not_a_websocket", UPGRADE_REQUIRED, "The path is for WebSockets";
     TooManyConnections = "too_many_connections", TOO_MANY_REQUESTS, "Too many live connections are open";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something is wrong on this side";
+    IdentityUnproven = "identity_unproven", BAD_GATEWAY, "The identity server's answer proves nothing";
+    IdentityServerDown = "identity_server_down", SERVICE_UNAVAILABLE, "The identity server cannot be used at the moment";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service cannot answer at the moment";
+    NoVault = "no_vault", SERVICE_UNAVAILABLE, "The server cannot keep a key of yours";
     StorageFull = "storage_full", SERVICE_UNAVAILABLE, "The database has no room left";
 }
 
@@ -97,6 +125,7 @@ impl Error {
             faults: Vec::new(),
             fault_count: None,
             budget: None,
+            limit: None,
             retry_after: None,
         }
     }
@@ -106,6 +135,18 @@ impl Error {
         Self {
             budget: Some(Box::new(budget)),
             retry_after,
+            ..self
+        }
+    }
+
+    /// With the limit that is reached, and after which time it may not be.
+    pub(crate) fn of_limit(self, name: &str, value: u64, wait: Duration) -> Self {
+        Self {
+            limit: Some(Box::new(ReachedLimit {
+                name: name.to_owned(),
+                value,
+            })),
+            retry_after: Some(limits::retry_after(wait)),
             ..self
         }
     }
@@ -178,6 +219,7 @@ impl Error {
             errors: self.faults.clone(),
             error_count: self.fault_count,
             budget: self.budget.clone(),
+            limit: self.limit.clone(),
         }
     }
 }
@@ -232,6 +274,20 @@ impl From<offpeak_store::Error> for Error {
                 );
             }
             Store::OverBudget(refusal) => return budgets::refused(refusal),
+            Store::Erased => {
+                return Self::new(
+                    Code::TenantErased,
+                    "all that this tenant has is being erased, as its operator was asked to: \
+                     nothing of it is shown or taken any more",
+                );
+            }
+            Store::InputGone(_) => {
+                return Self::new(
+                    Code::InputGone,
+                    "what the job was asked was deleted when its retention was over, so it \
+                     cannot be shown or run again; submit it anew",
+                );
+            }
             Store::NotEnded(_) => {
                 return Self::new(
                     Code::JobNotEnded,
@@ -284,9 +340,6 @@ impl IntoResponse for Error {
         match self.code {
             Code::Unavailable | Code::KeyInUse => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            Code::TooManyQueuedJobs | Code::TooManyQueuedBytes | Code::TooManyConnections => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
             }
             Code::StorageFull => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));

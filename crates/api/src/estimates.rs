@@ -5,18 +5,13 @@
 //! lately, so that a submit need not read it: the store says so when it was
 //! forgotten. If the process dies here, it is read again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use offpeak_domain::budget::{Correction, Expected, expect};
-use offpeak_domain::id::{JobId, TenantId};
-use offpeak_domain::job::{Lane, Outcome};
-use offpeak_domain::price::Prices;
-use offpeak_store::budget::{self, Measured};
-use offpeak_store::job::{self, NewJob};
-use offpeak_store::{TenantTx, retry};
-use time::Date;
+use offpeak_domain::id::TenantId;
+use offpeak_store::budget;
+use offpeak_store::estimates::Corrections;
 
 use crate::caller::Caller;
 use crate::error::Result;
@@ -25,73 +20,6 @@ use crate::error::Result;
 const GOOD: Duration = Duration::from_mins(1);
 /// Tenants that are remembered, at most.
 const TENANTS: usize = 10_000;
-
-/// How a tenant's estimates are corrected, by job type and model.
-#[derive(Debug, Default)]
-pub(crate) struct Corrections(HashMap<(Option<String>, String), Correction>);
-
-impl Corrections {
-    pub(crate) fn of(measured: &[Measured]) -> Self {
-        let each = measured.iter().map(|one| {
-            let kind = (one.job_type.clone(), one.model.clone());
-            (kind, one.correction())
-        });
-        Self(each.collect())
-    }
-
-    /// What a new job is expected to cost.
-    pub(crate) fn expect(&self, job: &NewJob, today: Date, prices: &Prices) -> Expected {
-        let job_type = job.job_type.as_ref().map(|(name, _)| name.clone());
-        self.cost(
-            &job.params,
-            &(job_type, job.model.clone()),
-            job.lane,
-            today,
-            prices,
-        )
-    }
-
-    /// By how much the estimates of a job type and model are corrected, in thousandths.
-    pub(crate) fn permille(&self, kind: &(Option<String>, String)) -> u32 {
-        let correction = self.0.get(kind).copied().unwrap_or(Correction::NONE);
-        correction.permille()
-    }
-
-    /// What a job of this type and model is expected to cost in a lane.
-    pub(crate) fn cost(
-        &self,
-        params: &[u8],
-        kind: &(Option<String>, String),
-        lane: Lane,
-        today: Date,
-        prices: &Prices,
-    ) -> Expected {
-        let correction = self.0.get(kind).copied().unwrap_or(Correction::NONE);
-        expect(params, &kind.1, lane, today, prices, correction)
-    }
-}
-
-/// What jobs that are to be retried are expected to cost, where that matters. One
-/// prompt after the other is read, whatever they are together.
-pub(crate) async fn of_ended(
-    tx: &mut TenantTx,
-    ids: &[JobId],
-    outcomes: &[Outcome],
-    prices: &Prices,
-) -> Result<BTreeMap<JobId, Expected>> {
-    let Some(measured) = budget::measured(tx).await? else {
-        return Ok(BTreeMap::new());
-    };
-    let (corrections, today) = (Corrections::of(&measured), tx.now().date());
-    let mut expected = BTreeMap::new();
-    for again in retry::ended(tx, ids, outcomes).await? {
-        let params = job::params(tx, again.job).await?;
-        let kind = (again.job_type, again.model);
-        let cost = corrections.cost(&params, &kind, again.lane, today, prices);
-        expected.insert(again.job, cost);
-    }
-    Ok(expected)
-}
 
 /// What is remembered of tenants with budgets.
 #[derive(Debug, Default)]

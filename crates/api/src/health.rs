@@ -1,15 +1,15 @@
-use axum::Router;
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use axum::routing::get;
 use offpeak_wire::{Health, Ready};
 
+use crate::routes::Routes;
 use crate::state::Observed;
 
-pub(crate) fn routes() -> Router<Observed> {
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
+pub(crate) fn routes() -> Routes<Observed> {
+    Routes::new()
+        .at("/healthz", get(healthz))
+        .at("/readyz", get(readyz))
 }
 
 /// Whether the process runs

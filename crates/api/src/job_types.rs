@@ -1,6 +1,5 @@
 //! Job types: versioned prompt templates.
 
-use axum::Router;
 use axum::routing::get;
 use offpeak_domain::job::OnUnknown;
 use offpeak_domain::job_type::JobType as Definition;
@@ -9,6 +8,7 @@ use offpeak_wire::JobType;
 
 use crate::State;
 use crate::error::{Error, Result};
+use crate::routes::Routes;
 
 mod catalog;
 pub(crate) mod create;
@@ -18,15 +18,15 @@ pub(crate) mod versions;
 
 pub(crate) use catalog::Catalog;
 
-pub(crate) fn routes() -> Router<State> {
-    Router::new()
-        .route("/job-types", get(list::handle).post(create::handle))
-        .route("/job-types/{name}", get(get::handle))
-        .route("/job-types/{name}/versions", get(versions::handle))
+pub(crate) fn routes() -> Routes<State> {
+    Routes::new()
+        .at("/job-types", get(list::handle).post(create::handle))
+        .at("/job-types/{name}", get(get::handle))
+        .at("/job-types/{name}/versions", get(versions::handle))
 }
 
 /// A stored job type as clients see it.
-fn view(stored: &Stored) -> Result<JobType> {
+pub(crate) fn view(stored: &Stored) -> Result<JobType> {
     let definition: Definition =
         serde_json::from_str(&stored.definition).map_err(|error| Error::internal(&error))?;
     Ok(JobType {

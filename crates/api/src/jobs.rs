@@ -1,6 +1,5 @@
 //! Jobs: one endpoint, one file.
 
-use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use offpeak_wire::{OnLate, Priority};
@@ -8,6 +7,7 @@ use offpeak_wire::{OnLate, Priority};
 use crate::State;
 use crate::body::{Field, reads_as};
 use crate::error::{Code, Error, Result, fault};
+use crate::routes::Routes;
 use crate::text::{self, MAX_KEY};
 
 pub(crate) mod attempts;
@@ -15,8 +15,9 @@ pub(crate) mod bulk;
 pub(crate) mod cancel;
 mod draft;
 pub(crate) mod estimate;
+pub(crate) mod filter;
 pub(crate) mod get;
-mod lines;
+pub(crate) mod lines;
 pub(crate) mod list;
 pub(crate) mod many;
 mod opening;
@@ -31,19 +32,19 @@ pub(crate) mod view;
 pub(crate) use draft::{policy, unknown_model};
 pub(crate) use view::{on_late, state};
 
-pub(crate) fn routes() -> Router<State> {
-    Router::new()
-        .route("/jobs", post(submit::handle).get(list::handle))
-        .route("/estimate", post(estimate::handle))
-        .route("/jobs/bulk", post(bulk::handle))
-        .route("/jobs/cancel", post(many::cancel::handle))
-        .route("/jobs/retry", post(many::retry::handle))
-        .route("/jobs/{id}", get(get::handle))
-        .route("/jobs/{id}/result", get(result::handle))
-        .route("/jobs/{id}/attempts", get(attempts::handle))
-        .route("/jobs/{id}/request", get(request::handle))
-        .route("/jobs/{id}/cancel", post(cancel::handle))
-        .route("/jobs/{id}/retry", post(retry::handle))
+pub(crate) fn routes() -> Routes<State> {
+    Routes::new()
+        .at("/jobs", post(submit::handle).get(list::handle))
+        .at("/estimate", post(estimate::handle))
+        .at("/jobs/bulk", post(bulk::handle))
+        .at("/jobs/cancel", post(many::cancel::handle))
+        .at("/jobs/retry", post(many::retry::handle))
+        .at("/jobs/{id}", get(get::handle))
+        .at("/jobs/{id}/result", get(result::handle))
+        .at("/jobs/{id}/attempts", get(attempts::handle))
+        .at("/jobs/{id}/request", get(request::handle))
+        .at("/jobs/{id}/cancel", post(cancel::handle))
+        .at("/jobs/{id}/retry", post(retry::handle))
 }
 
 /// The fields of a job request.

@@ -11,12 +11,12 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::routing::get;
 use offpeak_wire::live::Bye;
 use rand::RngExt;
 
 use crate::State;
+use crate::routes::Routes;
 use crate::state::rng;
 
 mod few;
@@ -42,10 +42,10 @@ pub use hub::{Hub, Options};
 pub(crate) use places::Holder;
 pub(crate) use wait::{Wait, Waited, Waiting};
 
-pub(crate) fn routes() -> Router<State> {
-    Router::new()
-        .route("/live", get(socket::handle))
-        .route("/events", get(sse::handle))
+pub(crate) fn routes() -> Routes<State> {
+    Routes::new()
+        .at("/live", get(socket::handle))
+        .at("/events", get(sse::handle))
 }
 
 /// How long the last words may take.

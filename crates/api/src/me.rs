@@ -1,16 +1,17 @@
-use axum::Router;
 use axum::extract::State as Extract;
 use axum::routing::get;
+use offpeak_store::session::By;
 use offpeak_store::{TenantTx, tenant};
 use offpeak_wire::{Me, Problem, Upstream};
 
-use crate::State;
-use crate::caller::Caller;
+use crate::caller::{Anything, Caller, May};
 use crate::error::Result;
 use crate::query::Query;
+use crate::routes::Routes;
+use crate::{State, scopes};
 
-pub(crate) fn routes() -> Router<State> {
-    Router::new().route("/me", get(handle))
+pub(crate) fn routes() -> Routes<State> {
+    Routes::new().at("/me", get(handle))
 }
 
 /// Who is calling, and where its jobs go
@@ -23,7 +24,7 @@ pub(crate) fn routes() -> Router<State> {
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<Anything>,
     query: Query,
 ) -> Result<axum::Json<Me>> {
     query.end()?;
@@ -35,10 +36,16 @@ pub(crate) async fn handle(
 
 /// Who a caller is.
 pub(crate) async fn of(state: &State, caller: &Caller, tx: &mut TenantTx) -> Result<Me> {
+    let of_key = caller.key().is_some();
+    let shown = || caller.shown().to_owned();
     Ok(Me {
         tenant: caller.tenant().to_string(),
         name: tenant::own_name(tx).await?,
-        key: caller.key_hint().to_owned(),
+        key: of_key.then(shown),
+        person: (!of_key).then(shown),
+        role: caller.role().map(scopes::role),
+        operator: matches!(caller.by(), By::Operator(_)),
+        scopes: scopes::shown(caller.scopes()),
         upstream: Upstream {
             name: state.upstream.name.clone(),
             standin: state.upstream.standin,

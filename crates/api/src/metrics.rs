@@ -1,6 +1,5 @@
 use std::sync::PoisonError;
 
-use axum::Router;
 use axum::extract::State as Extract;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -8,18 +7,15 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 
 use crate::error::{Error, Result};
+use crate::routes::Routes;
 use crate::state::Observed;
 
-pub(crate) fn routes() -> Router<Observed> {
-    Router::new().route("/metrics", get(handle))
+pub(crate) fn routes() -> Routes<Observed> {
+    Routes::new().at("/metrics", get(handle))
 }
 
-/// Metrics for Prometheus
-#[utoipa::path(
-    get, path = "/metrics", tag = "operation", operation_id = "metrics", security(()),
-    responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")),
-)]
-pub(crate) async fn handle(Extract(observed): Extract<Observed>) -> Result<Response> {
+/// Metrics for Prometheus, as `OpenMetrics` text. No part of the public API.
+async fn handle(Extract(observed): Extract<Observed>) -> Result<Response> {
     let mut text = String::new();
     encode(
         &mut text,

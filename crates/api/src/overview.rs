@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::State as Extract;
 use axum::http::{HeaderName, HeaderValue};
 use axum::routing::get;
@@ -17,14 +16,16 @@ use offpeak_wire::{
     OpenBatches, OpenIncident, Overview, Pace, Problem, TimeToResult, UpstreamPause, UsageTotal,
 };
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::State;
 use crate::batches;
-use crate::caller::Caller;
+use crate::caller::{Caller, JobsRead, May};
 use crate::error::Result;
 use crate::groups;
 use crate::live_cursor::LiveCursor;
 use crate::query::Query;
+use crate::routes::Routes;
 use crate::usage::total;
 
 /// How long today's sum is good for others, at least: it reads every entry of the day …
@@ -35,36 +36,43 @@ const TIMES: u32 = 20;
 /// Tenants whose sum is remembered, at most.
 const TENANTS: usize = 10_000;
 
-pub(crate) fn routes() -> Router<State> {
-    Router::new().route("/overview", get(handle))
+pub(crate) fn routes() -> Routes<State> {
+    Routes::new().at("/overview", get(handle))
 }
 
-/// Over how long, and in which steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
-    steps: usize,
-    step: Duration,
+/// Over how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+enum Window {
+    #[schema(rename = "1h")]
+    Hour,
+    #[schema(rename = "24h")]
+    Day,
+    #[schema(rename = "7d")]
+    Week,
 }
 
 impl Window {
-    const HOUR: Self = Self {
-        steps: 60,
-        step: Duration::from_mins(1),
-    };
-    const DAY: Self = Self {
-        steps: 96,
-        step: Duration::from_mins(15),
-    };
-    const WEEK: Self = Self {
-        steps: 84,
-        step: Duration::from_hours(2),
-    };
+    fn steps(self) -> usize {
+        match self {
+            Self::Hour => 60,
+            Self::Day => 96,
+            Self::Week => 84,
+        }
+    }
+
+    fn step(self) -> Duration {
+        match self {
+            Self::Hour => Duration::from_mins(1),
+            Self::Day => Duration::from_mins(15),
+            Self::Week => Duration::from_hours(2),
+        }
+    }
 
     /// When its first step begins, if it ends with the step of `now`.
     fn from(self, now: OffsetDateTime) -> OffsetDateTime {
-        let step = i64::try_from(self.step.as_secs()).unwrap_or(1);
+        let step = i64::try_from(self.step().as_secs()).unwrap_or(1);
         let begun = now.unix_timestamp().div_euclid(step) * step;
-        let before = step * (i64::try_from(self.steps).unwrap_or(1) - 1);
+        let before = step * (i64::try_from(self.steps()).unwrap_or(1) - 1);
         OffsetDateTime::from_unix_timestamp(begun - before).unwrap_or(now)
     }
 }
@@ -75,7 +83,7 @@ impl Window {
 /// batches under way, what today cost, how long results took, what went wrong.
 #[utoipa::path(
     get, path = "/v1/overview", tag = "overview", operation_id = "get_overview",
-    params(("window" = Option<String>, Query, description = "Of `pace`: 1h (60 steps of a minute), 24h (96 of 15 minutes) or 7d (84 of two hours); 1h unless said")),
+    params(("window" = inline(Option<Window>), Query, description = "Of `pace`: 1h (60 steps of a minute), 24h (96 of 15 minutes) or 7d (84 of two hours); 1h unless said")),
     responses(
         (status = 200, description = "As of now", body = Overview,
             headers(("offpeak-cursor" = String, description = "The answer holds at least every event up to there"))),
@@ -85,24 +93,24 @@ impl Window {
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<JobsRead>,
     mut query: Query,
 ) -> Result<([(HeaderName, HeaderValue); 1], axum::Json<Overview>)> {
     let window = query.parsed("window", "1h, 24h or 7d", |word| match word {
-        "1h" => Some(Window::HOUR),
-        "24h" => Some(Window::DAY),
-        "7d" => Some(Window::WEEK),
+        "1h" => Some(Window::Hour),
+        "24h" => Some(Window::Day),
+        "7d" => Some(Window::Week),
         _ => None,
     });
     query.end()?;
-    let window = window.unwrap_or(Window::HOUR);
+    let window = window.unwrap_or(Window::Hour);
 
     let mut tx = caller.begin().await?;
     let now = tx.now();
     let cursor = LiveCursor::from(stream::head(&mut tx).await?);
     let jobs = counts::of(&mut tx, &[]).await?.jobs;
     let from = window.from(now);
-    let steps = pace::since(&mut tx, from, window.step).await?;
+    let steps = pace::since(&mut tx, from, window.step()).await?;
     let batches = overview::open_batches(&mut tx).await?;
     let incidents = overview::incidents(&mut tx).await?;
     let shown = Overview {
@@ -130,12 +138,10 @@ pub(crate) async fn handle(
                 detail: one.detail,
             })
             .collect(),
-        pause: overview::pause(&mut tx, state.upstream.id)
-            .await?
-            .map(|pause| UpstreamPause {
-                reason: pause.reason,
-                until: pause.until,
-            }),
+        pause: overview::pause(&mut tx).await?.map(|pause| UpstreamPause {
+            reason: pause.reason,
+            until: pause.until,
+        }),
     };
     tx.commit().await?;
     Ok((cursor.header(), axum::Json(shown)))
@@ -143,10 +149,10 @@ pub(crate) async fn handle(
 
 /// Every step of a window, those in which nothing happened too.
 fn series(window: Window, from: OffsetDateTime, steps: &[Step]) -> Pace {
-    let empty = vec![0; window.steps];
+    let empty = vec![0; window.steps()];
     let mut pace = Pace {
         from,
-        step_seconds: window.step.as_secs(),
+        step_seconds: window.step().as_secs(),
         accepted: empty.clone(),
         completed: empty.clone(),
         failed: empty.clone(),
@@ -155,8 +161,8 @@ fn series(window: Window, from: OffsetDateTime, steps: &[Step]) -> Pace {
     for step in steps {
         let after = Duration::try_from(step.at - from).unwrap_or_default();
         // What a clock ahead of ours has noted is of this moment.
-        let number = usize::try_from(after.as_secs() / window.step.as_secs()).unwrap_or(0);
-        let number = number.min(window.steps - 1);
+        let number = usize::try_from(after.as_secs() / window.step().as_secs()).unwrap_or(0);
+        let number = number.min(window.steps() - 1);
         pace.accepted[number] += step.accepted;
         pace.completed[number] += step.completed;
         pace.failed[number] += step.failed;
@@ -215,9 +221,9 @@ mod tests {
     #[test]
     fn a_window_ends_with_the_step_of_now() {
         let now = datetime!(2026-11-28 05:17:42.5 UTC);
-        assert_eq!(Window::HOUR.from(now), datetime!(2026-11-28 04:18 UTC));
-        assert_eq!(Window::DAY.from(now), datetime!(2026-11-27 05:30 UTC));
-        assert_eq!(Window::WEEK.from(now), datetime!(2026-11-21 06:00 UTC));
+        assert_eq!(Window::Hour.from(now), datetime!(2026-11-28 04:18 UTC));
+        assert_eq!(Window::Day.from(now), datetime!(2026-11-27 05:30 UTC));
+        assert_eq!(Window::Week.from(now), datetime!(2026-11-21 06:00 UTC));
     }
 
     #[test]
@@ -231,7 +237,7 @@ mod tests {
             canceled: 0,
         };
         let pace = series(
-            Window::HOUR,
+            Window::Hour,
             from,
             &[
                 step(from),

@@ -151,6 +151,11 @@ impl Query {
         self.faults.push(fault);
     }
 
+    /// What is wrong with what was taken.
+    pub(crate) fn into_faults(self) -> Vec<FieldError> {
+        self.faults
+    }
+
     /// Refuses what is wrong, and what nobody asked for.
     pub(crate) fn end(mut self) -> Result<()> {
         for (name, _) in self.given {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use offpeak_domain::id::TenantId;
-use offpeak_domain::room::{Beyond, Level, Queue};
+use offpeak_domain::limits::Limit;
+use offpeak_domain::room::{Beyond, Level};
 use offpeak_store::room::{self, Taken};
 
 use crate::caller::Caller;
@@ -19,24 +20,18 @@ use crate::error::{Code, Error, Result};
 const NEAR: Duration = Duration::from_secs(1);
 /// And far from it.
 const FAR: Duration = Duration::from_secs(10);
+/// After which time something may have left a full queue.
+const SOON: Duration = Duration::from_secs(10);
 /// Tenants that are remembered, at most.
 const TENANTS: usize = 10_000;
 
-/// The limits, and what was known of each tenant last.
+/// What was known of each tenant last.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    limits: Queue,
     known: Mutex<HashMap<TenantId, (Instant, Taken)>>,
 }
 
 impl Room {
-    pub(crate) fn new(limits: Queue) -> Self {
-        Self {
-            limits,
-            known: Mutex::default(),
-        }
-    }
-
     /// Takes room for so many jobs, or says what is full. Not to be called
     /// within a transaction: it may need a connection of its own.
     pub(crate) async fn take(
@@ -69,28 +64,34 @@ impl Room {
             ));
         }
         let (jobs, bytes) = (taken.jobs + jobs, taken.bytes + bytes);
-        match self.limits.allows(jobs, bytes) {
-            Ok(()) => Ok(()),
-            Err(Beyond::Jobs) => Err(Error::new(
+        let Err(beyond) = caller.limits().queue().allows(jobs, bytes) else {
+            return Ok(());
+        };
+        let (code, limit, wait, what) = match beyond {
+            Beyond::Jobs => (
                 Code::TooManyQueuedJobs,
-                format!(
-                    "{} jobs of yours wait and {} may; send again when some have left",
-                    taken.jobs, self.limits.max_jobs
-                ),
-            )),
-            Err(Beyond::Bytes) => Err(Error::new(
+                Limit::QueuedJobs,
+                taken.jobs,
+                "jobs",
+            ),
+            Beyond::Bytes => (
                 Code::TooManyQueuedBytes,
-                format!(
-                    "{} bytes of yours wait and {} may; send again when some have left",
-                    taken.bytes, self.limits.max_bytes
-                ),
-            )),
-        }
+                Limit::QueuedBytes,
+                taken.bytes,
+                "bytes",
+            ),
+        };
+        let value = caller.limits().get(limit);
+        let detail = format!(
+            "{wait} {what} of yours wait and {value} may ({limit}); send again when some have \
+             left, or have the operator raise the limit"
+        );
+        Err(Error::new(code, detail).of_limit(limit.as_str(), value, SOON))
     }
 
     async fn taken(&self, caller: &Caller) -> Result<Taken> {
         let tenant = caller.tenant();
-        if let Some(taken) = self.known(tenant) {
+        if let Some(taken) = self.known(caller) {
             return Ok(taken);
         }
         let read = Instant::now();
@@ -105,10 +106,11 @@ impl Room {
 
     /// What is known and good. Once it is not, one caller hears so and reads
     /// anew, while the others make do with it.
-    fn known(&self, tenant: TenantId) -> Option<Taken> {
+    fn known(&self, caller: &Caller) -> Option<Taken> {
         let mut known = self.lock();
-        let (read, taken) = known.get_mut(&tenant)?;
-        let is_far = taken.level == Level::Ok && self.limits.is_far(taken.jobs, taken.bytes);
+        let (read, taken) = known.get_mut(&caller.tenant())?;
+        let is_far =
+            taken.level == Level::Ok && caller.limits().queue().is_far(taken.jobs, taken.bytes);
         let good_for = if is_far { FAR } else { NEAR };
         if read.elapsed() < good_for {
             return Some(*taken);

@@ -2,7 +2,6 @@
 
 mod csv;
 
-use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse, Response};
@@ -12,12 +11,14 @@ use offpeak_wire::{Problem, UsageReport, UsageRow, UsageTotal};
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{Date, Duration};
+use utoipa::ToSchema;
 
 use crate::State;
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::error::{Result, fault};
 use crate::jobs::view;
 use crate::query::Query;
+use crate::routes::Routes;
 
 const DAY: &[BorrowedFormatItem<'static>] = format_description!("[year]-[month]-[day]");
 /// Days of a report, at most.
@@ -25,12 +26,13 @@ const MAX_DAYS: i64 = 366;
 /// Rows of a report in JSON, at most.
 const MAX_ROWS: i64 = 10_000;
 
-pub(crate) fn routes() -> Router<State> {
-    Router::new().route("/usage", get(handle))
+pub(crate) fn routes() -> Routes<State> {
+    Routes::new().at("/usage", get(handle))
 }
 
 /// In which form the report is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
 enum Form {
     Json,
     Csv,
@@ -57,7 +59,7 @@ struct Ask {
         ("from" = Option<String>, Query, description = "First day, as in 2026-11-01; 29 days before `to` unless said"),
         ("to" = Option<String>, Query, description = "Last day, included; today unless said"),
         ("by" = Option<String>, Query, description = "One or several of day, model, type, user, lane, separated by commas; day,model,type unless said"),
-        ("format" = Option<String>, Query, description = "json or csv; goes before the header `Accept`"),
+        ("format" = inline(Option<Form>), Query, description = "json or csv; goes before the header `Accept`"),
     ),
     responses(
         (status = 200, description = "The sums", content((UsageReport = "application/json"), (String = "text/csv"))),
@@ -66,7 +68,7 @@ struct Ask {
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    caller: May<JobsRead>,
     headers: HeaderMap,
     mut query: Query,
 ) -> Result<Response> {
@@ -102,7 +104,7 @@ pub(crate) async fn handle(
     query.end()?;
     if form.unwrap_or_else(|| accepted(&headers)) == Form::Csv {
         tx.commit().await?;
-        return csv::stream(caller, Ask { from, to, by }).await;
+        return csv::stream(caller.into_caller(), Ask { from, to, by }).await;
     }
     let rows = usage::report(&mut tx, from, to, &by, MAX_ROWS).await?;
     let total = usage::report(&mut tx, from, to, &[], 1).await?.pop();

@@ -29,6 +29,10 @@ macro_rules! ids {
             /// What its text begins with, including the underscore.
             pub const PREFIX: &'static str = $prefix;
 
+            /// A regular expression for the whole of its text.
+            pub const PATTERN: &'static str =
+                concat!("^", $prefix, "[0-7][0-9a-hjkmnp-tv-z]{25}$");
+
             /// The id with these bits.
             pub const fn from_uuid(uuid: uuid::Uuid) -> Self {
                 Self(uuid)
@@ -97,7 +101,11 @@ macro_rules! ids {
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
-    )+ };
+    )+
+
+    /// What the text of each kind of id begins with, and its regular expression.
+    pub const KINDS: &[(&str, &str)] = &[$( ($name::PREFIX, $name::PATTERN), )+];
+    };
 }
 
 ids! {
@@ -125,6 +133,12 @@ ids! {
     IncidentId = "inc_";
     /// What a tenant may spend on something in a day or a month.
     BudgetId = "bgt_";
+    /// Somebody who signs in without a key.
+    PersonId = "per_";
+    /// A link that signs a person in, once.
+    LinkId = "lnk_";
+    /// What is done with every job that a filter finds.
+    OperationId = "op_";
 }
 
 #[cfg(test)]
@@ -164,6 +178,15 @@ mod tests {
         }
         let err: Malformed = good.parse::<TenantId>().unwrap_err();
         insta::assert_snapshot!(err, @"expected ten_ and 26 characters of 0-9 and a-z without i, l, o, u");
+    }
+
+    #[test]
+    fn each_kind_is_told_by_its_prefix() {
+        let mut prefixes: Vec<_> = super::KINDS.iter().map(|(prefix, _)| *prefix).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        assert_eq!(prefixes.len(), super::KINDS.len());
+        insta::assert_snapshot!(JobId::PATTERN, @"^job_[0-7][0-9a-hjkmnp-tv-z]{25}$");
     }
 
     #[test]

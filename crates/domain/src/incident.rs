@@ -38,6 +38,8 @@ labels! {
         OutcomeUnknown = "outcome_unknown",
         /// Nobody knows whether what went ahead of a batch was billed.
         PrimeUnknown = "prime_unknown",
+        /// A message batch is not deleted at Anthropic, as its tenant wants.
+        CopyKept = "copy_kept",
     }
 }
 
@@ -120,6 +122,11 @@ impl Kind {
                  their jobs share; the answer to this one was lost. It is not sent again, its \
                  batch went without. What it would have cost is absorbed by the deployment, \
                  whether it was billed or not. Nothing is to be done."
+            }
+            Self::CopyKept => {
+                "The tenant of this batch wants it deleted at Anthropic, and that has failed for \
+                 a day. It is tried every hour; look at the worker's log. Anthropic deletes its \
+                 results by itself 29 days after it was created."
             }
             Self::BatchNotSent => {
                 "This batch was planned an hour ago, and Anthropic has stored none of its \

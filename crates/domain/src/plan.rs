@@ -9,7 +9,8 @@
 //! its oldest job has waited for the flush delay (`age`), when nothing new came
 //! for a while (`idle`), or when a deadline is near (`urgency`). With more
 //! buckets than creates in a flush delay, waiting pays: then no bucket is
-//! closed for being idle, and those that age closes say `create_rate`. A batch
+//! closed for being idle, and those that age closes say `create_rate`. That is asked
+//! of each tenant: many buckets of one keep nobody else waiting. A batch
 //! that is cut to what the upstream's queue still takes says `queue_full`.
 //!
 //! Results come only when a whole batch has ended. Where it was seen that larger
@@ -19,7 +20,7 @@
 //! Creates and queue places go round fairly between tenants ([`fair`]).
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -33,7 +34,7 @@ pub mod fair;
 mod pace;
 
 pub use body::{ITEM_OVERHEAD, body_len};
-pub use fair::TenantShare;
+pub use fair::{Held, TenantShare};
 pub use pace::{Pace, Took};
 
 use due::{Demand, Want};
@@ -103,6 +104,17 @@ pub struct Budget {
     pub creates_per_minute: u32,
     /// Items that may still be queued upstream.
     pub queue_left: u64,
+    /// With whom it is shared; none in a deployment of one tenant.
+    pub shared: Option<Shared>,
+}
+
+/// What a budget that several tenants have is in all, and who else has a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shared {
+    /// Items that may be queued upstream in all.
+    pub queue: u64,
+    /// Sum of the weights of tenants who hold something and wait for nothing.
+    pub holding: u64,
 }
 
 /// What is ready in one bucket.
@@ -216,9 +228,17 @@ pub fn plan(
         .filter(|facts| facts.items > 0)
         .map(|facts| Demand::new(*facts))
         .collect();
-    let crowded = is_crowded(demands.len(), &limits, budget);
     let mut left = *budget;
     let mut turns = Turns::new(shares, &limits);
+    let mut buckets_of: BTreeMap<TenantId, usize> = BTreeMap::new();
+    for demand in &demands {
+        *buckets_of.entry(demand.facts().tenant).or_default() += 1;
+    }
+    let crowded: BTreeSet<TenantId> = buckets_of
+        .into_iter()
+        .filter(|(tenant, own)| is_crowded(turns.crowd(*tenant, *own), &limits, budget))
+        .map(|(tenant, _)| tenant)
+        .collect();
     let mut plan = Plan::default();
 
     // Whose tenant is furthest behind comes first; of one tenant's buckets the
@@ -251,23 +271,25 @@ pub fn plan(
                 until,
             });
         };
+        let crowded = crowded.contains(&tenant);
+        let (may_create, room) = turns.room(tenant, &left);
         // Small batches are for when there are creates to spare.
         let spare =
             !crowded && u64::from(left.creates_left) * 2 > u64::from(budget.creates_per_minute);
         match demand.want(now, &limits, crowded, spare) {
             Want::Wait(until) => hold(HoldReason::Filling, Some(until)),
-            Want::Batch(..) if left.creates_left == 0 => {
+            Want::Batch(..) if !may_create => {
                 turns.wait(tenant);
                 let until = now + time_for_one_create(budget).max(LEAST_WAIT);
                 hold(HoldReason::CreateRate, Some(until));
             }
-            Want::Batch(..) if left.queue_left == 0 => {
+            Want::Batch(..) if room == 0 => {
                 turns.wait(tenant);
                 hold(HoldReason::QueueFull, None);
             }
             Want::Batch(items, reason) => {
                 // However little: waiting for more room could be for ever.
-                let room = u32::try_from(left.queue_left).unwrap_or(u32::MAX);
+                let room = u32::try_from(room).unwrap_or(u32::MAX);
                 let reason = if room < items {
                     CloseReason::QueueFull
                 } else {
@@ -298,10 +320,8 @@ pub fn plan(
 }
 
 /// Whether there are more buckets than creates in one flush delay.
-fn is_crowded(buckets: usize, limits: &Limits, budget: &Budget) -> bool {
-    let grown =
-        time_for_one_create(budget).saturating_mul(u32::try_from(buckets).unwrap_or(u32::MAX));
-    grown > limits.flush_after
+fn is_crowded(buckets: u32, limits: &Limits, budget: &Budget) -> bool {
+    time_for_one_create(budget).saturating_mul(buckets) > limits.flush_after
 }
 
 fn time_for_one_create(budget: &Budget) -> Duration {

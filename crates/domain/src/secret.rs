@@ -65,10 +65,34 @@ impl Kind for OfTicket {
     const THIS: &'static str = "the ticket";
 }
 
+/// Signs one person in, once: `ofp_link_…`.
+#[derive(Debug)]
+pub struct OfLink;
+
+impl Kind for OfLink {
+    const PREFIX: &'static str = "ofp_link_";
+    const ONE: &'static str = "a sign-in link's secret";
+    const THIS: &'static str = "the sign-in link's secret";
+}
+
+/// Goes with one sign-in by an identity server, for minutes: `ofp_signin_…`.
+#[derive(Debug)]
+pub struct OfSignIn;
+
+impl Kind for OfSignIn {
+    const PREFIX: &'static str = "ofp_signin_";
+    const ONE: &'static str = "a sign-in's secret";
+    const THIS: &'static str = "the sign-in's secret";
+}
+
 /// A session's secret.
 pub type SessionSecret = Secret<OfSession>;
 /// A ticket's secret.
 pub type TicketSecret = Secret<OfTicket>;
+/// A sign-in link's secret.
+pub type LinkSecret = Secret<OfLink>;
+/// The secret of a sign-in that is under way.
+pub type SignInSecret = Secret<OfSignIn>;
 
 /// A text that is no such secret, whatever the database holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -175,7 +199,7 @@ impl<K: Kind> fmt::Debug for Secret<K> {
 }
 
 /// CRC-32 in six base62 digits, most significant first.
-fn checksum(random: &str) -> String {
+pub(crate) fn checksum(random: &str) -> String {
     let mut rest = crc32fast::hash(random.as_bytes()) as usize;
     let mut digits = [b'0'; CHECKSUM];
     for digit in digits.iter_mut().rev() {

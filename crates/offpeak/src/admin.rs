@@ -1,16 +1,23 @@
 //! The operator's commands: they work on the database and on this machine, not
 //! over HTTP.
 
+mod audit;
 mod bill;
 mod budget;
 mod doctor;
+mod erase;
 mod incidents;
 mod key;
+mod limits;
 mod migrate;
 mod openapi;
+mod operator;
+mod person;
 mod reconcile;
 mod standin;
 mod tenant;
+mod upstream;
+mod vault;
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -28,15 +35,30 @@ use crate::{log, serve};
 pub enum Command {
     /// Bring the database to this version; safe to repeat
     Migrate,
-    /// Create or list tenants
+    /// Create or list tenants, or give one limits of its own
     #[command(subcommand)]
     Tenant(tenant::Command),
     /// Create, list or revoke API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Invite, list or remove people who sign in to a tenant without a key
+    #[command(subcommand)]
+    Person(person::Command),
+    /// Invite, list or remove operators, who see counts of every tenant in the dashboard
+    #[command(subcommand)]
+    Operator(operator::Command),
+    /// Check the chain of hashes of who did what
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Set, list or remove what a tenant may spend
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Show, set or remove a tenant's own Anthropic key
+    #[command(subcommand)]
+    Upstream(upstream::Command),
+    /// Make, show or rotate the master keys under which tenants' own keys are kept
+    #[command(subcommand)]
+    Vault(vault::Command),
     /// Check configuration, database and upstream, and say what is wrong
     Doctor(doctor::Args),
     /// Compare the ledger with Anthropic's usage and cost reports, by day and model
@@ -62,7 +84,12 @@ pub async fn run(
         Command::Migrate => migrate::run(config, output).await,
         Command::Tenant(command) => tenant::run(command, config, output).await,
         Command::Key(command) => key::run(command, config, output).await,
+        Command::Audit(command) => audit::run(command, config, output).await,
+        Command::Person(command) => person::run(command, config, output).await,
+        Command::Operator(command) => operator::run(command, config, output).await,
         Command::Budget(command) => budget::run(command, config, output).await,
+        Command::Upstream(command) => upstream::run(command, config, output).await,
+        Command::Vault(command) => vault::run(command, config, output).await,
         Command::Doctor(args) => doctor::run(args, config, environment, output).await,
         Command::Bill(args) => bill::run(args, config, output).await,
         Command::Incidents(args) => incidents::run(args, config, output).await,

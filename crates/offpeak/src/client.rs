@@ -7,6 +7,7 @@ mod batches;
 mod cancel;
 mod connection;
 pub(crate) mod estimate;
+mod export;
 mod faults;
 mod form;
 mod groups;
@@ -14,9 +15,11 @@ mod http;
 mod ids;
 mod input;
 mod jobs;
+mod lines;
 mod pretend;
 mod progress;
 mod results;
+mod retention;
 mod retry;
 mod submit;
 mod types;
@@ -59,6 +62,11 @@ pub enum Command {
     Usage(usage::Args),
     /// List job types, show one, or store one
     Types(types::Args),
+    /// Write down all that you have: settings, jobs, requests, results
+    Export(export::Args),
+    /// How long requests and results are kept
+    #[command(subcommand)]
+    Retention(retention::Command),
 }
 
 /// Runs one.
@@ -74,5 +82,7 @@ pub async fn run(command: Command, client: &Client, output: Output) -> Ended {
         Command::Batches(args) => batches::run(args, client, output).await,
         Command::Usage(args) => usage::run(args, client, output).await,
         Command::Types(args) => types::run(args, client, output).await,
+        Command::Export(args) => export::run(args, client, output).await,
+        Command::Retention(command) => retention::run(command, client, output).await,
     }
 }

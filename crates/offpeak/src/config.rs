@@ -5,22 +5,33 @@
 
 mod environment;
 mod length;
+mod limits;
+mod oidc;
 mod prices;
 mod reliability;
+mod retention;
+mod server;
+mod values;
+mod vault;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use offpeak_domain::origin::Origin;
 use secrecy::SecretString;
 use serde::Deserialize;
 use toml::{Table, Value};
 
 pub use environment::Environment;
 pub use length::parse as length;
+pub use limits::{Limits, Live};
+pub use oidc::Oidc;
 pub use prices::Prices;
 pub use reliability::Reliability;
+pub use retention::Retention;
+pub use server::{Role, Server};
+use values::secret;
+pub use vault::Vault;
 
 /// The file that documents every setting and holds its default.
 pub const DEFAULT: &str = include_str!("config.default.toml");
@@ -41,10 +52,14 @@ const OURS: [&str; 4] = [
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[oidc]`
+    pub oidc: Oidc,
     /// `[database]`
     pub database: Database,
     /// `[anthropic]`
     pub anthropic: Anthropic,
+    /// `[vault]`
+    pub vault: Vault,
     /// `[batch]`
     pub batch: Batch,
     /// `[prices]`
@@ -55,6 +70,8 @@ pub struct Config {
     pub reliability: Reliability,
     /// `[limits]`
     pub limits: Limits,
+    /// `[retention]`
+    pub retention: Retention,
     /// `[live]`
     pub live: Live,
     /// `[dev]`
@@ -63,42 +80,6 @@ pub struct Config {
     pub postgres: Postgres,
     /// `[log]`
     pub log: Log,
-}
-
-/// `[server]`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Server {
-    /// Address and port; port 0 takes a free one.
-    pub listen: String,
-    /// What the process does.
-    pub role: Role,
-    /// By which browsers reach it, or none where that is how they reach `listen`.
-    #[serde(deserialize_with = "origin")]
-    pub public_url: Option<Origin>,
-}
-
-/// What a `serve` process does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// HTTP only.
-    Api,
-    /// The loops only.
-    Worker,
-    /// Both.
-    All,
-}
-
-impl Role {
-    /// Whether it answers HTTP.
-    pub fn has_api(self) -> bool {
-        self != Self::Worker
-    }
-
-    /// Whether it runs the loops.
-    pub fn has_worker(self) -> bool {
-        self != Self::Api
-    }
 }
 
 /// `[database]`
@@ -160,58 +141,6 @@ pub struct Direct {
     /// How long before its deadline a batched job is called for.
     #[serde(deserialize_with = "length::read")]
     pub escalate_before: Duration,
-}
-
-/// `[limits]`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Limits {
-    /// Jobs of a tenant that may wait; 0 = any.
-    pub max_queued_jobs: u64,
-    /// Bytes of them; 0 = any.
-    pub max_queued_bytes: u64,
-    /// Size of the database; 0 = any.
-    pub max_database_bytes: u64,
-    /// Free bytes of the disk; 0 = any.
-    pub min_free_bytes: u64,
-}
-
-impl Limits {
-    /// What a tenant may have waiting.
-    pub fn queue(&self) -> offpeak_domain::room::Queue {
-        offpeak_domain::room::Queue {
-            max_jobs: self.max_queued_jobs,
-            max_bytes: self.max_queued_bytes,
-        }
-    }
-}
-
-/// `[live]`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Live {
-    /// Connections of a process, at most.
-    pub max_connections: usize,
-    /// Of one tenant in it, at most.
-    pub max_connections_per_tenant: usize,
-    /// Of one API key.
-    pub max_connections_per_key: usize,
-    /// Of one session.
-    pub max_connections_per_session: usize,
-    /// By the tickets of one user, or by one ticket of a group.
-    pub max_connections_per_ticket: usize,
-}
-
-impl Live {
-    /// How live connections behave.
-    pub fn options(&self) -> offpeak_api::LiveOptions {
-        offpeak_api::LiveOptions {
-            max_connections: self.max_connections,
-            max_connections_per_tenant: self.max_connections_per_tenant,
-            max_connections_per_key: self.max_connections_per_key,
-            max_connections_per_session: self.max_connections_per_session,
-            max_connections_per_ticket: self.max_connections_per_ticket,
-            ..offpeak_api::LiveOptions::default()
-        }
-    }
 }
 
 /// `[dev]`
@@ -281,6 +210,7 @@ impl Config {
             bail!("configuration: direct.parallel_calls is 0: no urgent job would ever be sent");
         }
         config.reliability.check()?;
+        config.retention.check()?;
         Ok(config)
     }
 
@@ -393,27 +323,6 @@ fn from_environment(table: &mut Table, environment: &Environment) -> anyhow::Res
     }
 }
 
-fn origin<'de, D>(deserializer: D) -> Result<Option<Origin>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-{
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    Origin::parse(&text).map(Some).map_err(|why| {
-        serde::de::Error::custom(format!("{text:?} is no address of a server: it {why}"))
-    })
-}
-
-fn secret<'de, D>(deserializer: D) -> Result<Option<SecretString>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-{
-    let text = String::deserialize(deserializer)?;
-    Ok((!text.is_empty()).then(|| SecretString::from(text)))
-}
-
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret as _;
@@ -473,7 +382,7 @@ mod tests {
         insta::assert_snapshot!(wrong("", &[("OFFPEAK_BATCH_MAX_ITEMS", "many")]), @"OFFPEAK_BATCH_MAX_ITEMS must be a whole number: invalid digit found in string");
         insta::assert_snapshot!(wrong("", &[("OFFPEAK_BATCH_MAX_ITEM", "5")]), @"there is no setting for the environment variable OFFPEAK_BATCH_MAX_ITEM");
         insta::assert_snapshot!(wrong("", &[("OFFPEAK_BATCH_IDLE_AFTER", "5 lightyears")]), @r#"
-        configuration: "5 lightyears" is no length of time: write 500ms, 5s, 2m or 1h
+        configuration: "5 lightyears" is no length of time: write 500ms, 5s, 2m, 1h or 90d
         in `batch.idle_after`
         "#);
         insta::assert_snapshot!(wrong("[server]\nrole = \"king\"", &[]), @r"
@@ -489,11 +398,12 @@ mod tests {
     #[test]
     fn no_secret_is_shown() {
         let pairs = [
-            ("ANTHROPIC_API_KEY", "sk-secret"),
-            ("ANTHROPIC_ADMIN_KEY", "sk-ant-admin-secret"),
-            ("DATABASE_URL", "postgres://a:secret@b/c"),
+            ("ANTHROPIC_API_KEY", "sk-swordfish"),
+            ("ANTHROPIC_ADMIN_KEY", "sk-ant-admin-swordfish"),
+            ("DATABASE_URL", "postgres://a:swordfish@b/c"),
+            ("OFFPEAK_OIDC_CLIENT_SECRET", "swordfish"),
         ];
         let config = Config::read(None, &environment(&pairs)).unwrap();
-        assert!(!format!("{config:?}").contains("secret"));
+        assert!(!format!("{config:?}").contains("swordfish"));
     }
 }

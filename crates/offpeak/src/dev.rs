@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use offpeak_standin::Standin;
-use offpeak_store::{System, Tenants};
+use offpeak_store::{System, Tenants, data_key};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -79,6 +79,7 @@ impl Dev {
     ) -> anyhow::Result<Self> {
         // What is wrong with the settings is said before anything is taken.
         config.prices.list()?;
+        config.oidc.server(config.server.public_url.as_ref())?;
         let folder = Folder::take(&data_folder(config))?;
         // Before anything runs: a taken port is the most likely trouble.
         let listener = engine::listen(&config.server.listen).await?;
@@ -86,8 +87,10 @@ impl Dev {
 
         let (postgres, database_url, database) =
             database(config, environment, &folder, say).await?;
+        let observed = engine::observed(&config.server.metrics_listen, say).await;
+        let listeners = (listener, observed);
         let started =
-            Self::on_database(config, folder, listener, &url, &database_url, database).await;
+            Self::on_database(config, folder, listeners, &url, &database_url, database).await;
         match started {
             Ok(dev) => Ok(Self { postgres, ..dev }),
             Err(error) => {
@@ -102,17 +105,24 @@ impl Dev {
     async fn on_database(
         config: &Config,
         folder: Folder,
-        listener: TcpListener,
+        (listener, observed): (TcpListener, Option<TcpListener>),
         url: &str,
         database_url: &SecretString,
         database: String,
     ) -> anyhow::Result<Self> {
-        let store = serve::store_options(config, database_url)?;
+        let mut store = serve::store_options(config, database_url)?;
         offpeak_store::migrate(&store.connect)
             .await
             .context("setting up the database")?;
         let (system, tenants) = (System::new(&store), Tenants::new(&store));
         reach::schema(&system).await?;
+        reach::walls(&store).await?;
+        let vault = match config.vault.open()? {
+            Some(vault) => vault,
+            None => seed::vault(&folder)?,
+        };
+        store.sealer = config.vault.sealer(Some(&vault))?;
+        data_key::check(&system, Some(&vault)).await?;
         seed::job_types(&system).await?;
         let key = seed::demo_key(&folder, &system, &tenants).await?;
         tenants.close().await;
@@ -137,11 +147,17 @@ impl Dev {
             role: Role::All,
             prices: config.prices.list()?,
             listener: Some(listener),
+            observed,
+            patience: config.server.patience(),
             upstream,
+            vault: Some(vault),
             worker,
-            limits: config.limits.queue(),
+            limits: config.tenant_limits(),
+            sign_ins: config.limits.sign_ins(),
             live: config.live.options(),
             public_url: config.server.public_url.clone(),
+            proxies: config.server.trusted_proxies.clone(),
+            identity_server: config.oidc.server(config.server.public_url.as_ref())?,
         };
         let engine = Engine::start(parts).await?;
         let target = Target {

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use offpeak_anthropic::Client;
+use offpeak_domain::limits::Limits;
 use offpeak_domain::origin::Origin;
 use offpeak_domain::price::Prices;
-use offpeak_domain::room::Queue;
-use offpeak_store::{System, Tenants, upstream};
+use offpeak_domain::rate::Rate;
+use offpeak_domain::vault::Vault;
+use offpeak_store::{Operators, System, Tenants, upstream};
 use offpeak_worker::{Clock, Worker};
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
@@ -26,6 +28,12 @@ use crate::{dashboard, entropy, open_files};
 
 /// How long requests that are under way may go on after the stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// How long those who watch may take.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// Connections of those who watch.
+const OBSERVERS: usize = 100;
 
 /// How long live connections may take to say goodbye.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -56,18 +64,31 @@ pub struct Parts {
     pub role: Role,
     /// What everything is priced by.
     pub prices: Prices,
-    /// Bound already, so that a taken port is found before anything runs.
+    /// Of the API, where the role has one. Bound already, so that a taken port is found
+    /// before anything runs.
     pub listener: Option<TcpListener>,
+    /// Of metrics and health.
+    pub observed: Option<TcpListener>,
+    /// How many connections the API may have, and how slow each.
+    pub patience: offpeak_api::Patience,
     /// Where jobs are sent.
     pub upstream: Upstream,
+    /// Master keys, under which tenants' own keys are kept.
+    pub vault: Option<Arc<Vault>>,
     /// How the loops behave.
     pub worker: offpeak_worker::Options,
-    /// What a tenant may have waiting.
-    pub limits: Queue,
+    /// What a tenant may take that has no limits of its own.
+    pub limits: Limits,
+    /// How often one address may try to sign in.
+    pub sign_ins: Rate,
     /// How live connections behave.
     pub live: offpeak_api::LiveOptions,
     /// By which browsers reach it, where that is not its own address.
     pub public_url: Option<Origin>,
+    /// Networks whose proxies say truly who asks.
+    pub proxies: offpeak_api::Proxies,
+    /// By which people may sign in, if one is set up.
+    pub identity_server: Option<offpeak_api::IdentityServer>,
 }
 
 /// A process that answers and works until it is stopped.
@@ -77,6 +98,7 @@ pub struct Engine {
     live_tenants: Tenants,
     system: System,
     api: JoinHandle<anyhow::Result<()>>,
+    observing: JoinHandle<anyhow::Result<()>>,
     worker: JoinHandle<()>,
     hints: JoinHandle<()>,
     live: offpeak_api::Hub,
@@ -92,19 +114,27 @@ impl Engine {
             role,
             prices,
             listener,
+            observed,
+            mut patience,
             upstream: chosen,
+            vault,
             worker: options,
             limits,
+            sign_ins,
             live,
             public_url,
+            proxies,
+            identity_server,
         } = parts;
-        if listener.is_some() && role.has_api() {
+        if listener.is_some() {
             let allowed = open_files::raise().context("raising the limit of open files")?;
+            patience.connections = open_files::connections(allowed, patience.connections);
             if let Err(short) = open_files::check(allowed, live.max_connections) {
                 tracing::warn!("{short}");
             }
             dashboard::tell();
         }
+        let retention = options.retention;
         let tenants = Tenants::new(&store);
         let system = System::new(&store);
         upstream::register(
@@ -138,7 +168,10 @@ impl Engine {
             .context("ANTHROPIC_BASE_URL or ANTHROPIC_API_KEY")?;
             let worker = Worker::new(
                 system.clone(),
-                vec![offpeak_worker::Upstream::new(upstream::OWN, client)],
+                offpeak_worker::Keys {
+                    upstreams: vec![offpeak_worker::Upstream::new(upstream::OWN, client)],
+                    vault: vault.clone(),
+                },
                 prices.clone(),
                 options,
                 Clock::Database(system.clone()),
@@ -159,43 +192,49 @@ impl Engine {
         of_live.max_connections = offpeak_api::Hub::CONNECTIONS;
         let live_tenants = Tenants::new(&of_live);
         let live = offpeak_api::Hub::new(live_tenants.clone(), live, stop_api.clone());
-        let api = if let Some(listener) = listener {
-            let router = if role.has_api() {
-                let state = offpeak_api::State::new(
-                    tenants.clone(),
-                    Arc::new(prices),
-                    registry,
-                    hint,
-                    offpeak_api::Upstream {
-                        id: upstream::OWN,
-                        name: chosen.name,
-                        standin: chosen.standin,
-                        flush_after,
-                        poll_every,
-                        escalate_before,
-                    },
-                );
-                let state = state.with_limits(limits).with_public_url(public_url);
-                offpeak_api::router(state.with_live(live.clone()))
-            } else {
-                offpeak_api::observe_router(tenants.clone(), registry)
+        let observing = observed.map(|listener| {
+            let router = offpeak_api::observe_router(tenants.clone(), Arc::clone(&registry));
+            let patience = offpeak_api::Patience {
+                connections: OBSERVERS,
+                ..offpeak_api::Patience::default()
             };
-            tokio::spawn(async move {
-                offpeak_api::serve(listener, router, stop)
-                    .await
-                    .context("the HTTP server")
-            })
-        } else {
-            tokio::spawn(async move {
-                stop.cancelled().await;
-                Ok(())
-            })
-        };
+            // As long as anything runs.
+            offpeak_api::serve(listener, router, patience, stop_worker.clone())
+        });
+        let api = listener.map(|listener| {
+            let state = offpeak_api::State::new(
+                tenants.clone(),
+                Operators::new(&store),
+                Arc::new(prices),
+                registry,
+                hint,
+                offpeak_api::Upstream {
+                    id: upstream::OWN,
+                    name: chosen.name,
+                    standin: chosen.standin,
+                    flush_after,
+                    poll_every,
+                    escalate_before,
+                },
+            );
+            let state = state
+                .with_limits(limits, sign_ins)
+                .with_vault(vault)
+                .with_public_url(public_url)
+                .with_proxies(proxies)
+                .with_retention(retention)
+                .with_identity_server(identity_server)
+                .with_live(live.clone());
+            offpeak_api::serve(listener, offpeak_api::router(state), patience, stop.clone())
+        });
+        let observing = tokio::spawn(serving(observing, stop_worker.clone()));
+        let api = tokio::spawn(serving(api, stop));
         Ok(Self {
             tenants,
             live_tenants,
             system,
             api,
+            observing,
             worker,
             hints,
             live,
@@ -207,11 +246,8 @@ impl Engine {
     /// Waits until something ends that should not.
     pub async fn broke(&mut self) -> anyhow::Error {
         tokio::select! {
-            ended = &mut self.api => match ended {
-                Ok(Ok(())) => anyhow::anyhow!("the HTTP server ended"),
-                Ok(Err(error)) => error,
-                Err(error) => anyhow::Error::new(error).context("the HTTP server"),
-            },
+            ended = &mut self.api => served(ended),
+            ended = &mut self.observing => served(ended),
             ended = &mut self.worker => match ended {
                 Ok(()) => anyhow::anyhow!("the worker ended"),
                 Err(error) => anyhow::Error::new(error).context("the worker"),
@@ -229,6 +265,7 @@ impl Engine {
             live_tenants,
             system,
             mut api,
+            mut observing,
             worker,
             hints,
             live,
@@ -248,6 +285,12 @@ impl Engine {
             api.abort();
         }
         stop_worker.cancel();
+        if tokio::time::timeout(LAST_LOOK, &mut observing)
+            .await
+            .is_err()
+        {
+            observing.abort();
+        }
         for task in [worker, hints] {
             if !task.is_finished() {
                 // A task that panicked has been reported where it did.
@@ -257,6 +300,45 @@ impl Engine {
         tenants.close().await;
         live_tenants.close().await;
         system.close().await;
+    }
+}
+
+/// Serves, or waits for the stop where there is nothing to serve.
+async fn serving(
+    server: Option<impl Future<Output = std::io::Result<()>>>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    if let Some(server) = server {
+        return server.await.context("the HTTP server");
+    }
+    stop.cancelled().await;
+    Ok(())
+}
+
+/// Why a server is no more that should be.
+fn served(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow::anyhow!("the HTTP server ended"),
+        Ok(Err(error)) => error,
+        Err(error) => anyhow::Error::new(error).context("the HTTP server"),
+    }
+}
+
+/// Takes the address of metrics and health; says where none are.
+pub async fn observed(address: &str, say: impl Fn(&str)) -> Option<TcpListener> {
+    if address.is_empty() {
+        return None;
+    }
+    match TcpListener::bind(address).await {
+        Ok(listener) => Some(listener),
+        // Work goes on without anybody looking at it.
+        Err(error) => {
+            say(&format!(
+                "no /metrics here: cannot listen on {address}: {error}; choose another address by \
+                 OFFPEAK_SERVER_METRICS_LISTEN (metrics_listen in [server])"
+            ));
+            None
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use crate::reach::{Outdated, Unreachable};
 pub enum Exit {
     /// Everything went well.
     Ok = 0,
-    /// The command ran, and some jobs failed, some files were left out, or `doctor` or `bill`
-    /// found something.
+    /// The command ran, and some jobs failed, some files were left out, or `doctor`, `bill` or
+    /// `audit` found something.
     SomeFailed = 1,
     /// The command line or the configuration is wrong.
     Usage = 2,
@@ -25,7 +25,7 @@ pub enum Exit {
 
 /// Text of `--help` about [`Exit`].
 pub const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 some jobs failed, were canceled or \
-     have not ended yet, some files were left out, or doctor or bill found something; 2 the command line \
+     have not ended yet, some files were left out, or doctor, bill or audit found something; 2 the command line \
      or configuration is wrong; 3 the server cannot be reached or refused; 130 Ctrl-C.";
 
 /// An error with the exit code that it leads to.

@@ -1,4 +1,9 @@
 //! Log lines, to stderr.
+//!
+//! What they never hold, at any level: a prompt, a result, a key or a header. What
+//! libraries say by `tracing` is shown, and a test looks into all of it
+//! (`tests/it/canary.rs`); what they say by `log`, as rustls and tungstenite do, which
+//! shows frames, is not heard, since nothing here listens to that.
 
 use std::io::IsTerminal as _;
 

@@ -21,6 +21,12 @@ pub fn raise() -> std::io::Result<Option<u64>> {
     Ok(limit.maximum)
 }
 
+/// How many connections there may be of those that are asked for.
+pub fn connections(limit: Option<u64>, asked: usize) -> usize {
+    let room = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS).max(1));
+    asked.min(usize::try_from(room).unwrap_or(usize::MAX))
+}
+
 /// Whether so many live connections find room; what to do if not.
 pub fn check(limit: Option<u64>, max_connections: usize) -> Result<String, String> {
     let needed = u64::try_from(max_connections)
@@ -37,7 +43,7 @@ pub fn check(limit: Option<u64>, max_connections: usize) -> Result<String, Strin
 
 #[cfg(test)]
 mod tests {
-    use super::{check, raise};
+    use super::{check, connections, raise};
 
     #[test]
     fn what_is_allowed_is_taken_and_judged() {
@@ -46,5 +52,9 @@ mod tests {
         assert!(check(Some(20_200), 20_000).is_ok());
         assert!(check(Some(20_199), 20_000).is_err());
         assert!(check(None, usize::MAX).is_ok());
+        assert_eq!(connections(Some(1_200), 30_000), 1_000);
+        assert_eq!(connections(Some(100_000), 30_000), 30_000);
+        assert_eq!(connections(Some(10), 30_000), 1);
+        assert_eq!(connections(None, 30_000), 30_000);
     }
 }

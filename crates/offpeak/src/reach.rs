@@ -26,6 +26,15 @@ pub struct Outdated {
     needed: i64,
 }
 
+/// Whether only this machine reaches `host:port`, or a host alone.
+pub fn is_this_machine(address: &str) -> bool {
+    let alone = address.ends_with(']') || !address.contains(':');
+    let host = address.rsplit_once(':').filter(|_| !alone);
+    let host = host.map_or(address, |(host, _)| host);
+    let number = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || number.is_ok_and(|number| number.is_loopback())
+}
+
 /// Refuses a database that lacks what this program needs. One that has more is
 /// as good: only a rolled back or not yet rolled out process meets it.
 pub async fn schema(system: &System) -> anyhow::Result<()> {
@@ -46,6 +55,19 @@ pub async fn schema(system: &System) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Refuses a database in which nothing would keep one tenant's rows from another.
+pub async fn walls(options: &Options) -> anyhow::Result<()> {
+    offpeak_store::walls::expect(options)
+        .await
+        .map_err(|error| match error {
+            offpeak_store::Error::Walls(_) => anyhow::Error::new(error),
+            other => {
+                let remedy = remedy(&other.to_string(), options);
+                anyhow::Error::new(other).context(format!("the database refuses us: {remedy}"))
+            }
+        })
 }
 
 /// Connects, says nothing, and leaves.
@@ -104,6 +126,28 @@ mod tests {
 
     fn options(url: &str) -> Options {
         Options::new(url.parse().unwrap())
+    }
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        for here in [
+            "127.0.0.1:8080",
+            "localhost",
+            "localhost:80",
+            "[::1]",
+            "[::1]:443",
+        ] {
+            assert!(is_this_machine(here), "{here}");
+        }
+        for other in [
+            "0.0.0.0:8080",
+            "example.com",
+            "[::]:80",
+            "localhost.example:80",
+            "",
+        ] {
+            assert!(!is_this_machine(other), "{other}");
+        }
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
 //! `offpeak serve`: API, worker or both, on a database that somebody else keeps.
 
 use anyhow::Context as _;
-use offpeak_store::System;
+use offpeak_store::{System, data_key};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::engine::{self, Engine, Parts, Upstream};
@@ -26,24 +27,22 @@ pub async fn run(config: &Config, output: Output) -> Ended {
 async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
     let role = config.server.role;
     // What is wrong with the settings is said before anything is taken.
-    let store = store_options(config, config.database_url()?)?;
+    let mut store = store_options(config, config.database_url()?)?;
     let upstream = upstream(config)?;
     config.reliability.check_for(&upstream.base_url)?;
     let prices = config.prices.list()?;
-    let listener = match engine::listen(&config.server.listen).await {
-        Ok(listener) => Some(listener),
-        // Beside an API on the same machine the address is that one's, and work
-        // goes on without anybody looking at it.
-        Err(error) if !role.has_api() => {
-            output.talk(&format!("no /metrics and /healthz here: {error:#}"));
-            None
-        }
-        Err(error) => return Err(error),
+    let vault = config.vault.open()?;
+    store.sealer = config.vault.sealer(vault.as_ref())?;
+    let identity_server = if role.has_api() {
+        config.oidc.server(config.server.public_url.as_ref())?
+    } else {
+        None
     };
-    let address = listener
-        .as_ref()
-        .map(tokio::net::TcpListener::local_addr)
-        .transpose()?;
+    let listener = if role.has_api() {
+        Some(engine::listen(&config.server.listen).await?)
+    } else {
+        None
+    };
     reach::database(&store).await.map_err(Unreachable)?;
     let system = System::new(&store);
     system.now().await.map_err(|error| {
@@ -51,30 +50,41 @@ async fn start(config: &Config, output: Output) -> anyhow::Result<Engine> {
         anyhow::Error::new(error).context(format!("the database refuses us: {remedy}"))
     })?;
     reach::schema(&system).await?;
+    reach::walls(&store).await?;
+    data_key::check(&system, vault.as_deref()).await?;
     seed::job_types(&system)
         .await
         .context("the shipped job types")?;
     system.close().await;
     let worker = worker_options(config);
+    let say = |line: &str| output.talk(line);
+    let observed = engine::observed(&config.server.metrics_listen, say).await;
+    let address =
+        |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
+    let (here, watched) = (address(&listener)?, address(&observed)?);
     let engine = Engine::start(Parts {
         store,
         role,
         prices,
         listener,
+        observed,
+        patience: config.server.patience(),
         upstream,
+        vault,
         worker,
-        limits: config.limits.queue(),
+        limits: config.tenant_limits(),
+        sign_ins: config.limits.sign_ins(),
         live: config.live.options(),
         public_url: config.server.public_url.clone(),
+        proxies: config.server.trusted_proxies.clone(),
+        identity_server,
     })
     .await?;
-    match address {
-        Some(address) if role.has_api() => {
-            output.talk(&format!("offpeak listens on http://{address}"));
-        }
-        Some(address) => output.talk(&format!(
-            "offpeak's worker runs; /metrics and /healthz are on http://{address}"
-        )),
+    if let Some(address) = watched {
+        output.talk(&format!("/metrics and /healthz are on http://{address}"));
+    }
+    match here {
+        Some(address) => output.talk(&format!("offpeak listens on http://{address}")),
         None => output.talk("offpeak's worker runs"),
     }
     Ok(engine)
@@ -140,6 +150,7 @@ pub fn worker_options(config: &Config) -> offpeak_worker::Options {
     options.send_within = reliability.send_within;
     options.lease = reliability.lease;
     options.idle = reliability.idle;
+    options.retention = config.retention.days();
     options.storage.max_database_bytes = config.limits.max_database_bytes;
     options.storage.min_free_bytes = config.limits.min_free_bytes;
     options

@@ -27,6 +27,8 @@ mod dice;
 mod edge;
 mod evidence;
 mod fault;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod journal;
 mod models;
 mod price;

@@ -123,8 +123,10 @@ impl World {
 
     /// The workspace of a key, if the key is let in.
     pub(crate) fn workspace(&self, key: &str) -> Option<String> {
+        // Keys that differ only behind a `#` are of one workspace.
+        let shared = key.split('#').next().unwrap_or(key);
         (self.keys.is_empty() || self.keys.iter().any(|known| known == key))
-            .then(|| dice::id("wrkspc_", 0, &[key]))
+            .then(|| dice::id("wrkspc_", 0, &[shared]))
     }
 
     /// Whether a key is an Admin key, which steers the organization.

@@ -1,8 +1,8 @@
 // The official TypeScript SDK against a running stand-in: batches, errors, retries,
 // reports.
 //
-// Needs `npm install @anthropic-ai/sdk` in the folder of this file or above. Where
-// the stand-in is and which key it takes come from ANTHROPIC_BASE_URL and
+// Needs `npm install --ignore-scripts @anthropic-ai/sdk` in the folder of this file or
+// above. Where the stand-in is and which key it takes come from ANTHROPIC_BASE_URL and
 // ANTHROPIC_API_KEY. Exits with 1 if a check failed; the last line is
 // `N passed, M failed`.
 

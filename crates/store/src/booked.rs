@@ -1,4 +1,5 @@
-//! What all tenants together were billed, to be compared with Anthropic's reports.
+//! What all tenants together were billed by the deployment's own key, to be compared with
+//! Anthropic's reports.
 
 use offpeak_domain::job::Lane;
 use offpeak_domain::money::Pico;
@@ -36,7 +37,7 @@ pub struct Booked {
     pub unpriced: u64,
 }
 
-/// What was booked on a day, what late twins billed included: Anthropic charges
+/// What was booked on a day by the deployment's own key, what late twins billed included: Anthropic charges
 /// that as well. Entries that reused another job's attempt were not charged.
 pub async fn on(system: &System, day: Date) -> Result<Vec<Booked>> {
     let rows = sqlx::query!(
@@ -56,12 +57,22 @@ pub async fn on(system: &System, day: Date) -> Result<Vec<Booked>> {
                      FROM tenant t
                      JOIN ledger l ON l.tenant_id = t.id AND l.day = $1
                     WHERE l.source_id IS NULL
+                      -- What went by a tenant's own key is on the tenant's own bill.
+                      AND NOT (EXISTS (SELECT FROM upstream u WHERE u.id = l.tenant_id)
+                               AND (EXISTS (SELECT FROM batch b
+                                             WHERE b.tenant_id = l.tenant_id AND b.id = l.batch_id
+                                               AND b.upstream_id = b.tenant_id)
+                                    OR EXISTS (SELECT FROM call c
+                                                WHERE c.tenant_id = l.tenant_id
+                                                  AND c.id = l.batch_id
+                                                  AND c.upstream_id = c.tenant_id)))
                     UNION ALL
                    SELECT model, CASE custom_id WHEN 'prime' THEN 'direct' ELSE 'batch' END,
                           input_tokens, output_tokens, cache_write_5m,
                           cache_write_1h, cache_read_tokens, web_searches, cost_pico, unpriced
                      FROM absorbed
-                    WHERE day = $1) AS entry
+                    WHERE day = $1
+                      AND upstream_id = '00000000-0000-0000-0000-000000000000') AS entry
             GROUP BY model, lane
             ORDER BY model, lane
             LIMIT $2"#,

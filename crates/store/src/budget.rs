@@ -10,6 +10,8 @@
 mod settle;
 mod uses;
 
+use std::fmt;
+
 use offpeak_domain::budget::{Correction, Period, Scope};
 use offpeak_domain::id::{BudgetId, JobId};
 use offpeak_domain::money::Pico;
@@ -77,6 +79,27 @@ pub struct Refusal {
     pub place: usize,
     /// When it was asked for.
     pub at: OffsetDateTime,
+}
+
+/// For a person, without the user's label.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whose = match (self.scope, &self.name) {
+            (Scope::Tenant, _) | (_, None) => "your budget",
+            (Scope::User, Some(_)) => "the budget of this user",
+            (Scope::Type, Some(_)) => "the budget of this job type",
+        };
+        write!(
+            f,
+            "{whose} for the {} has {} left of {}, and the job is expected to cost {}; it renews \
+             on {} at midnight (UTC)",
+            self.period,
+            self.left.to_rounded_string(),
+            self.limit.to_rounded_string(),
+            self.wanted.to_rounded_string(),
+            self.renews,
+        )
+    }
 }
 
 /// The columns of the type `refusal`.

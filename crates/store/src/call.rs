@@ -23,6 +23,7 @@ use crate::delta::{self, Change};
 use crate::event::{self, Told};
 use crate::job::known;
 use crate::lease::interval;
+use crate::sealed::Piece;
 use crate::{Error, Result, System, SystemTx, budget, point};
 
 pub use line::{candidates, next_due};
@@ -135,7 +136,7 @@ pub async fn open(
                INSERT INTO inflight (tenant_id, batch_id, id, group_id, attempt, tries, bytes,
                                      deadline, on_late)
                VALUES ($1, $3, $2, $10, $5, $11, $12, $13, $14))
-           SELECT j.on_unknown, j.user_label, p.params
+           SELECT j.on_unknown, j.user_label, p.params, p.key_id
              FROM job j
              JOIN payload p ON p.tenant_id = j.tenant_id AND p.id = j.id
             WHERE j.tenant_id = $1 AND j.id = $2"#,
@@ -156,6 +157,13 @@ pub async fn open(
     )
     .fetch_one(tx.conn())
     .await?;
+    // What does not open is not called for.
+    let seal = tx.opener(call.tenant).await?;
+    let params = seal.open(
+        Piece::Params(candidate.job.as_uuid()),
+        head.key_id,
+        head.params,
+    )?;
     moved(
         &mut tx,
         call,
@@ -176,7 +184,7 @@ pub async fn open(
             beside: candidate.beside,
             on_unknown: on_unknown(head.on_unknown),
         },
-        params: head.params,
+        params,
         marked,
     }))
 }

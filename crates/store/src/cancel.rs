@@ -3,10 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use offpeak_domain::id::{BucketId, GroupId, JobId};
+use offpeak_domain::id::{BucketId, GroupId, JobId, TenantId};
 use offpeak_domain::job::{Outcome, State};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::bounded::Connection;
 use crate::delta::{self, Change};
 use crate::event::{self, Told};
 use crate::job::known;
@@ -34,6 +36,39 @@ struct Taken {
 /// Ends these jobs, as far as they have not ended. Ids that are not there, or
 /// only being staged, are left alone. Up to about a thousand at a time.
 pub async fn jobs(tx: &mut TenantTx, ids: &[JobId]) -> Result<Canceled> {
+    let (tenant, now) = (tx.tenant(), tx.now());
+    of_tenant(tx.conn(), tenant, now, ids).await
+}
+
+/// A transaction, and whose jobs it ends.
+struct Within<'a> {
+    conn: &'a mut Connection,
+    tenant: TenantId,
+    now: OffsetDateTime,
+}
+
+impl Within<'_> {
+    fn conn(&mut self) -> &mut Connection {
+        self.conn
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+}
+
+/// The same in any transaction.
+pub(crate) async fn of_tenant(
+    conn: &mut Connection,
+    tenant: TenantId,
+    now: OffsetDateTime,
+    ids: &[JobId],
+) -> Result<Canceled> {
+    let tx = &mut Within { conn, tenant, now };
     let mut rest: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     // In one order everywhere, so that two cancels do not deadlock.
     rest.sort_unstable();
@@ -70,7 +105,7 @@ fn leave(rest: &mut Vec<Uuid>, taken: &[Taken]) {
     rest.retain(|id| !gone.contains(id));
 }
 
-async fn from_queue(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Taken>> {
+async fn from_queue(tx: &mut Within<'_>, ids: &[Uuid]) -> Result<Vec<Taken>> {
     let tenant = tx.tenant();
     let rows = sqlx::query!(
         "DELETE FROM ready
@@ -101,7 +136,7 @@ async fn from_queue(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Taken>> {
         .collect())
 }
 
-async fn from_batches(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Taken>> {
+async fn from_batches(tx: &mut Within<'_>, ids: &[Uuid]) -> Result<Vec<Taken>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -122,9 +157,14 @@ async fn from_batches(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Taken>> {
     // The batch rows first: with them locked no batch changes its state, and
     // with it the state that its jobs are counted in, until this commits.
     let mut states: HashMap<Uuid, String> = sqlx::query!(
-        "UPDATE batch SET last_cancel_at = $3
-          WHERE tenant_id = $1 AND id = ANY ($2)
-         RETURNING id, state",
+        // In one order, or two cancels that meet in two batches wait for each other.
+        "UPDATE batch b SET last_cancel_at = $3
+           FROM (SELECT id FROM batch
+                  WHERE tenant_id = $1 AND id = ANY ($2)
+                  ORDER BY id
+                    FOR NO KEY UPDATE) AS locked
+          WHERE b.tenant_id = $1 AND b.id = locked.id
+         RETURNING b.id, b.state",
         tenant,
         &batches,
         now,
@@ -136,9 +176,13 @@ async fn from_batches(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Taken>> {
     .collect();
     // What is called for directly counts as a batch whose results are being read.
     let calls = sqlx::query_scalar!(
-        "UPDATE call SET last_cancel_at = $3
-          WHERE tenant_id = $1 AND id = ANY ($2)
-         RETURNING id",
+        "UPDATE call c SET last_cancel_at = $3
+           FROM (SELECT id FROM call
+                  WHERE tenant_id = $1 AND id = ANY ($2)
+                  ORDER BY id
+                    FOR NO KEY UPDATE) AS locked
+          WHERE c.tenant_id = $1 AND c.id = locked.id
+         RETURNING c.id",
         tenant,
         &batches,
         now,
@@ -183,7 +227,7 @@ pub(crate) fn counted_as(batch: offpeak_domain::batch::State) -> State {
     }
 }
 
-async fn end(tx: &mut TenantTx, taken: &[Taken]) -> Result<()> {
+async fn end(tx: &mut Within<'_>, taken: &[Taken]) -> Result<()> {
     if taken.is_empty() {
         return Ok(());
     }
@@ -224,7 +268,7 @@ async fn end(tx: &mut TenantTx, taken: &[Taken]) -> Result<()> {
 }
 
 /// Which of these exist and have no result yet.
-async fn still_open(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+async fn still_open(tx: &mut Within<'_>, ids: &[Uuid]) -> Result<Vec<Uuid>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::sealed::Piece;
 use crate::{Result, TenantTx};
 
 /// A context, without its text.
@@ -35,18 +36,22 @@ pub async fn create(
     let tenant = tx.tenant();
     let now = tx.now();
     let int = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
+    let piece = Piece::Body(id.as_uuid());
+    let (body, key_id) = tx.seal().column(piece, text.as_bytes())?;
     let new = sqlx::query!(
-        "INSERT INTO context (tenant_id, id, hash, title, body, bytes, tokens, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "INSERT INTO context (tenant_id, id, hash, title, body, bytes, tokens, created_at,
+                              key_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
              ON CONFLICT (tenant_id, hash) DO NOTHING",
         tenant.as_uuid(),
         id.as_uuid(),
         &hash[..],
         title,
-        text.as_bytes(),
+        &*body,
         int(text.len() as u64),
         int(estimate_tokens(text)),
         now,
+        key_id,
     )
     .execute(tx.conn())
     .await?
@@ -128,7 +133,7 @@ pub async fn texts(
 ) -> Result<std::result::Result<Vec<String>, ContextId>> {
     let uuids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     let rows = sqlx::query!(
-        r#"SELECT c.body AS "body?"
+        r#"SELECT c.body AS "body?", c.key_id AS "key_id?"
              FROM unnest($2::uuid[]) WITH ORDINALITY AS asked (id, place)
              LEFT JOIN context c ON c.tenant_id = $1 AND c.id = asked.id
             ORDER BY asked.place
@@ -139,15 +144,18 @@ pub async fn texts(
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(ids
-        .iter()
-        .zip(rows)
-        .map(|(id, row)| {
-            row.body
-                .and_then(|body| String::from_utf8(body).ok())
-                .ok_or(*id)
-        })
-        .collect())
+    let mut texts = Vec::with_capacity(ids.len());
+    for (id, row) in ids.iter().zip(rows) {
+        let Some((body, key_id)) = row.body.zip(row.key_id) else {
+            return Ok(Err(*id));
+        };
+        let body = tx.seal().open(Piece::Body(id.as_uuid()), key_id, body)?;
+        let Ok(text) = String::from_utf8(body) else {
+            return Ok(Err(*id));
+        };
+        texts.push(text);
+    }
+    Ok(Ok(texts))
 }
 
 /// Deletes it for good. False when there is none. Jobs that were submitted with

@@ -11,15 +11,15 @@ use crate::{Result, TenantTx};
 pub enum Credential {
     /// An API key.
     Key(KeyId),
-    /// A session, which was begun with a key.
+    /// A session, which somebody began.
     Session(SessionId),
     /// A ticket, which a key made.
     Ticket(TicketId),
 }
 
 /// Those of the tenant's `credentials` that still open something: not revoked,
-/// not ended, their time not over, and the key behind them not revoked. One
-/// statement, however many they are.
+/// not ended, their time not over, and whoever is behind them still in force: the key
+/// not revoked or expired, the person not removed. One statement, however many they are.
 pub async fn alive(tx: &mut TenantTx, credentials: &[Credential]) -> Result<HashSet<Credential>> {
     let (kinds, ids): (Vec<i16>, Vec<_>) = credentials
         .iter()
@@ -36,10 +36,15 @@ pub async fn alive(tx: &mut TenantTx, credentials: &[Credential]) -> Result<Hash
                                 AND s.ended_at IS NULL AND s.expires_at > clock_timestamp()
              LEFT JOIN ticket t ON asked.kind = 2 AND t.tenant_id = $1 AND t.id = asked.id
                                AND t.expires_at > clock_timestamp()
-             JOIN api_key k ON k.tenant_id = $1 AND k.revoked_at IS NULL
-                           AND k.id = CASE asked.kind WHEN 0 THEN asked.id
-                                                      WHEN 1 THEN s.key_id
-                                                      ELSE t.key_id END
+             LEFT JOIN api_key k ON k.tenant_id = $1 AND k.revoked_at IS NULL
+                                AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+                                AND k.id = CASE asked.kind WHEN 0 THEN asked.id
+                                                           WHEN 1 THEN s.key_id
+                                                           ELSE t.key_id END
+             LEFT JOIN person p ON p.tenant_id = $1 AND p.id = s.person_id
+                               AND p.removed_at IS NULL
+            -- An operator's look lasts as long as its session, which is minutes.
+            WHERE k.id IS NOT NULL OR p.id IS NOT NULL OR s.operator_id IS NOT NULL
             ORDER BY place
             LIMIT cardinality($2::smallint[])"#,
         tx.tenant().as_uuid(),

@@ -24,6 +24,9 @@ pub enum Error {
     /// The login role cannot do what `migrate` needs.
     #[error("{0}")]
     Bootstrap(String),
+    /// Nothing would keep one tenant's rows from another.
+    #[error("the walls between tenants do not stand: {0}")]
+    Walls(String),
     /// No such job for this tenant.
     #[error("no job {0}")]
     NoJob(JobId),
@@ -42,6 +45,12 @@ pub enum Error {
     /// A hard budget has no room for a job.
     #[error("the budget {} has no room for it", .0.budget)]
     OverBudget(Box<crate::budget::Refusal>),
+    /// All that the tenant has is being erased, or was.
+    #[error("the tenant is being erased")]
+    Erased,
+    /// What the job was asked is gone: its retention is over.
+    #[error("the input of job {0} is gone")]
+    InputGone(JobId),
     /// The job has not ended, so it cannot be retried.
     #[error("job {0} has not ended")]
     NotEnded(JobId),
@@ -65,6 +74,25 @@ pub enum Error {
         /// Where they would go now.
         is: String,
     },
+    /// Something is encrypted, and the master key for it is missing or another one.
+    #[error(
+        "{keys} data keys are wrapped by the master key {master:?}, and it does not open them \
+         ({why}): set it as [vault] keys or file, as it was before, and start again"
+    )]
+    Locked {
+        /// Its id.
+        master: String,
+        /// How many it wraps.
+        keys: u64,
+        /// What is wrong with it.
+        why: offpeak_domain::vault::Error,
+    },
+    /// The data key by which something was to be sealed is not in the database any more.
+    #[error("the tenant's data key is gone: the same again makes another one")]
+    NoDataKey,
+    /// Something that is encrypted does not open.
+    #[error(transparent)]
+    Closed(#[from] offpeak_domain::vault::Error),
     /// A stored value is not one that this version knows.
     #[error("column {column} holds {value:?}, which this version does not know")]
     Unknown {
@@ -90,7 +118,13 @@ impl From<sqlx::Error> for Error {
         let no_partition = error.as_database_error().is_some_and(|db| {
             db.code().as_deref() == Some("23514") && db.message().starts_with("no partition")
         });
-        if no_partition {
+        // Its transaction began before the tenant's erasure did.
+        let erased = error.as_database_error().is_some_and(|db| {
+            db.code().as_deref() == Some("42501") && db.message().contains("\"not_erased\"")
+        });
+        if erased {
+            Self::Erased
+        } else if no_partition {
             Self::NoPartition
         } else {
             Self::Database(error)
@@ -124,7 +158,7 @@ impl Error {
                 }
                 _ => false,
             },
-            Self::NoAnswer(_) | Self::NoPartition | Self::Fenced(_) => true,
+            Self::NoAnswer(_) | Self::NoPartition | Self::Fenced(_) | Self::NoDataKey => true,
             _ => false,
         }
     }

@@ -9,8 +9,9 @@
 use std::collections::BTreeSet;
 
 use offpeak_domain::batch;
-use offpeak_domain::id::{BatchId, GroupId, JobId, TenantId};
+use offpeak_domain::id::{BatchId, GroupId, JobId, OperationId, TenantId};
 use offpeak_domain::job::State;
+use offpeak_domain::operation;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -192,6 +193,26 @@ pub(crate) async fn batch(conn: &mut Connection, key: Key, state: batch::State) 
         key.tenant.as_uuid(),
         state.as_str(),
         key.batch.as_uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    conn.has_told();
+    Ok(())
+}
+
+/// Tells that an operation came further, or to its end.
+pub(crate) async fn operation(
+    conn: &mut Connection,
+    tenant: TenantId,
+    id: OperationId,
+    state: operation::State,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO event_in (tenant_id, kind, state, ids)
+         VALUES ($1, 'operation', $2, ARRAY[$3::uuid])",
+        tenant.as_uuid(),
+        state.as_str(),
+        id.as_uuid(),
     )
     .execute(&mut *conn)
     .await?;

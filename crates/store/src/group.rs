@@ -1,5 +1,7 @@
 //! Groups: staged line by line, opened at once, then counted.
 
+mod open_parts;
+
 use offpeak_domain::id::{GroupId, JobId};
 use offpeak_domain::job::State;
 use offpeak_domain::money::Pico;
@@ -7,6 +9,8 @@ use time::OffsetDateTime;
 
 use crate::share::{self, New};
 use crate::{Error, Result, TenantTx, budget, delta, event, job};
+
+pub use open_parts::{OpenPart, open_parts};
 
 /// A group's own row.
 #[derive(Clone, Debug)]

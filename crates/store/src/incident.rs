@@ -6,13 +6,14 @@ use std::time::Duration;
 use offpeak_domain::id::{BatchId, IncidentId, TenantId, UpstreamId};
 use offpeak_domain::incident::Kind;
 use offpeak_domain::money::Pico;
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::bounded::Connection;
 use crate::group::pico;
 use crate::lease::interval;
-use crate::{Result, System};
+use crate::{OperatorTx, Result, System};
 
 /// Something to be noted.
 #[derive(Clone, Copy, Debug)]
@@ -98,11 +99,12 @@ pub(crate) async fn note_anew(conn: &mut Connection, note: &Note<'_>) -> Result<
     let done = sqlx::query!(
         "UPDATE incident SET at = $3, detail = $4, resolved_at = NULL
           WHERE kind = $1 AND upstream_id = $2 AND upstream_batch_id IS NULL
-            AND batch_id IS NULL AND subject_tenant IS NULL",
+            AND batch_id IS NULL AND subject_tenant IS NOT DISTINCT FROM $5",
         note.kind.as_str(),
         note.upstream.map(UpstreamId::as_uuid),
         note.at,
         note.detail,
+        note.tenant.map(TenantId::as_uuid),
     )
     .execute(&mut *conn)
     .await?;
@@ -162,12 +164,21 @@ pub async fn list(system: &System, resolved_too: bool, limit: i64) -> Result<Vec
 
 /// Somebody has dealt with it. False when there is no such open one.
 pub async fn resolve(system: &System, id: IncidentId) -> Result<bool> {
+    resolved(&system.pool, id).await
+}
+
+/// The same in the browser of an operator.
+pub async fn resolve_by_operator(tx: &mut OperatorTx, id: IncidentId) -> Result<bool> {
+    resolved(tx.conn(), id).await
+}
+
+async fn resolved<'c>(on: impl PgExecutor<'c>, id: IncidentId) -> Result<bool> {
     let done = sqlx::query!(
         "UPDATE incident SET resolved_at = clock_timestamp()
           WHERE id = $1 AND resolved_at IS NULL",
         id.as_uuid(),
     )
-    .execute(&system.pool)
+    .execute(on)
     .await?;
     Ok(done.rows_affected() == 1)
 }

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 
 use crate::delta::{self, Change, Of};
 use crate::event::{self, Told};
+use crate::sealed::Piece;
 use crate::share::{self, New, Sharing};
 use crate::{Error, Result, TenantTx, bucket};
 
@@ -251,13 +252,18 @@ fn piece_of(jobs: &[NewJob]) -> usize {
 async fn insert_payloads(tx: &mut TenantTx, jobs: &[NewJob]) -> Result<()> {
     let tenant = tx.tenant();
     let ids: Vec<_> = jobs.iter().map(|job| job.id.as_uuid()).collect();
-    let params: Vec<&[u8]> = jobs.iter().map(|job| job.params.as_slice()).collect();
+    let params = jobs
+        .iter()
+        .map(|job| (Piece::Params(job.id.as_uuid()), &job.params[..]));
+    let (params, key_ids) = tx.seal().columns(params)?;
+    let params: Vec<&[u8]> = params.iter().map(AsRef::as_ref).collect();
     sqlx::query!(
-        "INSERT INTO payload (tenant_id, id, params)
-         SELECT $1, * FROM unnest($2::uuid[], $3::bytea[])",
+        "INSERT INTO payload (tenant_id, id, params, key_id)
+         SELECT $1, * FROM unnest($2::uuid[], $3::bytea[], $4::int[])",
         tenant.as_uuid(),
         &ids,
         &params as &[&[u8]],
+        &key_ids,
     )
     .execute(tx.conn())
     .await?;
@@ -477,14 +483,16 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[JobId]) -> Result<Vec<Job>> {
     rows.into_iter().map(Job::try_from).collect()
 }
 
-/// The Messages params of a job, byte for byte.
+/// The Messages params of a job that is there, byte for byte, unless they are gone.
 pub async fn params(tx: &mut TenantTx, id: JobId) -> Result<Vec<u8>> {
-    sqlx::query_scalar!(
-        "SELECT params FROM payload WHERE tenant_id = $1 AND id = $2",
+    let row = sqlx::query!(
+        "SELECT params, key_id FROM payload WHERE tenant_id = $1 AND id = $2",
         tx.tenant().as_uuid(),
         id.as_uuid(),
     )
     .fetch_optional(tx.conn())
     .await?
-    .ok_or(Error::NoJob(id))
+    .ok_or(Error::InputGone(id))?;
+    let piece = Piece::Params(id.as_uuid());
+    tx.seal().open(piece, row.key_id, row.params)
 }

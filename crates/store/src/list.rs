@@ -23,6 +23,9 @@ mod walk;
 
 use walk::{Range, Walk};
 
+/// Jobs that are counted at once.
+const PIECE: usize = 1_000;
+
 /// Which jobs; everything that is said must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -83,6 +86,35 @@ pub struct Page {
     pub jobs: Vec<Job>,
     /// For [`Filter::before`] of the next page; none at the end.
     pub next: Option<JobId>,
+}
+
+/// How many jobs fit, as far as that was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// At least so many.
+    pub jobs: u64,
+    /// Whether these are all.
+    pub whole: bool,
+}
+
+/// Counts the jobs that fit, up to about `most`, and for about as long as `within`.
+pub async fn count(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    most: u64,
+    within: Duration,
+) -> Result<Count> {
+    let begun = Instant::now();
+    let (mut filter, mut jobs) = (filter.clone(), 0);
+    loop {
+        let page = page(tx, &filter, PIECE).await?;
+        jobs += page.jobs.len() as u64;
+        if page.next.is_none() || jobs >= most || begun.elapsed() >= within {
+            let whole = page.next.is_none();
+            return Ok(Count { jobs, whole });
+        }
+        filter.before = page.next;
+    }
 }
 
 /// How much one page may read.

@@ -29,6 +29,10 @@ pub struct Work {
     pub share: bool,
     /// The database is not the one that an upstream's list was compared for.
     pub reconcile: bool,
+    /// An operation is running.
+    pub operate: bool,
+    /// A key of a tenant's own is to be checked.
+    pub enroll: bool,
 }
 
 /// Looks. Its cost depends on the number of open batches and waiting buckets.
@@ -60,7 +64,13 @@ pub async fn look(system: &System) -> Result<Work> {
                   EXISTS (SELECT FROM comparison
                            WHERE incarnation IS DISTINCT FROM incarnation()
                               OR started_at IS DISTINCT FROM pg_postmaster_start_time())
-                      AS "reconcile!"
+                      AS "reconcile!",
+                  EXISTS (SELECT FROM operation
+                           WHERE state = 'running' AND turn_at <= clock_timestamp())
+                      AS "operate!",
+                  EXISTS (SELECT FROM upstream_key
+                           WHERE state = 'checking' AND check_at <= clock_timestamp())
+                      AS "enroll!"
              FROM batch
             WHERE state NOT IN ('ingested', 'refuted', 'rejected')"#
     )

@@ -48,7 +48,7 @@ impl System {
 /// Brings roles, schema and tables to this program's version; a newer schema
 /// stays as it is. Safe to run twice and from two processes at once.
 ///
-/// The login role needs CREATEROLE (or the three roles made beforehand and
+/// The login role needs CREATEROLE (or the four roles made beforehand and
 /// granted to it) and CREATE on the database.
 pub async fn migrate(connect: &PgConnectOptions) -> Result<Migrated> {
     let mut login = connect
@@ -89,7 +89,7 @@ pub async fn migrate(connect: &PgConnectOptions) -> Result<Migrated> {
     })
 }
 
-/// Makes the three roles and the schema, if they are not there.
+/// Makes the four roles and the schema, if they are not there.
 async fn bootstrap(login: &mut PgConnection) -> Result<()> {
     // Two databases of one cluster may be set up at once, and CREATE ROLE has
     // no IF NOT EXISTS: whoever loses the race finds the role made.
@@ -98,7 +98,8 @@ async fn bootstrap(login: &mut PgConnection) -> Result<()> {
         DECLARE r text;
         BEGIN
             PERFORM pg_advisory_xact_lock(hashtext('offpeak.bootstrap'));
-            FOREACH r IN ARRAY ARRAY['offpeak_owner', 'offpeak_api', 'offpeak_worker'] LOOP
+            FOREACH r IN ARRAY ARRAY['offpeak_owner', 'offpeak_api', 'offpeak_worker',
+                                     'offpeak_operator'] LOOP
                 BEGIN
                     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
                         EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS', r);
@@ -117,8 +118,9 @@ async fn bootstrap(login: &mut PgConnection) -> Result<()> {
         sqlx::Error::Database(db) if db.code().as_deref() == Some("42501") => {
             Error::Bootstrap(format!(
                 "the login role may not set up offpeak ({}): give it CREATEROLE and CREATE on the \
-                 database, or have an administrator make the roles offpeak_owner, offpeak_api and \
-                 offpeak_worker, grant them to it, and create schema offpeak owned by offpeak_owner",
+                 database, or have an administrator make the roles offpeak_owner, offpeak_api, \
+                 offpeak_worker and offpeak_operator, grant them to it, and create schema offpeak \
+                 owned by offpeak_owner",
                 db.message()
             ))
         }

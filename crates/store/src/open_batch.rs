@@ -91,8 +91,14 @@ pub async fn listed(system: &System, keys: &[Key], at: OffsetDateTime) -> Result
     sqlx::query!(
         "UPDATE batch b
             SET listed_at = $3
-           FROM unnest($1::uuid[], $2::uuid[]) AS k (tenant_id, id)
-          WHERE b.tenant_id = k.tenant_id AND b.id = k.id AND b.listed_at IS NULL",
+           -- In one order, as everybody who locks several.
+           FROM (SELECT o.tenant_id, o.id
+                   FROM unnest($1::uuid[], $2::uuid[]) AS k (tenant_id, id)
+                   JOIN batch o ON o.tenant_id = k.tenant_id AND o.id = k.id
+                  WHERE o.listed_at IS NULL
+                  ORDER BY o.id
+                    FOR NO KEY UPDATE OF o) AS locked
+          WHERE b.tenant_id = locked.tenant_id AND b.id = locked.id",
         &tenants,
         &batches,
         at,
@@ -118,9 +124,13 @@ pub async fn look_again(system: &System, keys: &[Key], next: OffsetDateTime) -> 
     sqlx::query!(
         "UPDATE batch b
             SET next_poll_at = $3
-           FROM unnest($1::uuid[], $2::uuid[]) AS k (tenant_id, id)
-          WHERE b.tenant_id = k.tenant_id AND b.id = k.id
-            AND b.state IN ('in_progress', 'canceling')",
+           FROM (SELECT o.tenant_id, o.id
+                   FROM unnest($1::uuid[], $2::uuid[]) AS k (tenant_id, id)
+                   JOIN batch o ON o.tenant_id = k.tenant_id AND o.id = k.id
+                  WHERE o.state IN ('in_progress', 'canceling')
+                  ORDER BY o.id
+                    FOR NO KEY UPDATE OF o) AS locked
+          WHERE b.tenant_id = locked.tenant_id AND b.id = locked.id",
         &tenants,
         &batches,
         next,
@@ -197,10 +207,10 @@ pub async fn ended(
     Ok(true)
 }
 
-/// Takes an ended batch for reading its results, of any upstream that is not
-/// `held`; nobody else reads it for `term`, or until this process is seen to be
-/// gone, or to have been held up for longer than its lease. Each chunk that is
-/// settled renews the term, and so does [`keep`].
+/// Takes an ended batch for reading its results, of one of these upstreams; nobody
+/// else reads it for `term`, or until this process is seen to be gone, or to have been
+/// held up for longer than its lease. Each chunk that is settled renews the term, and so
+/// does [`keep`].
 ///
 /// `reading` is what this process is reading at the moment. Whatever else is its
 /// own it takes again at once: a reading that came to nothing may not have been
@@ -209,11 +219,11 @@ pub async fn take_ended(
     system: &System,
     process: Uuid,
     term: Duration,
-    held: &[UpstreamId],
+    readable: &[UpstreamId],
     reading: &[Key],
 ) -> Result<Option<Ended>> {
     let reading: Vec<Uuid> = reading.iter().map(|key| key.batch.as_uuid()).collect();
-    let held: Vec<Uuid> = held.iter().map(|one| one.as_uuid()).collect();
+    let readable: Vec<Uuid> = readable.iter().map(|one| one.as_uuid()).collect();
     let mut tx = system.begin_write().await?;
     let row = sqlx::query!(
         r#"UPDATE batch b
@@ -223,7 +233,7 @@ pub async fn take_ended(
                     WHERE state = 'ended'
                       -- Results take room; Anthropic keeps them for weeks.
                       AND NOT EXISTS (SELECT FROM storage WHERE level = 'critical')
-                      AND upstream_id <> ALL ($3)
+                      AND upstream_id = ANY ($3)
                       AND (ingest_until IS NULL OR ingest_until < clock_timestamp()
                            OR (ingester = $1 AND id <> ALL ($5))
                            OR (ingester IS NOT NULL
@@ -245,7 +255,7 @@ pub async fn take_ended(
                          AS "counted!""#,
         process,
         interval(term),
-        &held,
+        &readable,
         system.term().map(Term::epoch),
         &reading,
     )

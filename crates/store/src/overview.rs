@@ -1,7 +1,7 @@
 //! What stands out of a tenant's work at this moment, each read by a few probes.
 
 use offpeak_domain::batch::State;
-use offpeak_domain::id::{BatchId, IncidentId, UpstreamId};
+use offpeak_domain::id::{BatchId, IncidentId};
 use time::OffsetDateTime;
 
 use crate::job::known;
@@ -119,13 +119,14 @@ pub struct Pause {
     pub until: OffsetDateTime,
 }
 
-/// The pause of an upstream; none when it is not paused.
-pub async fn pause(tx: &mut TenantTx, upstream: UpstreamId) -> Result<Option<Pause>> {
+/// The pause of the upstream to which the tenant's jobs go; none when it is not paused.
+pub async fn pause(tx: &mut TenantTx) -> Result<Option<Pause>> {
+    let tenant = tx.tenant().as_uuid();
     let row = sqlx::query!(
         r#"SELECT paused_reason AS "reason!", paused_until AS "until!"
              FROM upstream
-            WHERE id = $1 AND paused_reason IS NOT NULL"#,
-        upstream.as_uuid(),
+            WHERE id = upstream_of($1) AND paused_reason IS NOT NULL"#,
+        tenant,
     )
     .fetch_optional(tx.conn())
     .await?;

@@ -51,8 +51,9 @@ pub async fn pause(system: &System, id: UpstreamId, pause: &Pause<'_>) -> Result
 /// One row for each upstream: what was over comes back.
 async fn note(conn: &mut Connection, id: UpstreamId, pause: &Pause<'_>) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO incident AS i (kind, at, upstream_id, detail)
-         VALUES ($1, $2, $3, $4)
+        "INSERT INTO incident AS i (kind, at, upstream_id, subject_tenant, detail)
+         -- A tenant sees what is wrong with its own.
+         VALUES ($1, $2, $3, nullif($3, '00000000-0000-0000-0000-000000000000'::uuid), $4)
              ON CONFLICT (kind,
                           coalesce(upstream_id, '00000000-0000-0000-0000-000000000000'::uuid),
                           coalesce(upstream_batch_id, batch_id::text, subject_tenant::text, ''))

@@ -1,13 +1,14 @@
 //! Jobs that wait: what the planner needs to know of them, and the claim that
 //! moves them into a batch.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use offpeak_domain::batch::{CloseReason, State};
 use offpeak_domain::cache::Decision;
 use offpeak_domain::id::{BatchId, BucketId, JobId, TenantId, UpstreamId};
 use offpeak_domain::money::Pico;
-use offpeak_domain::plan::Took;
+use offpeak_domain::plan::{Held, Took};
 use time::OffsetDateTime;
 
 use crate::access::Write as _;
@@ -373,33 +374,65 @@ pub async fn took(
         .collect())
 }
 
-/// How much of an upstream's budgets is spent.
-#[derive(Clone, Copy, Debug)]
+/// How much of an upstream's budgets is spent, and by whom.
+#[derive(Clone, Debug)]
 pub struct Spent {
-    /// Creates in the last minute, and batches planned but not sent.
-    pub creates: u32,
-    /// Requests that wait upstream or are about to.
-    pub queued_items: u64,
+    /// By each tenant that has spent something, with its weight.
+    pub by: BTreeMap<TenantId, (Held, u32)>,
+    /// Whether there is more than one tenant who may: not of a tenant's own upstream.
+    pub shared: bool,
 }
 
-/// Counts what is spent of an upstream's budgets.
+/// Counts what is spent of an upstream's budgets: creates in the last minute, batches
+/// planned but not sent, and requests that wait upstream or are about to.
 pub async fn spent(system: &System, upstream: UpstreamId, now: OffsetDateTime) -> Result<Spent> {
-    let row = sqlx::query!(
-        r#"SELECT (SELECT count(*) FROM batch
-                    WHERE upstream_id = $1 AND sent_at > $2::timestamptz - interval '1 minute')
-                  + (SELECT count(*) FROM batch
-                      WHERE upstream_id = $1 AND state = 'planned') AS "creates!",
-                  (SELECT coalesce(sum(items), 0) FROM batch
+    let rows = sqlx::query!(
+        r#"SELECT tenant_id AS "tenant_id!", t.weight AS "weight!",
+                  sum(creates)::bigint AS "creates!", sum(items)::bigint AS "items!"
+             FROM (SELECT tenant_id, 1 AS creates, 0 AS items FROM batch
+                    WHERE upstream_id = $1 AND sent_at > $2::timestamptz - interval '1 minute'
+                    UNION ALL
+                   SELECT tenant_id, 1, 0 FROM batch
+                    WHERE upstream_id = $1 AND state = 'planned'
+                    UNION ALL
+                   SELECT tenant_id, 0, items FROM batch
                     WHERE upstream_id = $1
                       AND state IN ('planned', 'sending', 'uncertain', 'in_progress', 'canceling'))
-                      AS "queued!""#,
+                  AS spent
+             JOIN tenant t ON t.id = spent.tenant_id
+            GROUP BY tenant_id, t.weight"#,
         upstream.as_uuid(),
         now,
     )
+    .fetch_all(&system.pool)
+    .await?;
+    let tenants = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!" FROM (SELECT FROM tenant LIMIT 2) AS first"#
+    )
     .fetch_one(&system.pool)
     .await?;
+    let held = rows.into_iter().map(|row| {
+        let held = Held {
+            creates: u32::try_from(row.creates).unwrap_or(u32::MAX),
+            items: u64::try_from(row.items).unwrap_or(0),
+        };
+        let weight = u32::try_from(row.weight).unwrap_or(1);
+        (TenantId::from_uuid(row.tenant_id), (held, weight))
+    });
     Ok(Spent {
-        creates: u32::try_from(row.creates).unwrap_or(u32::MAX),
-        queued_items: u64::try_from(row.queued).unwrap_or(0),
+        by: held.collect(),
+        shared: tenants > 1 && upstream == crate::upstream::OWN,
     })
+}
+
+impl Spent {
+    /// By all of them.
+    pub fn sum(&self) -> Held {
+        self.by
+            .values()
+            .fold(Held::default(), |sum, (held, _)| Held {
+                items: sum.items.saturating_add(held.items),
+                creates: sum.creates.saturating_add(held.creates),
+            })
+    }
 }

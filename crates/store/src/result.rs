@@ -7,6 +7,7 @@ use offpeak_domain::money::Pico;
 use uuid::Uuid;
 
 use crate::job::{End, known};
+use crate::sealed::Piece;
 use crate::{Result, TenantTx};
 
 /// How a job ended and what it answered.
@@ -40,6 +41,13 @@ pub struct Ended {
     pub structured: bool,
     /// The raw result line, byte for byte.
     pub line: Option<Vec<u8>>,
+}
+
+impl Ended {
+    /// Whether it had an answer that is deleted.
+    pub fn is_gone(&self) -> bool {
+        self.outcome == Outcome::Completed && self.line.is_none()
+    }
 }
 
 /// How one job ended; none while it has not.
@@ -85,19 +93,14 @@ pub async fn page(
     .fetch_all(tx.conn())
     .await?;
     let full = i64::try_from(heads.len()).unwrap_or(i64::MAX) >= jobs;
-    let (mut ids, mut sum, mut last, mut cut) = (Vec::new(), 0_u64, None, false);
-    for head in heads {
-        let length = u64::try_from(head.bytes).unwrap_or(0);
-        if !ids.is_empty() && sum + length > bytes {
-            cut = true;
-            break;
-        }
-        sum += length;
-        last = Some(JobId::from_uuid(head.id));
-        if head.ended {
-            ids.push(head.id);
-        }
-    }
+    let fit = fitting(heads.iter().map(|head| head.bytes), bytes);
+    let more = full || fit < heads.len();
+    let last = heads[..fit].last().map(|head| JobId::from_uuid(head.id));
+    let ids: Vec<Uuid> = heads[..fit]
+        .iter()
+        .filter(|head| head.ended)
+        .map(|head| head.id)
+        .collect();
     let mut ended = if ids.is_empty() {
         Vec::new()
     } else {
@@ -106,8 +109,27 @@ pub async fn page(
     ended.sort_by_key(|ended| ended.job);
     Ok(Page {
         ended,
-        next: last.filter(|_| cut || full),
+        next: last.filter(|_| more),
     })
+}
+
+/// How many of these lengths fit into so many bytes; at least one, if there is one.
+pub(crate) fn fitting(lengths: impl Iterator<Item = i64>, most: u64) -> usize {
+    let mut sum = 0;
+    lengths
+        .map(|length| u64::try_from(length).unwrap_or(0))
+        .enumerate()
+        .take_while(|(place, length)| {
+            sum += length;
+            *place == 0 || sum <= most
+        })
+        .count()
+}
+
+/// How these jobs ended, those that have, in the order of their ids.
+pub async fn of(tx: &mut TenantTx, ids: &[JobId]) -> Result<Vec<Ended>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    by_ids(tx, &ids).await
 }
 
 async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
@@ -120,7 +142,7 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
                            WHERE l.tenant_id = r.tenant_id AND l.batch_id = r.batch_id
                              AND l.id = r.id AND l.unpriced) AS "unpriced!",
                   b.upstream_batch_id AS "upstream_batch?",
-                  o.line AS "line?"
+                  o.line AS "line?", o.key_id AS "key_id?"
              FROM result r
              JOIN job j ON j.tenant_id = r.tenant_id AND j.id = r.id
              LEFT JOIN batch b ON b.tenant_id = r.tenant_id
@@ -139,6 +161,8 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
     let count = |n: i64| u64::try_from(n).unwrap_or(0);
     rows.into_iter()
         .map(|row| {
+            let line = row.line.zip(row.key_id);
+            let line = line.map(|(line, key_id)| tx.seal().open(Piece::Line(row.id), key_id, line));
             Ok(Ended {
                 job: JobId::from_uuid(row.id),
                 outcome: known("result.outcome", row.outcome)?,
@@ -165,7 +189,7 @@ async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Ended>> {
                     unpriced: row.unpriced,
                 },
                 structured: row.structured,
-                line: row.line,
+                line: line.transpose()?,
             })
         })
         .collect()

@@ -13,7 +13,7 @@ use crate::delta::{self, Change};
 use crate::event::{self, Told};
 use crate::job::known;
 use crate::share::{self, Left};
-use crate::{Result, TenantTx};
+use crate::{Error, Result, TenantTx};
 
 /// How the jobs ended that have no answer to lose.
 pub const TROUBLED: &[Outcome] = &[Outcome::Failed, Outcome::Canceled];
@@ -77,7 +77,7 @@ pub async fn ended(tx: &mut TenantTx, ids: &[JobId], outcomes: &[Outcome]) -> Re
 /// Queues again those of these jobs that ended with one of `outcomes`; the
 /// others are left alone. Up to about a thousand at a time. What they are `expected`
 /// to cost is reserved like a submit's, which a hard budget may refuse
-/// ([`Error::OverBudget`](crate::Error::OverBudget)).
+/// ([`Error::OverBudget`]). Those whose input is gone are left alone, too.
 pub async fn jobs(
     tx: &mut TenantTx,
     ids: &[JobId],
@@ -97,8 +97,11 @@ pub async fn jobs(
                 WHERE r.tenant_id = $1 AND r.id = ANY ($2) AND r.outcome = ANY ($3)
                   AND NOT EXISTS (SELECT FROM inflight i
                                    WHERE i.tenant_id = r.tenant_id AND i.id = r.id)
+                  -- Its retention is over: there is nothing to send.
+                  AND EXISTS (SELECT FROM payload p
+                               WHERE p.tenant_id = r.tenant_id AND p.id = r.id)
                RETURNING r.id, r.outcome, r.label, r.batch_id, r.attempt, r.group_id,
-                         r.ended_at, r.cost_pico,
+                         r.ended_at, r.cost_pico, r.line_hash,
                          -- It was called for beside the batch that gave its result.
                          (SELECT max(a.attempt) FROM attempt a
                            WHERE a.tenant_id = r.tenant_id AND a.id = r.id) AS called),
@@ -109,9 +112,10 @@ pub async fn jobs(
                RETURNING o.id, o.line, o.key_id),
            kept AS (
                INSERT INTO attempt (tenant_id, id, attempt, outcome, label, batch_id,
-                                    ended_at, cost_pico, line, key_id)
+                                    ended_at, cost_pico, line, key_id, line_hash)
                SELECT $1, g.id, g.attempt, g.outcome, g.label, g.batch_id,
-                      g.ended_at, g.cost_pico, l.line, coalesce(l.key_id, 0)
+                      g.ended_at, g.cost_pico, l.line, coalesce(l.key_id, 0),
+                      g.line_hash
                  FROM gone g
                  LEFT JOIN lines l ON l.id = g.id
                 -- The late line of a canceled job may stand there already, and
@@ -144,7 +148,10 @@ pub async fn jobs(
                SELECT j.tenant_id, j.id, j.bucket_id, j.group_id, j.priority, j.bytes,
                       j.user_label, j.type, j.lane, j.deliver_within, j.on_late, j.hash, t.attempt
                  FROM unnest($3::uuid[], $4::int[]) AS t (id, attempt)
-                 JOIN job j ON j.tenant_id = $1 AND j.id = t.id),
+                 JOIN job j ON j.tenant_id = $1 AND j.id = t.id
+                -- Asked once more with the results locked: they may have been waited
+                -- for while their inputs went.
+                 JOIN payload p ON p.tenant_id = $1 AND p.id = t.id),
            queued AS (
                INSERT INTO ready (tenant_id, id, bucket_id, group_id, priority, not_before,
                                   bytes, attempt, lane, deadline, on_late)
@@ -167,6 +174,13 @@ pub async fn jobs(
     .fetch_all(tx.conn())
     .await?;
 
+    if let Some(lost) = again
+        .iter()
+        .find(|id| !queued.iter().any(|row| row.id == **id))
+        .filter(|_| queued.len() < again.len())
+    {
+        return Err(Error::InputGone(JobId::from_uuid(*lost)));
+    }
     // Nobody takes a result that is gone. Those who have wait for the next one.
     let results: Vec<Left> = queued
         .iter()

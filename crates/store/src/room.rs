@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use offpeak_domain::id::TenantId;
 use offpeak_domain::room::{Level, Measured, Storage};
 
 use crate::access::Write as _;
+use crate::bounded::Connection;
 use crate::job::known as word;
-use crate::{Result, System, TenantTx};
+use crate::{OperatorTx, Result, System, TenantTx};
 
 /// What a tenant has waiting, and whether the disk takes more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,16 @@ pub struct Taken {
 /// Reads what the tenant of this transaction has waiting. Its cost depends on the
 /// number of buckets and of differences that are not folded yet, not of jobs.
 pub async fn taken(tx: &mut TenantTx) -> Result<Taken> {
-    let tenant = tx.tenant().as_uuid();
+    let tenant = tx.tenant();
+    read(tx.conn(), tenant).await
+}
+
+/// The same of any tenant, for an operator.
+pub async fn taken_of(tx: &mut OperatorTx, tenant: TenantId) -> Result<Taken> {
+    read(tx.conn(), tenant).await
+}
+
+async fn read(conn: &mut Connection, tenant: TenantId) -> Result<Taken> {
     let row = sqlx::query!(
         r#"SELECT coalesce(sum(n), 0)::bigint AS "jobs!",
                   coalesce(sum(bytes), 0)::bigint AS "bytes!",
@@ -32,9 +43,9 @@ pub async fn taken(tx: &mut TenantTx) -> Result<Taken> {
                     UNION ALL
                    SELECT n, bytes FROM delta
                     WHERE tenant_id = $1 AND scope = 'bucket') AS change"#,
-        tenant,
+        tenant.as_uuid(),
     )
-    .fetch_one(tx.conn())
+    .fetch_one(conn)
     .await?;
     Ok(Taken {
         jobs: u64::try_from(row.jobs).unwrap_or(0),

@@ -47,7 +47,7 @@ pub enum Priming {
     Abandoned(OffsetDateTime),
 }
 
-/// The oldest batches that may be sent at `now` to this upstream: none while it
+/// The oldest batches of each tenant that may be sent at `now` to this upstream: none while it
 /// is paused, while `max_uncertain` of its sends are uncertain, or before its
 /// list was compared for this database; and none with jobs that are kept back.
 /// Those that have as many jobs as a send without an answer come last while they
@@ -66,6 +66,7 @@ pub async fn sendable(
            JOIN upstream u ON u.id = b.upstream_id
           WHERE b.upstream_id = $3 AND b.state = 'planned' AND b.not_before <= $1
             AND (u.paused_reason IS NULL OR u.paused_until <= $1)
+            AND has_key(u.id)
             AND (SELECT count(*) FROM batch d
                   WHERE d.upstream_id = $3 AND d.state = 'uncertain') < $4
             AND EXISTS (SELECT FROM comparison c
@@ -97,6 +98,9 @@ pub async fn sendable(
                 AND EXISTS (SELECT FROM batch o
                              WHERE o.upstream_id = $3 AND o.state IN ('sending', 'uncertain')
                                AND o.items = b.items),
+                -- In turn by tenant: one with a hundred of them keeps nobody waiting
+                -- for longer than one takes.
+                row_number() OVER (PARTITION BY b.tenant_id ORDER BY b.planned_at, b.id),
                 b.planned_at, b.id
           LIMIT $2",
         now,

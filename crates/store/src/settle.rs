@@ -151,6 +151,7 @@ impl Chunk {
         jobs: &[JobId],
     ) -> Result<(Self, HashMap<JobId, Released>)> {
         let key = ended.key;
+        system.ensure_key(key.tenant).await?;
         let mut tx = system.begin().await?;
         let done = sqlx::query!(
             "UPDATE batch SET ingest_until = clock_timestamp() + $3::interval
@@ -260,7 +261,9 @@ impl Chunk {
                                WHERE r.tenant_id = $1 AND r.id = line.id AND r.id = ANY ($3)
                                  AND (r.batch_id = $2 OR r.outcome = 'canceled')
                               UNION ALL
-                              SELECT sha256(a.line)
+                              SELECT coalesce(a.line_hash,
+                                              -- Of the version before, and not sealed.
+                                              CASE WHEN a.key_id = 0 THEN sha256(a.line) END)
                                 FROM attempt a
                                WHERE a.tenant_id = $1 AND a.id = line.id AND a.id = ANY ($3)
                                  AND (a.batch_id = $2 OR a.outcome = 'canceled')) AS s) AS stood
@@ -335,14 +338,16 @@ impl Chunk {
         effects: &[Effect],
     ) -> Result<()> {
         let (key, from, lane) = (self.key, self.from, self.lane);
+        let lines = write::lines(&mut self.tx, key, effects).await?;
         let conn = self.tx.conn();
         write::results(conn, key, now, effects).await?;
+        write::outputs(conn, key, effects, &lines).await?;
         if lane == Lane::Batch {
             point!("ingest.results");
         } else {
             point!("direct.results");
         }
-        write::attempts(conn, key, now, effects).await?;
+        write::attempts(conn, key, now, effects, &lines).await?;
         write::ready(conn, key, now, lane, effects).await?;
         write::ledger(conn, key, (now, day), effects).await?;
         two::others(conn, key, now, effects).await?;

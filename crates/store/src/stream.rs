@@ -2,7 +2,7 @@
 
 pub mod counts;
 
-use offpeak_domain::id::{BatchId, BudgetId, GroupId, JobId};
+use offpeak_domain::id::{BatchId, BudgetId, GroupId, JobId, OperationId};
 use offpeak_domain::job::State;
 use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
@@ -59,6 +59,13 @@ pub enum What {
     Usage(Usage),
     /// A budget is used up, or nearly.
     Budget(Budget),
+    /// An operation came further, or to its end.
+    Operation {
+        /// Which operation.
+        operation: OperationId,
+        /// How far it is.
+        state: offpeak_domain::operation::State,
+    },
     /// Something that only a newer version knows.
     Other,
 }
@@ -190,6 +197,13 @@ pub async fn after(tx: &mut TenantTx, seq: u64, jobs: u32) -> Result<Vec<Event>>
                 used: Pico(i128::from(row.cost_pico.unwrap_or(0))),
                 limit: Pico(i128::from(row.sync_pico.unwrap_or(0))),
             }),
+            ("operation", _, _) => match state.parse() {
+                Ok(state) => What::Operation {
+                    operation: OperationId::from_uuid(ids.first().copied().unwrap_or_default()),
+                    state,
+                },
+                Err(_) => What::Other,
+            },
             _ => What::Other,
         };
         events.push(Event {

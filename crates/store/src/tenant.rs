@@ -3,7 +3,8 @@
 use offpeak_domain::id::TenantId;
 use time::OffsetDateTime;
 
-use crate::{Result, SystemTx, TenantTx};
+use crate::bounded::Connection;
+use crate::{OperatorTx, Result, SystemTx, TenantTx};
 
 /// One customer of the deployment.
 #[derive(Clone, Debug)]
@@ -20,12 +21,21 @@ pub struct Tenant {
 
 /// Writes down a new tenant. False when the name is taken.
 pub async fn create(tx: &mut SystemTx, id: TenantId, name: &str) -> Result<bool> {
+    insert(tx.conn(), id, name).await
+}
+
+/// The same in the browser of an operator.
+pub async fn create_by_operator(tx: &mut OperatorTx, id: TenantId, name: &str) -> Result<bool> {
+    insert(tx.conn(), id, name).await
+}
+
+async fn insert(conn: &mut Connection, id: TenantId, name: &str) -> Result<bool> {
     let done = sqlx::query!(
         "INSERT INTO tenant (id, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
         id.as_uuid(),
         name,
     )
-    .execute(tx.conn())
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
 }

@@ -1,6 +1,6 @@
 //! Upkeep: partitions ahead, statistics of partitioned parents, uploads that
-//! nobody finished, idempotency keys that expired, sessions and tickets that are
-//! over, leases of processes that are gone.
+//! nobody finished, idempotency keys that expired, sessions, tickets and links that
+//! are over, leases of processes that are gone.
 
 use std::time::Duration;
 
@@ -158,8 +158,25 @@ pub async fn purge_keys(
     Ok(done.rows_affected())
 }
 
-/// Forgets up to `limit` sessions and as many tickets, a day after their time was
-/// over: until then who shows one hears that it is. Returns how many.
+/// Forgets up to `limit` sign-ins by an identity server whose time is over. Returns how many.
+pub async fn purge_attempts(system: &System, limit: i64) -> Result<u64> {
+    let done = sqlx::query!(
+        "DELETE FROM signin_attempt
+          WHERE digest IN (
+                SELECT digest FROM signin_attempt
+                 WHERE expires_at < clock_timestamp()
+                 ORDER BY expires_at
+                 LIMIT $1)",
+        limit,
+    )
+    .write(system)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Forgets up to `limit` sessions, as many tickets and as many links that sign somebody
+/// in, a day after their time was over: until then who shows one hears that it is.
+/// Returns how many.
 pub async fn purge_tickets(system: &System, limit: i64) -> Result<u64> {
     let tickets = sqlx::query!(
         "DELETE FROM ticket
@@ -183,5 +200,16 @@ pub async fn purge_tickets(system: &System, limit: i64) -> Result<u64> {
     )
     .write(system)
     .await?;
-    Ok(tickets.rows_affected() + sessions.rows_affected())
+    let links = sqlx::query!(
+        "DELETE FROM signin_link
+          WHERE (tenant_id, id) IN (
+                SELECT tenant_id, id FROM signin_link
+                 WHERE expires_at < clock_timestamp() - interval '1 day'
+                 ORDER BY expires_at
+                 LIMIT $1)",
+        limit,
+    )
+    .write(system)
+    .await?;
+    Ok(tickets.rows_affected() + sessions.rows_affected() + links.rows_affected())
 }

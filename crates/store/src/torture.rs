@@ -174,10 +174,17 @@ macro_rules! mutant {
     };
 }
 
+/// The tenant that statements are bound to: the transaction's own. The walls' test binds
+/// another, to see that row-level security stands alone.
+#[cfg(not(feature = "torture"))]
+pub(crate) const fn bound(own: offpeak_domain::id::TenantId) -> offpeak_domain::id::TenantId {
+    own
+}
+
 #[cfg(feature = "torture")]
-pub(crate) use armed::{held_back, pass_by};
+pub use armed::{bind, is_mutant, never_was, pass};
 #[cfg(feature = "torture")]
-pub use armed::{is_mutant, never_was, pass};
+pub(crate) use armed::{bound, held_back, pass_by};
 
 #[cfg(feature = "torture")]
 mod armed {
@@ -185,7 +192,7 @@ mod armed {
     use std::fs::{File, OpenOptions};
     use std::os::unix::fs::FileExt as _;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::sync::{Mutex, OnceLock, PoisonError};
+    use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
     use offpeak_domain::batch::State;
     use offpeak_domain::id::TenantId;
@@ -283,6 +290,21 @@ mod armed {
                 }
             }
         }
+    }
+
+    /// Of whom another tenant's id is bound to the statements, and whose.
+    static BOUND: RwLock<BTreeMap<TenantId, TenantId>> = RwLock::new(BTreeMap::new());
+
+    /// From now on statements of the first tenant's transactions are bound to the second;
+    /// row-level security still knows whose they are.
+    pub fn bind(caller: TenantId, victim: TenantId) {
+        let mut bound = BOUND.write().unwrap_or_else(PoisonError::into_inner);
+        bound.insert(caller, victim);
+    }
+
+    pub(crate) fn bound(own: TenantId) -> TenantId {
+        let bound = BOUND.read().unwrap_or_else(PoisonError::into_inner);
+        bound.get(&own).copied().unwrap_or(own)
     }
 
     /// With the bug put in: the counts before these, which are kept instead.

@@ -12,8 +12,8 @@ use crate::{Result, System};
 
 /// The message batch that we certainly made last before `sent_at`, or without
 /// one the first after it; another one than this batch's, and none from before
-/// `since`, which may be deleted. What was sent before is the better witness:
-/// what came later may have come with another credential.
+/// `since`, which may be deleted, nor one that we had deleted there. What was sent
+/// before is the better witness: what came later may have come with another credential.
 pub async fn witness(
     system: &System,
     upstream: UpstreamId,
@@ -28,6 +28,7 @@ pub async fn witness(
                      WHERE upstream_id = $1 AND (tenant_id, id) <> ($2, $3)
                        AND sent_at <= $4 AND sent_at > $5
                        AND upstream_batch_id IS NOT NULL AND verified
+                       AND upstream_deleted_at IS NULL
                      ORDER BY sent_at DESC
                      LIMIT 1)
                     UNION ALL
@@ -36,6 +37,7 @@ pub async fn witness(
                      WHERE upstream_id = $1 AND (tenant_id, id) <> ($2, $3)
                        AND sent_at > $4 AND sent_at > $5
                        AND upstream_batch_id IS NOT NULL AND verified
+                       AND upstream_deleted_at IS NULL
                      ORDER BY sent_at
                      LIMIT 1)) AS near
             ORDER BY place

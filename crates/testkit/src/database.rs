@@ -81,18 +81,8 @@ fn start() -> Result<Cluster> {
         .build()?;
     let thread = std::thread::spawn(move || -> Result<(PgConnectOptions, Folder)> {
         runtime.block_on(async {
-            #[expect(clippy::disallowed_methods, reason = "a test run has no configuration")]
-            let search = std::env::var_os("PATH").unwrap_or_default();
-            let options = postgres::Options {
-                programs: None,
-                search,
-                durable: false,
-            };
-            let mut rng = StdRng::seed_from_u64(1);
-            let server = Postgres::start(&folder, &options, &mut rng, &|_| {}).await?;
-            stop_with_us(server.pid())?;
-            let base: PgConnectOptions = server.url().parse()?;
-            template(&base).await?;
+            let base = run(&folder).await?;
+            migrated(&base, TEMPLATE).await?;
             Ok((base, folder))
         })
     });
@@ -123,20 +113,74 @@ fn take(scratch: &Path) -> Result<Folder> {
     }
 }
 
-/// Migrates the template anew, so that a changed migration is never missed.
-async fn template(base: &PgConnectOptions) -> Result<()> {
+/// A server that ends with this process. Gives how to reach it as its superuser.
+async fn run(folder: &Folder) -> Result<PgConnectOptions> {
+    #[expect(clippy::disallowed_methods, reason = "a test run has no configuration")]
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let options = postgres::Options {
+        programs: None,
+        search,
+        durable: false,
+    };
+    let mut rng = StdRng::seed_from_u64(1);
+    let server = Postgres::start(folder, &options, &mut rng, &|_| {}).await?;
+    stop_with_us(server.pid())?;
+    Ok(server.url().parse()?)
+}
+
+/// Makes a database and migrates it, anew, so that a changed migration is never missed.
+async fn migrated(base: &PgConnectOptions, name: &str) -> Result<()> {
     let mut admin = base.clone().database("postgres").connect().await?;
     for statement in [
-        format!("DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)"),
-        format!("CREATE DATABASE {TEMPLATE}"),
+        format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+        format!("CREATE DATABASE {name}"),
     ] {
         sqlx::raw_sql(AssertSqlSafe(statement))
             .execute(&mut admin)
             .await?;
     }
     admin.close().await?;
-    offpeak_store::migrate(&base.clone().database(TEMPLATE)).await?;
+    offpeak_store::migrate(&base.clone().database(name)).await?;
     Ok(())
+}
+
+/// A server of one test's own with a migrated database, for tests that change roles:
+/// those belong to all databases of a server.
+#[derive(Debug)]
+pub struct Alone {
+    /// Of its superuser, for a command.
+    pub url: String,
+    connect: PgConnectOptions,
+    _folder: Folder,
+}
+
+impl Alone {
+    /// In this folder, which outlives it.
+    pub async fn new(folder: &Path) -> Result<Self> {
+        let folder = Folder::take(folder)?;
+        let base = run(&folder).await?;
+        migrated(&base, "offpeak").await?;
+        let socket = base.get_socket().context("a socket")?;
+        let url = format!(
+            "postgres://{}@localhost:{}/offpeak?host={}",
+            base.get_username(),
+            base.get_port(),
+            socket.display().to_string().replace('/', "%2F")
+        );
+        let connect = base.database("offpeak");
+        Ok(Self {
+            url,
+            connect,
+            _folder: folder,
+        })
+    }
+
+    /// Runs statements as its superuser.
+    pub async fn meddle(&self, sql: &'static str) -> Result<()> {
+        let mut root = self.connect.connect().await?;
+        sqlx::raw_sql(sql).execute(&mut root).await?;
+        Ok(root.close().await?)
+    }
 }
 
 /// Leaves a helper that stops a server as soon as this process is gone, however

@@ -7,6 +7,8 @@ mod lengths;
 mod migrations;
 mod openapi;
 mod paths;
+mod reasons;
+mod routes;
 mod torture;
 
 use std::path::{Path, PathBuf};

@@ -8,10 +8,11 @@ use anyhow::Result;
 use offpeak_anthropic::{Client, Config};
 use offpeak_domain::id::{BatchId, JobId, Minter, TenantId};
 use offpeak_domain::price::Prices;
+use offpeak_domain::vault::Vault;
 use offpeak_standin::{Manual, Standin};
 use offpeak_store::invariants::{self, Checked};
-use offpeak_store::{Options, System, Tenants, batch, upstream};
-use offpeak_worker::{Clock, Loop, Upstream, Worker};
+use offpeak_store::{Options, Sealer, System, Tenants, batch, upstream};
+use offpeak_worker::{Clock, Keys, Loop, Upstream, Worker};
 use prometheus_client::registry::Registry;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -24,6 +25,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::database;
 
+mod canaries;
+mod everything;
 mod queue;
 mod several;
 
@@ -32,6 +35,9 @@ pub use several::{SECOND_KEY, metrics};
 
 /// A model that the shipped prices know.
 pub const MODEL: &str = "claude-haiku-5-5";
+
+/// Its master key.
+pub const MASTER: &str = "test:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=";
 
 /// The parts, and what a test does with them.
 pub struct World {
@@ -49,6 +55,10 @@ pub struct World {
     pub tenant: TenantId,
     /// What everything is priced by.
     pub prices: Prices,
+    /// What tenants' own keys and content are kept under.
+    pub vault: Arc<Vault>,
+    /// By what content is sealed, in every process of this world.
+    pub sealer: Sealer,
     /// The worker under test.
     pub worker: Worker,
     /// How to reach the database, as its superuser.
@@ -72,6 +82,22 @@ impl World {
         Self::build(options, store, Prices::shipped()?).await
     }
 
+    /// One in which new content is plain, for tests that look at it, or change it, by SQL.
+    pub async fn plain(options: offpeak_worker::Options) -> Result<Self> {
+        let mut store = Options::new(database::fresh().await?);
+        let vault = Arc::new(Vault::read(&MASTER.to_owned().into())?);
+        store.sealer = Sealer::new(vault, false, StdRng::seed_from_u64(8));
+        Self::build(options, store, Prices::shipped()?).await
+    }
+
+    /// How another process of this world reaches the database this way.
+    pub fn options(&self, connect: PgConnectOptions) -> Options {
+        Options {
+            sealer: self.sealer.clone(),
+            ..Options::new(connect)
+        }
+    }
+
     /// One with other prices.
     pub async fn priced(prices: Prices) -> Result<Self> {
         let store = Options::new(database::fresh().await?);
@@ -80,9 +106,14 @@ impl World {
 
     async fn build(
         options: offpeak_worker::Options,
-        store: Options,
+        mut store: Options,
         prices: Prices,
     ) -> Result<Self> {
+        let vault = Arc::new(Vault::read(&MASTER.to_owned().into())?);
+        if !store.sealer.opens() {
+            store.sealer = Sealer::new(Arc::clone(&vault), true, StdRng::seed_from_u64(8));
+        }
+        let sealer = store.sealer.clone();
         let connect = store.connect.clone();
         let root = pool(&connect);
         watch(&root).await?;
@@ -111,10 +142,15 @@ impl World {
         let tenant = Minter::new(tx.now(), &mut rng).mint();
         offpeak_store::tenant::create(&mut tx, tenant, "acme").await?;
         tx.commit().await?;
+        // Its data key is made at the first look.
+        drop(tenants.begin(tenant).await?);
 
         let worker = Worker::new(
             system.clone(),
-            vec![Upstream::new(upstream::OWN, client(&standin_url)?)],
+            Keys {
+                upstreams: vec![Upstream::new(upstream::OWN, client(&standin_url)?)],
+                vault: Some(Arc::clone(&vault)),
+            },
             prices.clone(),
             options,
             Clock::Manual(Arc::clone(&now)),
@@ -131,6 +167,8 @@ impl World {
             standin_url,
             tenant,
             prices,
+            vault,
+            sealer,
             worker,
             connect,
             now,
@@ -271,39 +309,6 @@ impl World {
                                  WHERE r.tenant_id = j.tenant_id AND r.id = j.id)",
         )
         .await
-    }
-
-    /// Every table with its number of rows and a hash of what stands in them,
-    /// as text: equal texts, equal databases. The time at which a key was last
-    /// used is left out, since a refused request uses it too.
-    pub async fn everything(&self) -> Result<String> {
-        let tables = self
-            .texts(
-                "SELECT c.relname::text
-                   FROM pg_class c
-                  WHERE c.relnamespace = 'offpeak'::regnamespace
-                    AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-                  ORDER BY 1",
-            )
-            .await?;
-        let each: Vec<String> = tables
-            .iter()
-            .map(|table| {
-                format!(
-                    "SELECT '{table}: ' || count(*) || ' rows '
-                            || coalesce(md5(string_agg(r, '' ORDER BY r)), '') AS line
-                       FROM (SELECT (to_jsonb(t) - 'last_used_at')::text AS r
-                               FROM offpeak.{table} t) AS rows"
-                )
-            })
-            .collect();
-        let sql = format!(
-            "SELECT string_agg(line, E'\\n' ORDER BY line) FROM ({}) AS lines",
-            each.join(" UNION ALL ")
-        );
-        Ok(sqlx::query_scalar(AssertSqlSafe(sql))
-            .fetch_one(&self.root)
-            .await?)
     }
 
     /// One number from a statement, with all rights.

@@ -26,7 +26,8 @@ pub struct Attempt {
     /// How it ended; null while it has not.
     #[schema(required)]
     pub outcome: Option<AttemptOutcome>,
-    /// Why it failed: one of a closed list.
+    /// Why it failed: as the label of a job or, of an attempt that was set aside,
+    /// Anthropic's type of error.
     #[schema(required)]
     pub label: Option<String>,
     /// Whether it gave the job's result. The others were set aside.

@@ -34,7 +34,7 @@ pub struct BudgetRequest {
     /// A user's label or the name of a job type. Without it the budget is that of
     /// each user, or of each job type, that has none of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 256)]
+    #[schema(min_length = 1, max_length = 256)]
     pub name: Option<String>,
     /// For how long it is.
     pub period: BudgetPeriod,

@@ -26,9 +26,10 @@ pub struct Context {
 #[serde(deny_unknown_fields)]
 pub struct ContextRequest {
     /// At most 4 MB.
+    #[schema(min_length = 1, max_length = 4_000_000)]
     pub text: String,
     /// For a person; at most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 256)]
+    #[schema(min_length = 1, max_length = 256)]
     pub title: Option<String>,
 }

@@ -8,6 +8,7 @@ use crate::{JobRequest, Lane};
 #[serde(deny_unknown_fields)]
 pub struct EstimateRequest {
     /// As they would be submitted; from one to 100.
+    #[schema(min_items = 1, max_items = 100)]
     pub jobs: Vec<JobRequest>,
 }
 

@@ -21,6 +21,11 @@ pub struct Group {
     pub counts: Counts,
     /// Whether every job has ended.
     pub done: bool,
+    /// When it ends, as past batches tell it; null until 20 like each of its open batches
+    /// were measured, and when none is open.
+    #[serde(default)]
+    #[schema(required)]
+    pub left: Option<TimeLeft>,
     /// Tokens of everything billed so far.
     pub usage: TokenTotals,
     /// What was billed so far, in dollars, exact.
@@ -34,6 +39,22 @@ pub struct Group {
     /// amounts.
     #[serde(default)]
     pub unpriced: u64,
+}
+
+/// When a group ends if its batches take as long as those of their sizes did in the
+/// last seven days. Jobs that wait count as a batch that is still to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TimeLeft {
+    /// When, if each takes as long as half of those before it did at most.
+    #[serde(with = "rfc3339")]
+    pub from: OffsetDateTime,
+    /// When, if none takes longer than 90 of a hundred did; past when all have.
+    #[serde(with = "rfc3339")]
+    pub to: OffsetDateTime,
+    /// Past batches that this rests on: those like the one that is to end last.
+    pub batches: u64,
+    /// Whether one of its batches has taken longer than 90 of a hundred did.
+    pub late: bool,
 }
 
 /// Jobs by state.

@@ -73,6 +73,15 @@ pub struct Job {
     #[serde(default, with = "rfc3339::option")]
     #[schema(required)]
     pub expected_by: Option<OffsetDateTime>,
+    /// What of yours goes before it, while it waits for a batch or for a call of its own;
+    /// only where one job is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Ahead>,
+    /// Between when and when it ends, as past batches of the size of its own tell it.
+    /// Absent until 20 were measured, with more than 1,000 jobs ahead, while nothing is
+    /// sent, once it has ended, and where more than one job is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<crate::TimeLeft>,
     /// Number of the current or last attempt, from 1.
     pub attempt: u32,
     /// `bat_…` that it is or was part of.
@@ -80,7 +89,7 @@ pub struct Job {
     pub batch: Option<String>,
     /// Why it failed: one of a closed list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "truncated")]
+    #[schema(value_type = Option<crate::FailureLabel>, example = "truncated")]
     pub label: Option<String>,
     /// Why it failed, in one sentence without prompt or result text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,6 +121,18 @@ pub struct Job {
     /// True when this answer repeats what the same idempotency key made before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+}
+
+/// Jobs that go before another one. Into a batch, or with it in one: those of the same
+/// upstream and model, with the same beginning, that came first or are more urgent. By a
+/// direct call: those that wait for one and have an earlier deadline, whatever they ask;
+/// jobs in a batch that are called for as well, since they are late, are not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ahead {
+    /// How many; at most 1,000.
+    pub jobs: u64,
+    /// Whether there are more than that.
+    pub more: bool,
 }
 
 /// Where a job stands.

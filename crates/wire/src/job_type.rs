@@ -55,18 +55,22 @@ pub struct JobType {
 #[serde(deny_unknown_fields)]
 pub struct JobTypeRequest {
     /// Lowercase letters, digits and `_`, beginning with a letter; at most 63 characters.
+    #[schema(pattern = "^[a-z][a-z0-9_]{0,62}$")]
     pub name: String,
     /// For a person.
     #[serde(default)]
     pub description: String,
     /// The model that it runs on.
+    #[schema(min_length = 1, max_length = 128)]
     pub model: String,
     /// The longest answer, in tokens.
+    #[schema(minimum = 1, maximum = 300_000)]
     pub max_tokens: u32,
     /// System prompt; empty for none.
     #[serde(default)]
     pub system: String,
     /// The user message; `{{ name }}` stands for a value of the input.
+    #[schema(min_length = 1)]
     pub template: String,
     /// JSON schema of `input`.
     #[schema(value_type = Object)]

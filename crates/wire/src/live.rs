@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::serde::rfc3339;
 use utoipa::ToSchema;
 
-use crate::{BatchState, Counts, JobState};
+use crate::{BatchState, Counts, JobState, OperationState};
 
 /// Which stream of frames a client wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -80,6 +80,9 @@ pub enum Frame {
         /// With the topic `batches`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         batches: Vec<BatchRow>,
+        /// With the topic `jobs`; never for a ticket.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        operations: Vec<OperationRow>,
     },
     /// Mode `view`: sums, once a second while they change.
     Counts {
@@ -171,6 +174,7 @@ pub enum LiveWhat {
         state: JobState,
         /// Why they failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<crate::FailureLabel>)]
         label: Option<String>,
         /// By which batch; never for a ticket.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,6 +205,13 @@ pub enum LiveWhat {
         used: String,
         /// How much it is, in dollars.
         limit: String,
+    },
+    /// An operation came further, or to its end.
+    Operation {
+        /// `op_…`.
+        operation: String,
+        /// How far it is.
+        state: OperationState,
     },
     /// Something that this version does not know.
     Other,
@@ -239,10 +250,25 @@ pub struct JobRow {
     pub at: OffsetDateTime,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::FailureLabel>)]
     pub label: Option<String>,
     /// What the attempt that ended it cost, in dollars; never for a ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<String>,
+}
+
+/// The last state of an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OperationRow {
+    /// `op_…`.
+    pub id: String,
+    /// The number of the event that brought it there.
+    pub rev: u64,
+    /// How far it is.
+    pub state: OperationState,
+    /// Since when.
+    #[serde(with = "rfc3339")]
+    pub at: OffsetDateTime,
 }
 
 /// The last state of a batch.

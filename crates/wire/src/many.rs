@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub struct CancelRequest {
     /// `job_…`, from one to 1,000 of them; each counts once.
+    #[schema(min_items = 1, max_items = 1000)]
     pub ids: Vec<String>,
 }
 
@@ -14,6 +15,7 @@ pub struct CancelRequest {
 #[serde(deny_unknown_fields)]
 pub struct RetryRequest {
     /// `job_…`, from one to 1,000 of them; each counts once.
+    #[schema(min_items = 1, max_items = 1000)]
     pub ids: Vec<String>,
     /// True retries completed jobs too: they are paid for again, and their answers are
     /// no longer shown.

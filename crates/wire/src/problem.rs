@@ -33,6 +33,19 @@ pub struct Problem {
     /// The budget that has no room, of a 402.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Box<OverBudget>>,
+    /// The limit that is reached, of a 429.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Box<ReachedLimit>>,
+}
+
+/// A limit that does not allow it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReachedLimit {
+    /// As in `GET /v1/limits`, or the setting of the deployment.
+    #[schema(example = "requests_per_second")]
+    pub name: String,
+    /// How much it allows.
+    pub value: u64,
 }
 
 /// One fault at one place of a request.

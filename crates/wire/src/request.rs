@@ -30,7 +30,7 @@ pub struct JobRequest {
     pub context: Option<Vec<String>>,
     /// An opaque label of the app's own user, for lists and usage; at most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 256)]
+    #[schema(min_length = 1, max_length = 256)]
     pub user: Option<String>,
     /// Order within the tenant's own queue; `normal` unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ pub struct JobRequest {
     /// The same key and body give the same job however often they are sent; at
     /// most 255 characters. Not in bulk lines: there the header names the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 255)]
+    #[schema(min_length = 1, max_length = 255)]
     pub idempotency_key: Option<String>,
     /// Small JSON object of the app's own, given back as it came; at most 16 KB.
     #[serde(default, skip_serializing_if = "Option::is_none")]

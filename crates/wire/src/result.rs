@@ -33,8 +33,12 @@ pub struct JobResult {
     /// was billed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standin: bool,
+    /// True when it had an answer that was deleted, since its retention is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
     /// Why it failed: one of a closed list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::FailureLabel>)]
     pub label: Option<String>,
     /// Why it failed, in one sentence without prompt or result text.
     #[serde(default, skip_serializing_if = "Option::is_none")]

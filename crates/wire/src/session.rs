@@ -8,7 +8,7 @@ use crate::Me;
 /// A browser that is signed in. Its secret is in the cookie and nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Session {
-    /// As in `GET /v1/me`; `key` is the one that the session was begun with.
+    /// As in `GET /v1/me`; `key` or `person` is who began the session.
     #[serde(flatten)]
     pub me: Me,
     /// When the session ends by itself.

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 pub struct TicketRequest {
     /// The jobs with this label of the app, those to come included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "u_42")]
+    #[schema(example = "u_42", min_length = 1, max_length = 256)]
     pub user: Option<String>,
     /// The jobs of this group, `grp_…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,9 +55,18 @@ impl fmt::Debug for Ticket {
 pub struct Origins {
     /// At most 50, each `https://host[:port]` or `http://host[:port]`, in lower
     /// case, as browsers send it.
-    #[schema(max_items = 50, example = json!(["https://app.example.com"]))]
+    #[schema(value_type = Vec<Origin>, max_items = 50, example = json!(["https://app.example.com"]))]
     pub origins: Vec<String>,
 }
+
+/// A page's origin, as browsers send it.
+#[derive(ToSchema)]
+#[schema(pattern = "^https?://[^A-Z]+$")]
+#[expect(
+    dead_code,
+    reason = "of a list, no attribute says what each item looks like"
+)]
+struct Origin(String);
 
 #[cfg(test)]
 mod tests {

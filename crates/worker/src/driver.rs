@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::measure::{OfLoop, Tick};
-use crate::outcome::{Outcome, Wait};
+use crate::outcome::{Outcome, Wait, rest};
 use crate::worker::{Loop, Worker};
 
 /// Hints that something was told are sent no more often than this.
@@ -114,12 +114,15 @@ fn copies(worker: &Worker, which: Loop) -> usize {
         | Loop::Escalate
         | Loop::Poll
         | Loop::Share
+        | Loop::Operate
+        | Loop::Enroll
         | Loop::Reconcile
         | Loop::Rescue
         | Loop::Sweep
         | Loop::Relay
         | Loop::Fold
-        | Loop::Tend => 1,
+        | Loop::Tend
+        | Loop::Purge => 1,
     }
 }
 
@@ -144,7 +147,8 @@ impl One {
                 outcome = self.tick() => outcome,
                 () = self.patience_over() => return,
             };
-            self.measure(&outcome, begun.elapsed());
+            let took = begun.elapsed();
+            self.measure(&outcome, took);
             let failed = outcome.is_err();
             let wait = match outcome {
                 Ok(outcome) => {
@@ -155,6 +159,7 @@ impl One {
                     }
                     match outcome.wait {
                         Wait::Now => Duration::ZERO,
+                        Wait::Rested => rest(took),
                         Wait::For(wait) => wait.min(self.idle() * UNWOKEN),
                         Wait::Idle => self.idle() * UNWOKEN,
                     }
@@ -220,10 +225,14 @@ impl One {
             | Loop::Escalate
             | Loop::Poll
             | Loop::Share
+            | Loop::Operate
+            | Loop::Enroll
             | Loop::Rescue
             | Loop::Relay
             | Loop::Fold
             | Loop::Tend => Duration::from_mins(2),
+            // Up to fifty calls, which may be slow.
+            Loop::Purge => Duration::from_mins(30),
         }
     }
 
@@ -273,6 +282,8 @@ async fn listen(system: offpeak_store::System, bells: Arc<Bells>, stop: Cancella
                     bells.of(Loop::Form).news.notify_one();
                     bells.of(Loop::Direct).news.notify_one();
                     bells.of(Loop::Share).news.notify_one();
+                    bells.of(Loop::Operate).news.notify_one();
+                    bells.of(Loop::Enroll).news.notify_one();
                 }
                 heard = listener.heard().await?;
             }
@@ -348,6 +359,8 @@ fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
         escalate,
         share,
         reconcile,
+        operate,
+        enroll,
     } = work;
     [
         (Loop::Form, form),
@@ -361,6 +374,8 @@ fn with_work(work: look::Work) -> impl Iterator<Item = Loop> {
         (Loop::Escalate, escalate),
         (Loop::Share, share),
         (Loop::Reconcile, reconcile),
+        (Loop::Operate, operate),
+        (Loop::Enroll, enroll),
     ]
     .into_iter()
     .filter_map(|(which, has_work)| has_work.then_some(which))
@@ -412,6 +427,8 @@ mod tests {
             (Work { escalate: true, ..none }, Loop::Escalate),
             (Work { share: true, ..none }, Loop::Share),
             (Work { reconcile: true, ..none }, Loop::Reconcile),
+            (Work { operate: true, ..none }, Loop::Operate),
+            (Work { enroll: true, ..none }, Loop::Enroll),
         ];
         for (work, which) in table {
             assert_eq!(with_work(work).collect::<Vec<_>>(), [which]);

@@ -31,10 +31,10 @@ mod worker;
 
 pub use clock::Clock;
 pub use options::Options;
-pub use outcome::{Outcome, Queue, Seen, Wait};
+pub use outcome::{Outcome, Queue, Seen, Wait, rest};
 pub use price::usage;
 pub use upstream::Upstream;
-pub use worker::{Loop, Worker};
+pub use worker::{Keys, Loop, Worker};
 
 /// Why a tick did not do its work. The driver logs it, counts it and tries again.
 #[derive(Debug, thiserror::Error)]

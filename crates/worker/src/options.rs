@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use offpeak_domain::plan::Limits;
+use offpeak_domain::retention::Days;
 use offpeak_domain::room::Storage;
 use offpeak_domain::settle::Rules;
 
@@ -67,6 +68,8 @@ pub struct Options {
     pub storage: Storage,
     /// Where the database keeps its data, if that is on this machine.
     pub data_folder: Option<PathBuf>,
+    /// How long tenants' inputs and results are kept that have not said it themselves.
+    pub retention: Days,
     /// How long an unfinished upload is kept.
     pub upload_patience: Duration,
     /// How long idempotency keys are remembered.
@@ -102,6 +105,7 @@ impl Default for Options {
             dedicated_workspace: false,
             storage: Storage::default(),
             data_folder: None,
+            retention: Days::default(),
             upload_patience: Duration::from_hours(1),
             key_age: Duration::from_hours(24 * 7),
         }

@@ -43,11 +43,20 @@ pub struct Seen {
     pub missed: u64,
 }
 
+/// How long whoever worked that long for nobody in particular lets others have the
+/// database: it takes a fifth of the time then.
+#[must_use]
+pub fn rest(worked: Duration) -> Duration {
+    worked.saturating_mul(4)
+}
+
 /// When a loop should run again at the latest; a hint may come earlier.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Wait {
     /// At once: there is more.
     Now,
+    /// There is more, and nobody waits for it: after the [`rest`] of what the tick took.
+    Rested,
     /// After this long.
     For(Duration),
     /// When it has been told to, or a look at the database, which is made every

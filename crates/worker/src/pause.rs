@@ -9,6 +9,7 @@ use std::time::Duration;
 use offpeak_anthropic::Error as CallError;
 use offpeak_anthropic::disposition::{self, Reading, of_read};
 use offpeak_store::pause::{self, Pause};
+use offpeak_store::upstream_key::check;
 
 use crate::Result;
 use crate::worker::Setting;
@@ -50,7 +51,7 @@ impl News {
 /// Writes down what the calls of all upstreams have said. What is lost with a
 /// failure here, the next call of that name says again.
 pub(crate) async fn write_down(setting: &Setting) -> Result<()> {
-    for upstream in &setting.upstreams {
+    for upstream in setting.upstreams().iter() {
         let news = upstream.news().map(News::take).unwrap_or_default();
         if news.is_empty() {
             continue;
@@ -66,9 +67,12 @@ pub(crate) async fn write_down(setting: &Setting) -> Result<()> {
         if !well.is_empty() && pause::went_well(&setting.system, upstream.id, &well, now).await? {
             tracing::info!(upstream = %upstream.id, "the pause is over: batches are sent again");
         }
+        if !well.is_empty() && upstream.owner().is_some() {
+            check::answered(&setting.system, upstream.id, now).await?;
+        }
         for (by, met) in news {
             let Some(met) = met else { continue };
-            let reason = in_words(met);
+            let reason = in_words(met, upstream.owner().is_some());
             tracing::error!(upstream = %upstream.id, call = by, reason, "upstream paused");
             let found = Pause {
                 by,
@@ -91,10 +95,22 @@ pub(crate) fn how_long(pause: disposition::Pause) -> Duration {
     }
 }
 
-/// What the operator reads beside a paused upstream.
-pub(crate) fn in_words(pause: disposition::Pause) -> &'static str {
+/// What is read beside a paused upstream: by the operator, or by the tenant if it is one's
+/// own.
+pub(crate) fn in_words(pause: disposition::Pause, owned: bool) -> &'static str {
     use disposition::Pause;
     match pause {
+        Pause::Authentication if owned => {
+            "Anthropic does not accept the API key, which may be revoked or expired: set a valid \
+             one in the settings, or with PUT /v1/upstream"
+        }
+        Pause::Permission if owned => {
+            "the API key may not use message batches: set one that may, in the settings or with \
+             PUT /v1/upstream"
+        }
+        Pause::SpendLimit if owned => {
+            "a spend limit at Anthropic is reached: raise it; offpeak tries again every hour"
+        }
         Pause::SpendLimit => {
             "a spend limit at Anthropic is reached: raise it; offpeak tries again every hour, and \
              at a restart"

@@ -1,12 +1,13 @@
 //! What all loops share, and the leases under which they write.
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use offpeak_domain::breaker::Call;
 use offpeak_domain::id::UpstreamId;
 use offpeak_domain::price::Prices;
+use offpeak_domain::vault::Vault;
 use offpeak_store::batch::Key;
 use offpeak_store::lease::{self, Term};
 use offpeak_store::{Error as StoreError, System};
@@ -19,6 +20,7 @@ use crate::Result;
 use crate::clock::Clock;
 use crate::options::Options;
 use crate::upstream::Upstream;
+use crate::worker::Keys;
 
 /// What a loop works with: the database, as itself or under a lease, and what
 /// is the same for all.
@@ -29,7 +31,9 @@ pub(crate) struct Setting {
 
 /// What is the same for all loops of a process.
 pub(crate) struct Shared {
-    pub(crate) upstreams: Vec<Upstream>,
+    upstreams: RwLock<Arc<[Upstream]>>,
+    /// What opens the keys of tenants; none where there are none.
+    pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) prices: Prices,
     pub(crate) options: Options,
     pub(crate) clock: Clock,
@@ -61,7 +65,7 @@ impl Reading {
 
 impl Shared {
     pub(crate) fn new(
-        upstreams: Vec<Upstream>,
+        keys: Keys,
         prices: Prices,
         options: Options,
         clock: Clock,
@@ -69,7 +73,8 @@ impl Shared {
         rng: &mut impl Rng,
     ) -> Self {
         Self {
-            upstreams,
+            upstreams: RwLock::new(keys.upstreams.into()),
+            vault: keys.vault,
             prices,
             options,
             clock,
@@ -147,20 +152,41 @@ impl Setting {
         format!("process/{}", self.process)
     }
 
+    /// The upstreams that this process has a key for, as they are at this moment.
+    pub(crate) fn upstreams(&self) -> Arc<[Upstream]> {
+        Arc::clone(
+            &self
+                .upstreams
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// From now on it has keys for these. Calls that are under way go on.
+    pub(crate) fn set_upstreams(&self, upstreams: Vec<Upstream>) {
+        *self
+            .upstreams
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = upstreams.into();
+    }
+
     /// How long no results can be read from any upstream, if so.
     pub(crate) fn reads_held(&self) -> Option<Duration> {
-        self.upstreams
+        self.upstreams()
             .iter()
             .map(|one| one.held(Call::Read).or(one.held(Call::Results)))
             .min()
             .flatten()
     }
 
-    /// The upstreams from which no results can be read at the moment.
-    pub(crate) fn held_reads(&self) -> Vec<UpstreamId> {
-        let held = |one: &&Upstream| one.held(Call::Read).or(one.held(Call::Results)).is_some();
-        let held = self.upstreams.iter().filter(held);
-        held.map(|one| one.id).collect()
+    /// The upstreams from which results can be read at the moment.
+    pub(crate) fn readable(&self) -> Vec<UpstreamId> {
+        let free = |one: &&Upstream| one.held(Call::Read).or(one.held(Call::Results)).is_none();
+        self.upstreams()
+            .iter()
+            .filter(free)
+            .map(|one| one.id)
+            .collect()
     }
 
     /// Uniform in 0..1.

@@ -6,13 +6,17 @@ use futures_util::Stream;
 use offpeak_anthropic::shape::{MessageBatch, Page};
 use offpeak_anthropic::{Answered, Client, Error, Line, Results};
 use offpeak_domain::breaker::{Call as Kind, Permit};
-use offpeak_domain::id::UpstreamId;
+use offpeak_domain::id::{TenantId, UpstreamId};
+use offpeak_store::upstream::OWN;
+use offpeak_store::upstream_key::{Alive, ways};
 use rand::rngs::StdRng;
+use secrecy::SecretString;
 use time::OffsetDateTime;
 
 use crate::clock::Clock;
 use crate::gate::Gates;
 use crate::measure::{Call, Shared};
+use crate::options::Options;
 use crate::pause::{CREATE, News};
 use crate::their_clock::{CLOCKS_APART, TheirClock};
 
@@ -22,6 +26,8 @@ use crate::their_clock::{CLOCKS_APART, TheirClock};
 pub struct Upstream {
     /// Its row.
     pub id: UpstreamId,
+    /// Of a tenant's own: which of its keys, from 1.
+    pub(crate) version: Option<i32>,
     client: Client,
     watch: Option<Watch>,
 }
@@ -57,9 +63,45 @@ impl Upstream {
     pub fn new(id: UpstreamId, client: Client) -> Self {
         Self {
             id,
+            version: None,
             client,
             watch: None,
         }
+    }
+
+    /// A tenant's own, with this version of its key, at the same place as this one.
+    pub(crate) fn with_key(&self, key: Alive, secret: &SecretString) -> Result<Self, Error> {
+        Ok(Self {
+            version: Some(key.version),
+            ..Self::new(ways::of_tenant(key.tenant), self.client.with_key(secret)?)
+        })
+    }
+
+    /// Whose it is, unless the deployment's.
+    pub(crate) fn owner(&self) -> Option<TenantId> {
+        (self.id != OWN).then(|| TenantId::from_uuid(self.id.as_uuid()))
+    }
+
+    /// Whether nobody else makes message batches there. Of a tenant's own workspace
+    /// nobody can know.
+    pub(crate) fn is_dedicated(&self, options: &Options) -> bool {
+        self.owner().is_none() && options.dedicated_workspace
+    }
+
+    /// Where it is.
+    pub(crate) fn base_url(&self) -> &str {
+        self.client.base_url()
+    }
+
+    /// Asks for the newest message batch, beside breakers and counters: what a key that
+    /// is not in use yet is told says nothing about others.
+    pub(crate) async fn try_list(&self) -> Result<Answered<Page<MessageBatch>>, Error> {
+        self.client.batches(1, None, None).await
+    }
+
+    /// The same for one message batch.
+    pub(crate) async fn try_batch(&self, id: &str) -> Result<MessageBatch, Error> {
+        self.client.batch(id).await
     }
 
     pub(crate) fn watched(mut self, measure: &Shared, clock: &Clock, rng: StdRng) -> Self {
@@ -184,6 +226,12 @@ impl Upstream {
     pub(crate) async fn cancel_batch(&self, id: &str) -> Result<MessageBatch, Error> {
         self.admit(Kind::Read).await?;
         self.done(Kind::Read, "cancel", self.client.cancel_batch(id).await)
+    }
+
+    /// Deletes an ended message batch with its results.
+    pub(crate) async fn delete_batch(&self, id: &str) -> Result<(), Error> {
+        self.admit(Kind::Read).await?;
+        self.done(Kind::Read, "delete", self.client.delete_batch(id).await)
     }
 
     pub(crate) async fn batches(

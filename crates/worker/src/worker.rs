@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use offpeak_domain::price::Prices;
+use offpeak_domain::vault::Vault;
 use offpeak_store::System;
 use prometheus_client::registry::Registry;
 use rand::rngs::StdRng;
@@ -12,11 +13,14 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::driver;
 use crate::loops::direct::Direct;
+use crate::loops::enroll::Enroll;
 use crate::loops::escalate::Escalate;
 use crate::loops::fold::Fold;
 use crate::loops::form::Form;
 use crate::loops::ingest::Ingest;
+use crate::loops::operate::Operate;
 use crate::loops::poll::Poll;
+use crate::loops::purge::Purge;
 use crate::loops::reconcile::Reconcile;
 use crate::loops::relay::Relay;
 use crate::loops::rescue::Rescue;
@@ -51,6 +55,10 @@ pub enum Loop {
     Ingest,
     /// Serves those who waited for the result of another job.
     Share,
+    /// Does a chunk of what is to be done with all jobs that match.
+    Operate,
+    /// Takes in tenants' own keys.
+    Enroll,
     /// Compares what Anthropic holds with a database that may have forgotten it.
     Reconcile,
     /// Settles uncertain sends.
@@ -63,11 +71,13 @@ pub enum Loop {
     Fold,
     /// Keeps the database in shape.
     Tend,
+    /// Deletes what is not to be kept at Anthropic.
+    Purge,
 }
 
 impl Loop {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Form,
         Self::Submit,
         Self::Escalate,
@@ -75,12 +85,15 @@ impl Loop {
         Self::Poll,
         Self::Ingest,
         Self::Share,
+        Self::Operate,
+        Self::Enroll,
         Self::Reconcile,
         Self::Rescue,
         Self::Sweep,
         Self::Relay,
         Self::Fold,
         Self::Tend,
+        Self::Purge,
     ];
 
     /// Its name in metrics and logs.
@@ -93,12 +106,35 @@ impl Loop {
             Self::Poll => "poll",
             Self::Ingest => "ingest",
             Self::Share => "share",
+            Self::Operate => "operate",
+            Self::Enroll => "enroll",
             Self::Reconcile => "reconcile",
             Self::Rescue => "rescue",
             Self::Sweep => "sweep",
             Self::Relay => "relay",
             Self::Fold => "fold",
             Self::Tend => "tend",
+            Self::Purge => "purge",
+        }
+    }
+}
+
+/// What a worker sends with.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The upstreams that it is started with: the deployment's own.
+    pub upstreams: Vec<Upstream>,
+    /// What opens the keys of tenants' own, which are where the deployment's own is; with
+    /// none, it takes none in.
+    pub vault: Option<Arc<Vault>>,
+}
+
+/// Without tenants' own.
+impl From<Vec<Upstream>> for Keys {
+    fn from(upstreams: Vec<Upstream>) -> Self {
+        Self {
+            upstreams,
+            vault: None,
         }
     }
 }
@@ -111,11 +147,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker over `system` that sends through `upstreams`. `rng` names the
-    /// process and spreads retries; metrics go into `registry`.
+    /// A worker over `system` that sends with these `keys`. `rng` names the process and
+    /// spreads retries; metrics go into `registry`.
     pub fn new(
         system: System,
-        upstreams: Vec<Upstream>,
+        keys: impl Into<Keys>,
         prices: Prices,
         options: Options,
         clock: Clock,
@@ -123,12 +159,14 @@ impl Worker {
         registry: &mut Registry,
     ) -> Self {
         let measure = Arc::new(Measure::register(registry));
+        let Keys { upstreams, vault } = keys.into();
         let upstreams = upstreams
             .into_iter()
             .map(|one| one.watched(&measure, &clock, StdRng::from_rng(&mut rng)))
             .collect();
         let process = Uuid::from_u128(rng.random());
-        let shared = setting::Shared::new(upstreams, prices, options, clock, process, &mut rng);
+        let keys = Keys { upstreams, vault };
+        let shared = setting::Shared::new(keys, prices, options, clock, process, &mut rng);
         Self {
             setting: Arc::new(Setting::new(system, shared)),
             measure,
@@ -177,12 +215,15 @@ impl Worker {
                 None => Ok(Outcome::default()),
             },
             Loop::Share => Share(setting).tick().await,
+            Loop::Operate => Operate(setting).tick().await,
+            Loop::Enroll => Enroll(setting, Arc::clone(&self.measure)).tick().await,
             Loop::Reconcile => Reconcile(setting).tick().await,
             Loop::Rescue => Rescue(setting).tick().await,
             Loop::Sweep => Sweep(setting).tick().await,
             Loop::Relay => Relay(setting).tick().await,
             Loop::Fold => Fold(setting).tick().await,
             Loop::Tend => Tend(setting).tick().await,
+            Loop::Purge => Purge(setting).tick().await,
         }
     }
 

@@ -2,7 +2,7 @@ import { infiniteQueryOptions, type QueryClient, queryOptions } from "@tanstack/
 import { batches as held } from "../live/live";
 import { api, body, type Schemas } from "./client";
 import type { Ids } from "./jobs";
-import { before } from "./newest";
+import { before, type Fresh, freshOf, NONE_FRESH } from "./newest";
 
 export type Batch = Schemas["Batch"];
 export type BatchState = Schemas["BatchState"];
@@ -26,12 +26,19 @@ export const batchesQuery = infiniteQueryOptions({
   meta: { live: "topic" },
 });
 
-/** Puts the newest before what is loaded. */
-export async function lookForBatches(queries: QueryClient): Promise<void> {
+/** Puts the newest before what is loaded. `held`: nothing moves, and they are counted. */
+export async function lookForBatches(queries: QueryClient, held = false): Promise<Fresh> {
   const { queryKey } = batchesQuery;
   const newest = await page(undefined);
   const data = queries.getQueryData(queryKey);
-  if (!data) return;
+  if (!data) return NONE_FRESH;
+  if (held)
+    return freshOf(
+      data,
+      newest,
+      ({ ids }) => ids,
+      ({ next }) => next === null,
+    );
   const joined = before(
     data,
     newest,
@@ -43,6 +50,7 @@ export async function lookForBatches(queries: QueryClient): Promise<void> {
   );
   if (joined) queries.setQueryData(queryKey, joined);
   else await queries.resetQueries({ queryKey });
+  return NONE_FRESH;
 }
 
 /** One batch. Its state comes live; its times and counts are read anew when that changes (`rev`). */

@@ -55,8 +55,12 @@ describe("failures", () => {
     answer(401, JSON.stringify({ status: 401, code: "unauthenticated", detail: "no" }));
     await thrown(api.POST("/v1/session", { headers: { authorization: "Bearer x" } }));
     expect(over).not.toHaveBeenCalled();
+    await thrown(api.POST("/v1/session/link", { body: { link: "ofp_link_x" } }));
+    expect(over).not.toHaveBeenCalled();
     await thrown(api.GET("/v1/me"));
-    expect(over).toHaveBeenCalledTimes(1);
+    expect(over.mock.calls).toEqual([[false]]);
+    await thrown(api.GET("/v1/operator/overview"));
+    expect(over.mock.calls).toEqual([[false], [true]]);
     forget();
   });
 });

@@ -1,7 +1,7 @@
 import { infiniteQueryOptions, type QueryClient, queryOptions } from "@tanstack/react-query";
 import { at } from "../lib/root";
 import { api, body, type Schemas } from "./client";
-import { before } from "./newest";
+import { before, type Fresh, freshOf, NONE_FRESH } from "./newest";
 
 export type Group = Schemas["Group"];
 export type Counts = Schemas["Counts"];
@@ -31,12 +31,16 @@ export const groupQuery = (id: string) =>
 
 const byId = (page: Schemas["Page_Group"]) => page.data.map(({ id }) => id);
 
-/** Puts the newest, as they stand now, before what is loaded. */
-export async function lookForGroups(queries: QueryClient): Promise<void> {
+/** Puts the newest, as they stand now, before what is loaded. `held`: nothing moves, and they are counted. */
+export async function lookForGroups(queries: QueryClient, held = false): Promise<Fresh> {
   const { queryKey } = groupsQuery;
   const newest = await page(undefined);
   const data = queries.getQueryData(queryKey);
-  if (!data) return;
+  if (!data) return NONE_FRESH;
+  if (held) {
+    putInList(queries, newest.data);
+    return freshOf(data, newest, byId, ({ next_cursor }) => !next_cursor);
+  }
   const fresh = new Set(byId(newest));
   const joined = before(data, newest, byId, (now, first) => ({
     data: [...now.data, ...first.data.filter(({ id }) => !fresh.has(id))],
@@ -44,11 +48,18 @@ export async function lookForGroups(queries: QueryClient): Promise<void> {
   }));
   if (joined) queries.setQueryData(queryKey, joined);
   else await queries.resetQueries({ queryKey });
+  return NONE_FRESH;
 }
 
 /** After a change of one: wherever it is shown. */
 export function putGroup(queries: QueryClient, group: Group): void {
   queries.setQueryData(groupQuery(group.id).queryKey, group);
+  putInList(queries, [group]);
+}
+
+/** In place of what was read of them before; what is not in the list stays out. */
+function putInList(queries: QueryClient, groups: readonly Group[]): void {
+  const now = new Map(groups.map((group) => [group.id, group]));
   queries.setQueryData(
     groupsQuery.queryKey,
     (data) =>
@@ -56,7 +67,7 @@ export function putGroup(queries: QueryClient, group: Group): void {
         ...data,
         pages: data.pages.map((page) => ({
           ...page,
-          data: page.data.map((one) => (one.id === group.id ? group : one)),
+          data: page.data.map((one) => now.get(one.id) ?? one),
         })),
       },
   );
@@ -69,6 +80,7 @@ export const retryGroup = async (id: string) =>
   body(await api.POST("/v1/groups/{id}/retry", { params: { path: { id } } }));
 
 /** For a link: the browser downloads it with the session's cookie, however long it is. */
-export const resultsHref = (id: string): string => at(`/v1/groups/${id}/results`);
+export const resultsHref = (id: string, format: "ndjson" | "csv"): string =>
+  at(`/v1/groups/${id}/results${format === "csv" ? "?format=csv" : ""}`);
 
 export const unfinished = (counts: Counts): number => counts.queued + counts.submitted + counts.processing;

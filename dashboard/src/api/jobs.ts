@@ -11,22 +11,27 @@ export type Attempt = Schemas["Attempt"];
 
 export const JOB_STATES = ["queued", "submitted", "processing", "completed", "failed", "canceled"] as const;
 
-/** Why a job can fail: the closed list of the API. */
-export const FAILURES = [
-  "invalid_request",
-  "schema_invalid",
-  "truncated",
-  "refused",
-  "context_exceeded",
-  "paused",
-  "rejected_alone",
-  "too_many_tries",
-  "result_missing",
-  "result_unreadable",
-  "outcome_unknown",
-  "deadline_missed",
-  "internal",
-] as const;
+type Failure = Schemas["FailureLabel"];
+
+/** Each label of the API's list, and no other: else this is no valid type. */
+const EVERY_FAILURE: Record<Failure, true> = {
+  invalid_request: true,
+  schema_invalid: true,
+  truncated: true,
+  refused: true,
+  context_exceeded: true,
+  paused: true,
+  rejected_alone: true,
+  too_many_tries: true,
+  result_missing: true,
+  result_unreadable: true,
+  outcome_unknown: true,
+  deadline_missed: true,
+  internal: true,
+};
+
+/** Why a job can fail. */
+export const FAILURES = Object.keys(EVERY_FAILURE) as Failure[];
 
 export const JOB_FILTER = {
   state: { list: JOB_STATES },

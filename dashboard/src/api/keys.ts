@@ -15,8 +15,13 @@ export const keysQuery = queryOptions({
 });
 
 /** Its secret is in this answer and nowhere else. */
-export async function makeKey(name: string): Promise<NewKey> {
-  return body(await api.POST("/v1/keys", { body: name ? { name } : {} }));
+export async function makeKey(request: Schemas["KeyRequest"]): Promise<NewKey> {
+  return body(await api.POST("/v1/keys", { body: request }));
+}
+
+/** Another of the same name and scopes; the old one opens the same for `overlap` seconds more. */
+export async function rotateKey(id: string, overlap: number): Promise<NewKey> {
+  return body(await api.POST("/v1/keys/{id}/rotate", { params: { path: { id } }, body: { overlap } }));
 }
 
 export async function revokeKey(id: string): Promise<void> {

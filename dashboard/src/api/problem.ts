@@ -75,6 +75,9 @@ export function nextStep(problem: Problem): string {
       return "Sign in again.";
     case 402:
       return "Raise the budget, or wait for its next period.";
+    case 403:
+      if (problem.code === "missing_scope") return ""; // the answer says who can change that
+      break;
     case 404:
       return "Check the id. It may belong to another tenant, or its retention is over.";
     case 409:

@@ -21,23 +21,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/metrics": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Metrics for Prometheus */
-        get: operations["metrics"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/readyz": {
         parameters: {
             query?: never;
@@ -47,6 +30,28 @@ export interface paths {
         };
         /** Whether a job would be accepted now */
         get: operations["readyz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The audit log, newest first
+         * @description Who did what: each action on keys, people, budgets and origins, each cancel, and each
+         *     operator's look at what is yours. Entries are chained by their hashes and never
+         *     changed; `offpeak audit verify` walks along the chain.
+         */
+        get: operations["list_audit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -219,6 +224,36 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All that you have
+         * @description One JSON object a line: `kind` says what `data` is. Settings, keys (never their
+         *     secrets), people, budgets, job types in every version, contexts with their text,
+         *     your own Anthropic key (how it stands, never what it is), groups, batches, the audit log,
+         *     and jobs with their requests, results and attempts
+         *     that were set aside. The last line is of kind `end`, with the number of lines before
+         *     it: without one, the export broke off.
+         *
+         *     Each step of the stream is read as it is at that moment; what is submitted meanwhile
+         *     comes along, as long as the stream has not passed its place. Left out is what serves
+         *     offpeak alone: counters, leases, idempotency keys, tickets, errors of whole batches,
+         *     and the beginnings of lines that could not be read.
+         */
+        get: operations["export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/groups": {
         parameters: {
             query?: never;
@@ -286,6 +321,12 @@ export interface paths {
          * @description One line for each job that has ended so far, in the order of submission. A
          *     stream that breaks off ends without its last newline, and the connection
          *     with an error.
+         *
+         *     As CSV (`format=csv`; RFC 4180, UTF-8, names in the first line) without
+         *     Anthropic's messages and errors: a structured answer stands in `output` as
+         *     JSON, any other in `text`. A text that begins with `=`, `+`, `-`, `@`, a tab
+         *     or a carriage return gets an apostrophe in front, so that no spreadsheet runs
+         *     it as a formula; NDJSON leaves all as it is.
          */
         get: operations["get_group_results"];
         put?: never;
@@ -621,7 +662,7 @@ export interface paths {
         /**
          * Make an API key
          * @description Its secret stands in this answer and nowhere else afterwards: only a digest of it
-         *     is kept. It opens what the caller's own key opens.
+         *     is kept. It may do what its scopes say, which is never more than its maker may.
          */
         post: operations["create_key"];
         delete?: never;
@@ -646,6 +687,48 @@ export interface paths {
          *     ticket that it made. The last key that is in force stays.
          */
         delete: operations["revoke_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys/{id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace an API key
+         * @description Makes another key of the same name and scopes, and ends the old one after an
+         *     overlap, in which both open the same. To end it at once, revoke it.
+         */
+        post: operations["rotate_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Your limits, and what is used of them
+         * @description What exceeds one is answered by 429, with `retry-after` and the limit's name. Only
+         *     the operator of the deployment can change them.
+         */
+        get: operations["get_limits"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -734,6 +817,295 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Operations, newest first
+         * @description Those that ended stay for 90 days.
+         */
+        get: operations["list_operations"];
+        put?: never;
+        /**
+         * Cancel or retry every job that matches
+         * @description The server does it, some hundred jobs at a time, whether or not anybody waits for it:
+         *     look at the operation to see how far it is. Jobs that are submitted afterwards are not
+         *     touched. A retry stops when a hard budget has no room.
+         *
+         *     With `dry_run` nothing is done, and the answer says how many jobs it would be.
+         */
+        post: operations["create_operation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One operation, and how far it is */
+        get: operations["get_operation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop an operation
+         * @description What it has done stays done; no other job is looked at. One that has ended stays as
+         *     it is.
+         */
+        post: operations["stop_operation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The deployment's own audit log, newest first
+         * @description What operators did that concerns no tenant's content: tenants made and weighed,
+         *     incidents resolved, operators signed in.
+         */
+        get: operations["list_operator_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/incidents/{id}/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say that an incident is dealt with */
+        post: operations["resolve_incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the deployment stands
+         * @description Its upstreams with their limits, and what nobody has dealt with.
+         */
+        get: operations["get_deployment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which operator is signed in */
+        get: operations["get_operator_session"];
+        put?: never;
+        post?: never;
+        /** Sign the operator out */
+        delete: operations["end_operator_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tenants, those with the most under way first
+         * @description What each of them has waiting and got lately, beside what its weight entitles it to.
+         */
+        get: operations["list_tenants"];
+        put?: never;
+        /**
+         * Make a tenant
+         * @description It has no key and nobody yet: invite somebody.
+         */
+        post: operations["create_tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/tenants/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Give a tenant another weight
+         * @description It counts from the next batches on.
+         */
+        patch: operations["change_tenant"];
+        trace?: never;
+    };
+    "/v1/operator/tenants/{id}/erasure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far the erasure of a tenant is */
+        get: operations["get_tenant_erasure"];
+        put?: never;
+        /**
+         * Erase all that a tenant has
+         * @description Nobody can take it back. From the answer on every request of the tenant is refused
+         *     (403 `tenant_erased`); its jobs and batches are ended, also at Anthropic, and all
+         *     of it is deleted. What stays is numbers: the ledger without labels, types and groups.
+         */
+        post: operations["erase_tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/tenants/{id}/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A tenant's limits, and what it uses of them */
+        get: operations["get_tenant_limits"];
+        /**
+         * Give a tenant limits of its own
+         * @description All of them at once: one that is left out, or null, is the deployment's again. Every
+         *     process heeds them within five seconds.
+         */
+        put: operations["set_tenant_limits"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/tenants/{id}/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look at a tenant's content
+         * @description A session of that tenant for 30 minutes, which may read and nothing else. The tenant
+         *     finds in its audit log who looked, when and why.
+         */
+        post: operations["look_at_tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/tenants/{id}/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Invite somebody of a tenant
+         * @description Its first admin mostly. Answers with a link that signs them in, once, within a day.
+         */
+        post: operations["invite_person_of_tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operator/tenants/{id}/spend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a tenant was billed in the last 31 days */
+        get: operations["get_tenant_spend"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/overview": {
         parameters: {
             query?: never;
@@ -748,6 +1120,78 @@ export interface paths {
          */
         get: operations["get_overview"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * People, by name
+         * @description Those who may sign in without an API key; at most 10,000.
+         */
+        get: operations["list_people"];
+        put?: never;
+        /**
+         * Invite somebody
+         * @description Answers with a link that signs them in, once, within a day. Whoever is called so
+         *     already gets the role that is given, and another link.
+         */
+        post: operations["invite_person"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/people/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove somebody
+         * @description From now on they cannot sign in, and what they have open ends within five seconds.
+         */
+        delete: operations["remove_person"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How long requests and results are kept
+         * @description What is over is deleted within an hour. Then `GET /v1/jobs/{id}/request` and
+         *     `/result` answer 410, and a job cannot be retried; the job itself, its state, its
+         *     times and what it cost stay.
+         */
+        get: operations["get_retention"];
+        /**
+         * Set how long requests and results are kept
+         * @description The whole of it: what is left out is as the deployment has it. A shorter time counts
+         *     within an hour, also for what is there already; what is deleted does not come back.
+         */
+        put: operations["set_retention"];
         post?: never;
         delete?: never;
         options?: never;
@@ -774,11 +1218,155 @@ export interface paths {
         post: operations["begin_session"];
         /**
          * Sign out
-         * @description With `everywhere=true` every session that was begun with the same API key
-         *     ends; that also goes with the key itself. Connections that a session opened
+         * @description With `everywhere=true` every session that was begun with the same API key, or by
+         *     the same person, ends; that also goes with the key itself. Connections that a session opened
          *     are closed within five seconds.
          */
         delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign in by a link
+         * @description As a person of a tenant or as an operator, by a link that opens once. The session's
+         *     secret comes as a cookie, which scripts cannot read: `offpeak_session`, or
+         *     `offpeak_operator` for an operator. It lasts 12 hours, and ends when the person is
+         *     removed.
+         */
+        post: operations["begin_session_by_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to sign in by the identity server
+         * @description Answers with the address to which the browser goes, and sets the cookie by which it is
+         *     known when it comes back, within ten minutes.
+         */
+        post: operations["begin_session_by_identity_server"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Come back from the identity server
+         * @description With what it sent the browser back with, once and in the browser that went. Signs in
+         *     whoever an admin of a tenant has added under the address that the server verified; from
+         *     then on the account there counts, whatever its address. Who belongs to several tenants
+         *     is asked which.
+         */
+        post: operations["come_back_from_identity_server"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/oidc/tenant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Choose a tenant
+         * @description After the identity server has said who somebody is, of several tenants: the one to sign
+         *     in to. Once, in the browser that came back.
+         */
+        post: operations["choose_tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/ways": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How one may sign in
+         * @description What the page offers on which somebody signs in.
+         */
+        get: operations["get_ways"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/upstream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Your own Anthropic key
+         * @description How it stands and what depends on it. What it is stands nowhere.
+         */
+        get: operations["get_own_upstream"];
+        /**
+         * Set your own Anthropic key
+         * @description It is kept encrypted, and a worker asks Anthropic by a call that reads: if Anthropic
+         *     takes it, your jobs go by it from then on, those that wait already too. If there is one,
+         *     that stays in use until the new one is good, and its open batches go on with the new
+         *     one, which has to be of the same workspace while there are any. `GET /v1/upstream` says
+         *     how far that is, and what Anthropic said.
+         */
+        put: operations["set_own_upstream"];
+        post?: never;
+        /**
+         * Remove your own Anthropic key
+         * @description Its secret is gone at once, and within seconds no worker has it any more; a call that is
+         *     under way ends. What `GET /v1/upstream` calls `depends` says what that means: batches at
+         *     Anthropic that are open stay there unread until a key of the same workspace is set
+         *     again, and waiting jobs wait, or go by the key of whoever runs this server, if that is
+         *     allowed. While anything depends on it, `confirm=true` is needed.
+         */
+        delete: operations["remove_own_upstream"];
         options?: never;
         head?: never;
         patch?: never;
@@ -813,6 +1401,26 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * @description What did something.
+         * @enum {string}
+         */
+        ActorKind: "key" | "person" | "operator" | "command";
+        /**
+         * @description Jobs that go before another one. Into a batch, or with it in one: those of the same
+         *     upstream and model, with the same beginning, that came first or are more urgent. By a
+         *     direct call: those that wait for one and have an earlier deadline, whatever they ask;
+         *     jobs in a batch that are called for as well, since they are late, are not counted.
+         */
+        Ahead: {
+            /**
+             * Format: int64
+             * @description How many; at most 1,000.
+             */
+            jobs: number;
+            /** @description Whether there are more than that. */
+            more: boolean;
+        };
+        /**
          * @description On what the guessed length of an answer is founded.
          * @enum {string}
          */
@@ -845,7 +1453,10 @@ export interface components {
             grouped_at: string | null;
             /** @description Whether it gave the job's result. The others were set aside. */
             is_result: boolean;
-            /** @description Why it failed: one of a closed list. */
+            /**
+             * @description Why it failed: as the label of a job or, of an attempt that was set aside,
+             *     Anthropic's type of error.
+             */
             label: string | null;
             lane: components["schemas"]["Lane"] | null;
             /**
@@ -908,6 +1519,37 @@ export interface components {
             created_at: string;
             /** @description `job_…`. */
             job: string;
+        };
+        /** @description One entry of the audit log. */
+        AuditEntry: {
+            /** @description What was done, such as `key.create`. */
+            action: string;
+            /** @description What did it. */
+            actor: components["schemas"]["ActorKind"];
+            /** @description Its id; empty for a command. */
+            actor_id: string;
+            /** @description The key's hint or the person's name, as it was then. */
+            actor_name: string;
+            /** @description From where; empty where that is not known. */
+            address: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description More, in words; may be empty. */
+            detail: string;
+            /** @description SHA-256 in hex, over the hash before and every field. */
+            hash: string;
+            /** @description The request's id; empty for a command. */
+            request_id: string;
+            /**
+             * Format: int64
+             * @description From 1, without a gap.
+             */
+            seq: number;
+            /** @description To what; may be empty. */
+            target: string;
         };
         /** @description Jobs that go to Anthropic together. */
         Batch: {
@@ -1173,6 +1815,20 @@ export interface components {
          * @enum {string}
          */
         CacheReason: "too_short" | "too_few" | "would_not_pay" | "pays_5m" | "pays_1h" | "primed" | "trial";
+        /**
+         * @description What the identity server sent the browser back with: what stands behind `?` in the
+         *     address that it came to. Either `code` or `error`.
+         */
+        CameBack: {
+            /** @description For which the server tells who it is. */
+            code?: string | null;
+            /** @description Why there is none. */
+            error?: string | null;
+            /** @description Which server says so, where it tells (RFC 9207). */
+            iss?: string | null;
+            /** @description As it went out. */
+            state: string;
+        };
         /** @description Jobs to be canceled. */
         CancelRequest: {
             /** @description `job_…`, from one to 1,000 of them; each counts once. */
@@ -1187,6 +1843,16 @@ export interface components {
             canceled: number;
             /** @description The group afterwards. */
             group: components["schemas"]["Group"];
+        };
+        /** @description Tenants of somebody who belongs to several. */
+        Choice: {
+            /** @description By name, at most a hundred; `POST /v1/session/oidc/tenant` chooses. */
+            tenants: components["schemas"]["TenantName"][];
+        };
+        /** @description The tenant to sign in to. */
+        Chosen: {
+            /** @description One of [`Choice::tenants`]. */
+            tenant: string;
         };
         /**
          * @description Why a batch was closed when it was.
@@ -1258,11 +1924,33 @@ export interface components {
              */
             submitted: number;
         };
+        /** @description How the deployment stands. */
+        Deployment: {
+            /**
+             * Format: date-time
+             * @description The database's time.
+             */
+            as_of: string;
+            /** @description What nobody has dealt with, newest first; at most 200. */
+            incidents: components["schemas"]["OperatorIncident"][];
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            open_incidents: number;
+            /** @description Where jobs are sent, by name. */
+            upstreams: components["schemas"]["UpstreamStatus"][];
+        };
         /**
          * @description What a queued job waits for.
          * @enum {string}
          */
         Detail: "waiting" | "sending" | "confirming" | "sharing";
+        /** @description That all of a tenant's is to be erased. */
+        ErasureRequest: {
+            /** @description The name of the tenant, once more: nobody can take it back. */
+            name: string;
+        };
         /** @description What jobs are expected to cost. */
         Estimate: {
             /** @description One for each job, in the order in which they were given. */
@@ -1326,6 +2014,39 @@ export interface components {
              */
             unpriced: number;
         };
+        /**
+         * @description What a line of an export is.
+         * @enum {string}
+         */
+        ExportKind: "tenant" | "key" | "person" | "origin" | "upstream" | "retention" | "budget" | "job_type" | "context" | "group" | "batch" | "audit" | "job" | "end";
+        /** @description One line of an export. */
+        ExportLine: {
+            /**
+             * @description The thing, as the route of that name shows it; a job, a context and the end
+             *     have forms of their own.
+             */
+            data: Record<string, never>;
+            /** @description What it is. */
+            kind: components["schemas"]["ExportKind"];
+        };
+        /** @description A context with its text. */
+        ExportedContext: components["schemas"]["Context"] & {
+            /** @description The text. */
+            text: string;
+        };
+        /** @description A job with all that there is of it. */
+        ExportedJob: components["schemas"]["Job"] & {
+            /** @description The params, as Anthropic gets them; absent once their retention is over. */
+            request?: Record<string, never> | null;
+            result?: components["schemas"]["JobResult"] | null;
+            /** @description Attempts that ended without ending the job, and results that a retry set aside. */
+            set_aside?: components["schemas"]["SetAside"][];
+        };
+        /**
+         * @description Why a job failed: a closed list, to which a newer version may add.
+         * @enum {string}
+         */
+        FailureLabel: "invalid_request" | "schema_invalid" | "truncated" | "refused" | "context_exceeded" | "paused" | "rejected_alone" | "too_many_tries" | "result_missing" | "result_unreadable" | "outcome_unknown" | "deadline_missed" | "internal";
         /** @description One fault at one place of a request. */
         FieldError: {
             /**
@@ -1376,6 +2097,8 @@ export interface components {
             cursor: string;
             /** @description Jobs that are watched, or belong to a topic. */
             jobs?: components["schemas"]["JobRow"][];
+            /** @description With the topic `jobs`; never for a ticket. */
+            operations?: components["schemas"]["OperationRow"][];
             /** @enum {string} */
             t: "rows";
         } | {
@@ -1440,6 +2163,7 @@ export interface components {
              * @description Jobs in it.
              */
             jobs: number;
+            left: components["schemas"]["TimeLeft"] | null;
             /** @description As given at submit. */
             name: string | null;
             /** @description `cost_sync` − `cost`. */
@@ -1459,6 +2183,36 @@ export interface components {
             status: string;
             /** @description Of this program. */
             version: string;
+        };
+        /** @description A server that says who somebody is, by OpenID Connect. */
+        IdentityServer: {
+            /** @description What people know it by: "Sign in with …". */
+            name: string;
+        };
+        /** @description Who is to sign in. */
+        Invitation: {
+            /**
+             * @description How they are called, mostly by an address; at most 256 characters. Whoever is
+             *     called so already gets this role, and another link.
+             */
+            name: string;
+            /** @description What they may do; not more than who invites them. */
+            role: components["schemas"]["Role"];
+        };
+        /** @description Who may sign in now, by a link that opens once and is shown here alone. */
+        Invited: {
+            /**
+             * Format: date-time
+             * @description Until when the link holds.
+             */
+            expires_at: string;
+            /** @description `per_…`. */
+            id: string;
+            /**
+             * @description Signs them in, once: give it to nobody else. Without scheme and host where the
+             *     server does not know by which browsers reach it (`public_url`).
+             */
+            link: string;
         };
         /** @description How the requests of an ended message batch ended. */
         ItemCounts: {
@@ -1485,6 +2239,7 @@ export interface components {
         };
         /** @description A job, without its prompt and its result. */
         Job: {
+            ahead?: components["schemas"]["Ahead"] | null;
             /**
              * Format: int32
              * @description Number of the current or last attempt, from 1.
@@ -1541,11 +2296,7 @@ export interface components {
              * @example job_01kap3v0qne2w8x6c1d9m5r7zt
              */
             id: string;
-            /**
-             * @description Why it failed: one of a closed list.
-             * @example truncated
-             */
-            label?: string | null;
+            label?: components["schemas"]["FailureLabel"] | null;
             /** @description How it reaches Anthropic. */
             lane: components["schemas"]["Lane"];
             /**
@@ -1554,6 +2305,7 @@ export interface components {
              *     it would fail; absent once it has ended, and while it is called for directly.
              */
             latest_by?: string | null;
+            left?: components["schemas"]["TimeLeft"] | null;
             /** @description As it was submitted, white space aside. */
             metadata?: Record<string, never> | null;
             /** @description The model asked for. */
@@ -1709,12 +2461,13 @@ export interface components {
              *     beyond 8,192 bytes is cut down to its types and the start of its message.
              */
             error?: Record<string, never> | null;
+            /** @description True when it had an answer that was deleted, since its retention is over. */
+            gone?: boolean;
             /** @description `grp_…` when it was submitted in bulk. */
             group?: string | null;
             /** @description `job_…`. */
             job: string;
-            /** @description Why it failed: one of a closed list. */
-            label?: string | null;
+            label?: components["schemas"]["FailureLabel"] | null;
             /** @description Anthropic's message as it came. */
             message?: Record<string, never> | null;
             /** @description As it was submitted, white space aside. */
@@ -1762,8 +2515,7 @@ export interface components {
             cost?: string | null;
             /** @description `job_…`. */
             id: string;
-            /** @description Why it failed. */
-            label?: string | null;
+            label?: components["schemas"]["FailureLabel"] | null;
             /**
              * Format: int64
              * @description The number of the event that brought it there; of a row that was read because
@@ -1868,6 +2620,11 @@ export interface components {
             /** @description The user message; `{{ name }}` stands for a value of the input. */
             template: string;
         };
+        /**
+         * @description Where your jobs go.
+         * @enum {string}
+         */
+        JobsGo: "shared" | "own" | "nowhere";
         /** @description An API key of the tenant, without its secret. */
         Key: {
             /**
@@ -1875,6 +2632,11 @@ export interface components {
              * @description Since when.
              */
             created_at: string;
+            /**
+             * Format: date-time
+             * @description From when on it opens nothing; null for one that holds until it is revoked.
+             */
+            expires_at: string | null;
             /**
              * @description The prefix and the last four characters of its secret.
              * @example ofp_live_…x7k2
@@ -1893,20 +2655,36 @@ export interface components {
             name: string;
             /**
              * Format: date-time
-             * @description Since when it opens nothing; null while it is in force.
+             * @description Since when it was revoked; null unless it was.
              */
             revoked_at: string | null;
+            /** @description `key_…`, which takes its place; null unless it was rotated. */
+            rotated_to: string | null;
+            /** @description What it may do. */
+            scopes: components["schemas"]["Scope"][];
         };
         /** @description An API key to be made. */
         KeyRequest: {
+            /**
+             * Format: int32
+             * @description Seconds after which it opens nothing, from 60 to 315,360,000; never unless said.
+             */
+            expires_in?: number | null;
             /** @description What it is for; at most 256 characters. */
             name?: string | null;
+            /** @description What it may do: not more than who makes it. All of that unless said. */
+            scopes?: components["schemas"]["Scope"][] | null;
         };
         /**
          * @description How a job reaches Anthropic.
          * @enum {string}
          */
         Lane: "batch" | "direct";
+        /** @description A link to sign in by. */
+        LinkRequest: {
+            /** @description What stands in the link's address after `#`: `ofp_link_…`. */
+            link: string;
+        };
         /** @description One event. */
         LiveEvent: components["schemas"]["LiveWhat"] & {
             /**
@@ -1960,8 +2738,7 @@ export interface components {
             jobs: string[];
             /** @enum {string} */
             kind: "job";
-            /** @description Why they failed. */
-            label?: string | null;
+            label?: components["schemas"]["FailureLabel"] | null;
             /** @description Which state. */
             state: components["schemas"]["JobState"];
         } | {
@@ -1987,7 +2764,19 @@ export interface components {
             used: string;
         } | {
             /** @enum {string} */
+            kind: "operation";
+            /** @description `op_…`. */
+            operation: string;
+            /** @description How far it is. */
+            state: components["schemas"]["OperationState"];
+        } | {
+            /** @enum {string} */
             kind: "other";
+        };
+        /** @description Why an operator looks at a tenant's content. */
+        LookRequest: {
+            /** @description In words that the tenant reads in its audit log; from 1 to 256 characters. */
+            reason: string;
         };
         /** @description What a cancel of many jobs did. */
         ManyCanceled: {
@@ -2011,10 +2800,17 @@ export interface components {
         };
         /** @description Who the caller is, and where its work goes. */
         Me: {
-            /** @description The API key's prefix and last four characters. */
-            key: string;
+            /** @description The API key's prefix and last four characters; null for a person. */
+            key: string | null;
             /** @description The tenant's name. */
             name: string;
+            /** @description Whether it is an operator who looks at the tenant. */
+            operator: boolean;
+            /** @description The person's name, or that of the operator who looks at the tenant; null for a key. */
+            person: string | null;
+            role: components["schemas"]["Role"] | null;
+            /** @description What the caller may do. */
+            scopes: components["schemas"]["Scope"][];
             /** @description `ten_…`. */
             tenant: string;
             /** @description Where jobs are sent. */
@@ -2027,8 +2823,15 @@ export interface components {
         Mode: "events" | "view";
         /** @description A new API key. Its secret is shown here and never again. */
         NewKey: components["schemas"]["Key"] & {
-            /** @description `ofp_live_…`: opens all that is the tenant's. */
+            /** @description `ofp_live_…`: opens what its scopes say. */
             key: string;
+        };
+        /** @description A new tenant. */
+        NewTenant: {
+            /** @description `ten_…`. */
+            id: string;
+            /** @description Its name. */
+            name: string;
         };
         /** @description A job that was left as it is. */
         NotDone: {
@@ -2088,6 +2891,175 @@ export interface components {
              */
             kind: string;
         };
+        /** @description What is done with every job that matched and was there when it was asked for. */
+        Operation: {
+            /** @description What is done with each. */
+            action: components["schemas"]["OperationAction"];
+            /** @description False when there were more than `expected`. */
+            all_counted: boolean;
+            /** @description Who asked for it: the hint of an API key, or the name of a person. */
+            by: string;
+            /**
+             * Format: date-time
+             * @description When it was asked for.
+             */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description Jobs that it canceled, or queued again.
+             */
+            done: number;
+            /**
+             * Format: date-time
+             * @description When it was done, or stopped.
+             */
+            ended_at?: string | null;
+            /**
+             * Format: int64
+             * @description Jobs that were found when it was asked for.
+             */
+            expected: number;
+            /** @description Which jobs. Its states are those in which the action can change a job. */
+            filter: components["schemas"]["OperationFilter"];
+            /**
+             * @description `op_…`.
+             * @example op_01kap3v0qne2w8x6c1d9m5r7zt
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description Jobs that it left as they are: they ended meanwhile, or an attempt of theirs is
+             *     still at Anthropic.
+             */
+            left: number;
+            /**
+             * Format: int64
+             * @description Jobs that it has looked at: `done` and `left`.
+             */
+            matched: number;
+            /** @description What went wrong last. */
+            problem?: string | null;
+            /** @description How far it is. */
+            state: components["schemas"]["OperationState"];
+        };
+        /**
+         * @description What is done with each job.
+         * @enum {string}
+         */
+        OperationAction: "cancel" | "retry";
+        /** @description Which jobs, as `GET /v1/jobs` takes it; everything that is said must hold. */
+        OperationFilter: {
+            /** @description `bat_…` that their last attempt is or was part of. */
+            batch?: string | null;
+            /** @description `grp_…`. */
+            group?: string | null;
+            /** @description Why they failed: one of the closed list. */
+            label?: string | null;
+            /** @description The model asked for. */
+            model?: string | null;
+            /**
+             * @description Accepted at this time or later.
+             * @example 2026-11-28T05:00:00Z
+             */
+            since?: string | null;
+            /**
+             * @description One or several states, separated by commas.
+             * @example failed,canceled
+             */
+            state?: string | null;
+            /** @description Name of a job type. */
+            type?: string | null;
+            /** @description Accepted before this time. */
+            until?: string | null;
+            /** @description The app's label. */
+            user?: string | null;
+        };
+        /** @description What an operation would find. */
+        OperationPreview: {
+            /** @description False when there are more: it stops counting at 100,000 jobs, or after two seconds. */
+            all_counted: boolean;
+            /**
+             * Format: int64
+             * @description Jobs that match and that the action can change.
+             */
+            jobs: number;
+        };
+        /** @description What is to be done, and with which jobs: `filter` says something, or `all` is true. */
+        OperationRequest: {
+            /** @description What is done with each. */
+            action: components["schemas"]["OperationAction"];
+            /** @description True means every job of yours; then `filter` is empty. */
+            all?: boolean;
+            /**
+             * @description True retries completed jobs too: they are paid for again, and their answers are
+             *     no longer shown.
+             */
+            completed?: boolean;
+            /** @description True only counts the jobs. */
+            dry_run?: boolean;
+            /** @description Which jobs. */
+            filter?: components["schemas"]["OperationFilter"];
+        };
+        /** @description The last state of an operation. */
+        OperationRow: {
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            at: string;
+            /** @description `op_…`. */
+            id: string;
+            /**
+             * Format: int64
+             * @description The number of the event that brought it there.
+             */
+            rev: number;
+            /** @description How far it is. */
+            state: components["schemas"]["OperationState"];
+        };
+        /**
+         * @description How far it is.
+         * @enum {string}
+         */
+        OperationState: "running" | "done" | "stopped";
+        /** @description Something that nobody has dealt with. */
+        OperatorIncident: {
+            /** @description What it cost the deployment beyond what tenants pay, in dollars, exact. */
+            absorbed: string;
+            /**
+             * Format: date-time
+             * @description When it was seen first.
+             */
+            at: string;
+            /** @description One sentence. */
+            detail: string;
+            /** @description `inc_…`. */
+            id: string;
+            /** @description A word for what happened. */
+            kind: string;
+            /** @description What that means and what to do; null for a kind of a newer version. */
+            meaning: string | null;
+            /** @description `ten_…`, whose jobs it concerns. */
+            tenant: string | null;
+            /** @description That tenant's name. */
+            tenant_name: string | null;
+            /** @description `ups_…`, where. */
+            upstream: string | null;
+            /** @description The batch's id at Anthropic. */
+            upstream_batch: string | null;
+        };
+        /** @description An operator who is signed in. */
+        OperatorSession: {
+            /**
+             * Format: date-time
+             * @description When the session ends by itself.
+             */
+            expires_at: string;
+            /** @description How they are called. */
+            name: string;
+        };
+        /** @description A page's origin, as browsers send it. */
+        Origin: string;
         /** @description Pages from which tickets may be used. */
         Origins: {
             /**
@@ -2097,7 +3069,7 @@ export interface components {
              *       "https://app.example.com"
              *     ]
              */
-            origins: string[];
+            origins: components["schemas"]["Origin"][];
         };
         /** @description The budget that has no room for a job. */
         OverBudget: {
@@ -2151,6 +3123,18 @@ export interface components {
              */
             waiting_since: string | null;
         };
+        /** @description Your own Anthropic key as your upstream. */
+        OwnUpstream: {
+            /** @description Whether one can be set: this server has a master key to keep it under. */
+            available: boolean;
+            /** @description What depends on the key. */
+            depends: components["schemas"]["UpstreamDepends"];
+            /** @description Where your jobs go. */
+            jobs_go: components["schemas"]["JobsGo"];
+            /** @description The keys that you have set, newest first; at most 100. */
+            keys: components["schemas"]["UpstreamKey"][];
+            pause: components["schemas"]["UpstreamPause"] | null;
+        };
         /** @description Jobs by time, in steps of one length. The last step is not over yet. */
         Pace: {
             /** @description Accepted in each. */
@@ -2171,6 +3155,16 @@ export interface components {
              * @description How long each is.
              */
             step_seconds: number;
+        };
+        /** @description One page of a list, newest first. */
+        Page_AuditEntry: {
+            /**
+             * @description The rows. A filtered page may hold fewer than asked for, even none,
+             *     and still have a cursor: the search was cut off and goes on from there.
+             */
+            data: components["schemas"]["AuditEntry"][];
+            /** @description For `cursor` of the next call with the same filters; null at the end. */
+            next_cursor: string | null;
         };
         /** @description One page of a list, newest first. */
         Page_Batch: {
@@ -2232,6 +3226,49 @@ export interface components {
             /** @description For `cursor` of the next call with the same filters; null at the end. */
             next_cursor: string | null;
         };
+        /** @description One page of a list, newest first. */
+        Page_Operation: {
+            /**
+             * @description The rows. A filtered page may hold fewer than asked for, even none,
+             *     and still have a cursor: the search was cut off and goes on from there.
+             */
+            data: components["schemas"]["Operation"][];
+            /** @description For `cursor` of the next call with the same filters; null at the end. */
+            next_cursor: string | null;
+        };
+        /** @description One page of a list, newest first. */
+        Page_Person: {
+            /**
+             * @description The rows. A filtered page may hold fewer than asked for, even none,
+             *     and still have a cursor: the search was cut off and goes on from there.
+             */
+            data: components["schemas"]["Person"][];
+            /** @description For `cursor` of the next call with the same filters; null at the end. */
+            next_cursor: string | null;
+        };
+        /** @description Somebody who signs in without an API key. */
+        Person: {
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            created_at: string;
+            /** @description `per_…`. */
+            id: string;
+            /** @description Whether it is who asks. */
+            is_you: boolean;
+            /**
+             * Format: date-time
+             * @description When they signed in last; null before the first time.
+             */
+            last_seen_at: string | null;
+            /** @description How they are called, mostly by an address. */
+            name: string;
+            /** @description What they may do. */
+            role: components["schemas"]["Role"];
+        };
+        /** @description A document's text. */
+        Plain: string;
         /**
          * @description What came of the one request that went ahead of a batch.
          * @enum {string}
@@ -2259,6 +3296,7 @@ export interface components {
             error_count?: number | null;
             /** @description What is wrong where: at most the first 100. */
             errors?: components["schemas"]["FieldError"][];
+            limit?: components["schemas"]["ReachedLimit"] | null;
             /** @description As in the header `x-request-id`. */
             request_id: string;
             /**
@@ -2273,6 +3311,19 @@ export interface components {
              * @example /problems/invalid_input
              */
             type: string;
+        };
+        /** @description A limit that does not allow it. */
+        ReachedLimit: {
+            /**
+             * @description As in `GET /v1/limits`, or the setting of the deployment.
+             * @example requests_per_second
+             */
+            name: string;
+            /**
+             * Format: int64
+             * @description How much it allows.
+             */
+            value: number;
         };
         /** @description Whether a submit would be accepted now. */
         Ready: {
@@ -2291,6 +3342,51 @@ export interface components {
          * @enum {string}
          */
         Resync: "too_old" | "epoch" | "overflow";
+        /**
+         * @description How long what jobs were asked and have answered is kept: whole days (UTC) after the
+         *     day of the submit.
+         */
+        Retention: {
+            /**
+             * Format: date-time
+             * @description When it was changed last; absent while all is the deployment's.
+             */
+            changed_at?: string | null;
+            /**
+             * @description Whether message batches are deleted at Anthropic, 72 hours after all of their
+             *     results were read. Without it Anthropic keeps them for 29 days.
+             */
+            delete_upstream: boolean;
+            /**
+             * Format: int32
+             * @description Days for requests and metadata. A job that is open keeps them.
+             */
+            inputs_days: number;
+            /** @description Whether the first is your own, or the deployment's. */
+            own_inputs: boolean;
+            /** @description Whether the second is. */
+            own_results: boolean;
+            /**
+             * Format: int32
+             * @description Days for results. One stays for a day after its job ended.
+             */
+            results_days: number;
+        };
+        /** @description A retention to be set: the whole of it. What is left out is as the deployment has it. */
+        RetentionRequest: {
+            /** @description Delete message batches at Anthropic once all of their results are here. */
+            delete_upstream?: boolean;
+            /**
+             * Format: int32
+             * @description Days for requests and metadata; not more than for results.
+             */
+            inputs_days?: number | null;
+            /**
+             * Format: int32
+             * @description Days for results.
+             */
+            results_days?: number | null;
+        };
         /** @description What a retry of a group did. */
         Retried: {
             /** @description The group afterwards. */
@@ -2316,6 +3412,20 @@ export interface components {
             /** @description `job_…`, from one to 1,000 of them; each counts once. */
             ids: string[];
         };
+        /**
+         * @description What a person is to a tenant.
+         * @enum {string}
+         */
+        Role: "viewer" | "member" | "admin";
+        /** @description How a key is to be replaced. */
+        RotateRequest: {
+            /**
+             * Format: int32
+             * @description Seconds for which the old key still opens what it did, from 60 to 2,592,000; a day
+             *     unless said.
+             */
+            overlap?: number | null;
+        };
         /** @description What a client says, over WebSocket. */
         Say: {
             /** @description Events after this one; from now on without. */
@@ -2337,6 +3447,16 @@ export interface components {
             /** @enum {string} */
             t: "ack";
         };
+        /**
+         * @description One thing that a caller may do.
+         * @enum {string}
+         */
+        Scope: "jobs:read" | "results:read" | "jobs:write" | "settings:manage" | "keys:manage";
+        /** @description A sign-in that is under way. */
+        SentAway: {
+            /** @description Where the browser goes now: an address of the identity server. */
+            url: string;
+        };
         /** @description A browser that is signed in. Its secret is in the cookie and nowhere else. */
         Session: components["schemas"]["Me"] & {
             /**
@@ -2344,6 +3464,271 @@ export interface components {
              * @description When the session ends by itself.
              */
             expires_at: string;
+        };
+        /** @description An attempt that did not end its job, or whose result was set aside. */
+        SetAside: {
+            /**
+             * Format: int32
+             * @description From 1.
+             */
+            attempt: number;
+            /** @description `bat_…`, where it was in one. */
+            batch?: string | null;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            ended_at: string;
+            /** @description Why. */
+            label?: string | null;
+            /** @description Anthropic's line as it came, where one came. */
+            line?: string | null;
+            /** @description How it ended. */
+            outcome: string;
+        };
+        /** @description Whom a link signed in. */
+        SignedIn: {
+            /**
+             * Format: date-time
+             * @description When the session ends by itself.
+             */
+            expires_at: string;
+            /**
+             * @description Whether it is an operator: `GET /v1/operator/session` says more. Otherwise
+             *     `GET /v1/session` does.
+             */
+            operator: boolean;
+        };
+        /** @description What is to be another of a tenant's. */
+        TenantChange: {
+            /**
+             * Format: int32
+             * @description Its weight against other tenants, from 1 to 10,000.
+             */
+            weight: number;
+        };
+        /** @description What a tenant was billed on one day. */
+        TenantDay: {
+            /** @description What it cost, in dollars, exact. */
+            cost: string;
+            /** @description What the same would have cost synchronously, in dollars, exact. */
+            cost_sync: string;
+            /**
+             * Format: date
+             * @description UTC, as `2026-11-28`.
+             */
+            day: string;
+        };
+        /** @description What a tenant was billed lately, newest day first; days without are left out. */
+        TenantDays: {
+            /** @description At most as many as were asked for. */
+            data: components["schemas"]["TenantDay"][];
+        };
+        /** @description How far the erasure of a tenant is. */
+        TenantErasure: {
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            asked_at: string;
+            /**
+             * Format: date-time
+             * @description When the last of it went.
+             */
+            done_at?: string | null;
+            /**
+             * Format: int64
+             * @description Jobs that are gone.
+             */
+            jobs: number;
+            /**
+             * Format: int64
+             * @description Message batches that were deleted at Anthropic.
+             */
+            message_batches: number;
+            /**
+             * Format: int64
+             * @description Message batches that were left at the tenant's own upstream: its key is gone, so
+             *     that nobody can end or delete them there.
+             */
+            message_batches_left: number;
+            /**
+             * Format: int64
+             * @description Everything else that is gone here, in rows.
+             */
+            rows: number;
+            /**
+             * @description `refusing`: its jobs are being ended. `canceling`: its batches are, at Anthropic.
+             *     `deleting`: what Anthropic keeps is being deleted, and what is known of it here.
+             *     `done`: nothing is left but numbers.
+             */
+            state: string;
+        };
+        /** @description One of them. */
+        TenantLimit: {
+            /**
+             * Format: int64
+             * @description What the deployment allows whoever has nothing of their own; 0 = any.
+             */
+            default: number;
+            /**
+             * @description `requests_per_second`, `request_burst`, `jobs_per_second`, `job_burst`,
+             *     `keys_per_minute`, `queued_jobs`, `queued_bytes` or `live_connections`. Rates and
+             *     connections are of one API process.
+             */
+            name: string;
+            /** @description Whether the tenant has a value of its own. */
+            own: boolean;
+            /**
+             * Format: int64
+             * @description How much is used, where that is counted.
+             */
+            used?: number | null;
+            /**
+             * Format: int64
+             * @description How much may be; 0 = any.
+             */
+            value: number;
+        };
+        /** @description Limits of a tenant, and what is used of them. */
+        TenantLimits: {
+            /** @description Each of them. */
+            data: components["schemas"]["TenantLimit"][];
+            /** @description False while the database has no room, and no tenant's jobs are taken. */
+            takes_jobs: boolean;
+        };
+        /** @description Limits that a tenant is to have of its own: null, or left out, is the deployment's. */
+        TenantLimitsChange: {
+            /**
+             * Format: int64
+             * @description How many at once after a rest.
+             */
+            job_burst?: number | null;
+            /**
+             * Format: int64
+             * @description Jobs a second in the long run; 0 = any.
+             */
+            jobs_per_second?: number | null;
+            /**
+             * Format: int64
+             * @description New API keys a minute; 0 = any.
+             */
+            keys_per_minute?: number | null;
+            /**
+             * Format: int64
+             * @description Live connections at once; 0 = any.
+             */
+            live_connections?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes of them; 0 = any.
+             */
+            queued_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Jobs that wait; 0 = any.
+             */
+            queued_jobs?: number | null;
+            /**
+             * Format: int64
+             * @description How many at once after a rest.
+             */
+            request_burst?: number | null;
+            /**
+             * Format: int64
+             * @description Requests a second in the long run; 0 = any.
+             */
+            requests_per_second?: number | null;
+        };
+        /** @description A tenant by name. */
+        TenantName: {
+            /** @description `ten_…` */
+            id: string;
+            /** @description Unique in the deployment. */
+            name: string;
+        };
+        /** @description A tenant to be made. */
+        TenantRequest: {
+            /** @description Lowercase letters, digits, `_` and `-`; from 1 to 63, a letter or digit first. */
+            name: string;
+        };
+        /** @description What a tenant has and gets. */
+        TenantRow: {
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            created_at: string;
+            /**
+             * Format: double
+             * @description The part that its weight entitles it to among the tenants that have jobs waiting,
+             *     from 0 to 1; null while none of its own waits.
+             */
+            fair_share: number | null;
+            /** @description `ten_…`. */
+            id: string;
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Jobs whose results are being read.
+             */
+            processing: number;
+            /**
+             * Format: int64
+             * @description Jobs that wait.
+             */
+            queued: number;
+            /**
+             * Format: int64
+             * @description Jobs that went out in batches in the last hour.
+             */
+            sent: number;
+            /**
+             * Format: double
+             * @description Its part of all that went out in the last hour, from 0 to 1; null if nothing did.
+             */
+            share: number | null;
+            /**
+             * Format: int64
+             * @description Jobs at Anthropic.
+             */
+            submitted: number;
+            /**
+             * Format: date-time
+             * @description Since when the first of its oldest jobs has been waiting; null when none does.
+             */
+            waiting_since: string | null;
+            /**
+             * Format: int32
+             * @description Its weight against other tenants; 100 is the usual.
+             */
+            weight: number;
+        };
+        /** @description Tenants, those with the most under way first. */
+        TenantRows: {
+            /**
+             * Format: date-time
+             * @description The database's time.
+             */
+            as_of: string;
+            /** @description At most as many as were asked for. */
+            data: components["schemas"]["TenantRow"][];
+            /**
+             * Format: int64
+             * @description Jobs of all tenants that went out in batches in the last hour.
+             */
+            sent: number;
+            /**
+             * Format: int64
+             * @description How many tenants there are.
+             */
+            tenants: number;
+            /**
+             * Format: int64
+             * @description How many of them have jobs waiting.
+             */
+            waiting: number;
         };
         /** @description What lets a browser read one user's or one group's jobs. */
         Ticket: {
@@ -2374,6 +3759,29 @@ export interface components {
              * @example u_42
              */
             user?: string | null;
+        };
+        /**
+         * @description When a group ends if its batches take as long as those of their sizes did in the
+         *     last seven days. Jobs that wait count as a batch that is still to be made.
+         */
+        TimeLeft: {
+            /**
+             * Format: int64
+             * @description Past batches that this rests on: those like the one that is to end last.
+             */
+            batches: number;
+            /**
+             * Format: date-time
+             * @description When, if each takes as long as half of those before it did at most.
+             */
+            from: string;
+            /** @description Whether one of its batches has taken longer than 90 of a hundred did. */
+            late: boolean;
+            /**
+             * Format: date-time
+             * @description When, if none takes longer than 90 of a hundred did; past when all have.
+             */
+            to: string;
         };
         /** @description How long completed jobs of one type took from their submit. */
         TimeToResult: {
@@ -2438,6 +3846,98 @@ export interface components {
             /** @description True when it is the local stand-in: answers are made up and nothing is billed. */
             standin: boolean;
         };
+        /** @description What depends on your own key. */
+        UpstreamDepends: {
+            /**
+             * @description Whether, without it, what waits goes by the key of whoever runs this server, who
+             *     decides that. Otherwise it waits for another key of yours.
+             */
+            falls_back: boolean;
+            /**
+             * Format: int64
+             * @description Jobs in them that have no result.
+             */
+            jobs_in_batches: number;
+            /**
+             * Format: int64
+             * @description Batches that Anthropic may hold for it and whose results are not all read. Without
+             *     the key, or another one of the same workspace, they cannot be read, and Anthropic
+             *     deletes them after 29 days.
+             */
+            open_batches: number;
+            /**
+             * Format: int64
+             * @description Jobs that wait to be sent by it.
+             */
+            waiting_jobs: number;
+        };
+        /** @description A key that you have set. What it is stands nowhere. */
+        UpstreamKey: {
+            /**
+             * Format: date-time
+             * @description When Anthropic last answered well, or refused it; to the minute.
+             */
+            checked_at?: string | null;
+            /**
+             * Format: int32
+             * @description Batch creates that its workspace allows a minute.
+             */
+            creates_per_minute: number;
+            /**
+             * Format: date-time
+             * @description Since when it is of no use.
+             */
+            ended_at?: string | null;
+            /** @description Its last four characters. */
+            last_four: string;
+            /**
+             * Format: int64
+             * @description Requests in batches that may wait there at once.
+             */
+            max_queued_items: number;
+            /** @description What Anthropic said when a check did not go well. */
+            said?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was set.
+             */
+            set_at: string;
+            /** @description Where it stands. */
+            state: components["schemas"]["UpstreamKeyState"];
+            /**
+             * Format: int32
+             * @description From 1; another one for each key that was set.
+             */
+            version: number;
+            /**
+             * @description The workspace that Anthropic named for it.
+             * @example wrkspc_01JwQvzr7rXLA5AGx3HKfFUJ
+             */
+            workspace?: string | null;
+        };
+        /** @description Your own Anthropic key, to be set. */
+        UpstreamKeyRequest: {
+            /**
+             * Format: int32
+             * @description Batch creates that your workspace allows a minute; 50 unless said.
+             */
+            creates_per_minute?: number | null;
+            /**
+             * @description The key as Anthropic's console shows it. It is kept encrypted, and never shown again.
+             * @example sk-ant-api03-…
+             */
+            key: string;
+            /**
+             * Format: int64
+             * @description Requests in batches that may wait there at once; 100,000 unless said.
+             */
+            max_queued_items?: number | null;
+        };
+        /**
+         * @description Where a key stands that you have set.
+         * @enum {string}
+         */
+        UpstreamKeyState: "checking" | "current" | "refused" | "replaced" | "removed";
         /** @description Why nothing is sent to Anthropic. */
         UpstreamPause: {
             /** @description In words, for whoever runs this server. */
@@ -2447,6 +3947,44 @@ export interface components {
              * @description When one more try is made.
              */
             until: string;
+        };
+        /** @description How an upstream stands. */
+        UpstreamStatus: {
+            /**
+             * Format: int64
+             * @description Batches that were sent in the last minute.
+             */
+            creates_last_minute: number;
+            /**
+             * Format: int32
+             * @description Batches that may be created a minute.
+             */
+            creates_per_minute: number;
+            /** @description `ups_…`. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When its list of batches was last read whole; null before the first time.
+             */
+            listed_at: string | null;
+            /**
+             * Format: int64
+             * @description Requests that may wait there at once.
+             */
+            max_queued_items: number;
+            /** @description For a person. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Batches that are open there.
+             */
+            open_batches: number;
+            pause: components["schemas"]["UpstreamPause"] | null;
+            /**
+             * Format: int64
+             * @description Requests of the batches that are open there.
+             */
+            queued_items: number;
         };
         /** @description What was used and billed in a span of days (UTC). */
         UsageReport: {
@@ -2566,6 +4104,10 @@ export interface components {
              */
             p90_seconds: number;
         };
+        /** @description How somebody may sign in, beside an API key and a link, which always do. */
+        Ways: {
+            identity_server?: components["schemas"]["IdentityServer"] | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -2595,26 +4137,6 @@ export interface operations {
             };
         };
     };
-    metrics: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OpenMetrics text */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/openmetrics-text": string;
-                };
-            };
-        };
-    };
     readyz: {
         parameters: {
             query?: never;
@@ -2640,6 +4162,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ready"];
+                };
+            };
+        };
+    };
+    list_audit: {
+        parameters: {
+            query?: {
+                /** @description From 1 to 200; 50 unless said */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditEntry"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2885,8 +4450,8 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ContextRequest"];
-                "text/markdown": string;
-                "text/plain": string;
+                "text/markdown": components["schemas"]["Plain"];
+                "text/plain": components["schemas"]["Plain"];
             };
         };
         responses: {
@@ -3118,6 +4683,35 @@ export interface operations {
             };
         };
     };
+    export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One thing a line */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["ExportLine"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_groups: {
         parameters: {
             query?: {
@@ -3239,7 +4833,9 @@ export interface operations {
     get_group_results: {
         parameters: {
             query?: {
-                /** @description False leaves out Anthropic's messages as they came */
+                /** @description ndjson or csv; ndjson unless said */
+                format?: "ndjson" | "csv";
+                /** @description False leaves out Anthropic's messages as they came; CSV is always without */
                 message?: boolean;
             };
             header?: never;
@@ -3258,6 +4854,7 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": components["schemas"]["JobResult"];
+                    "text/csv": string;
                 };
             };
             /** @description There is no such group */
@@ -3513,8 +5110,8 @@ export interface operations {
                 user?: string;
                 /** @description The model asked for */
                 model?: string;
-                /** @description Why they failed: one of the closed list */
-                label?: string;
+                /** @description Why they failed */
+                label?: components["schemas"]["FailureLabel"];
                 /** @description `bat_…` that their last attempt is or was part of; not with a ticket */
                 batch?: string;
                 /** @description Accepted at this time or later, as in 2026-11-28T05:00:00Z */
@@ -3639,7 +5236,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many jobs wait; `retry-after` says when to try again */
+            /** @description A limit is reached, which `limit` names; `retry-after` says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3855,6 +5452,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description A limit is reached, which `limit` names; each counts as a job */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A problem */
             default: {
                 headers: {
@@ -4024,6 +5630,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Its retention is over, and it was deleted */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A problem */
             default: {
                 headers: {
@@ -4070,6 +5685,15 @@ export interface operations {
             };
             /** @description The job has not ended */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It completed, and its answer was deleted: its retention is over */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4132,6 +5756,24 @@ export interface operations {
             };
             /** @description It has not ended, has completed, or is still at Anthropic */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What it was asked is deleted: its retention is over */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A limit is reached, which `limit` names; a retry counts as a job */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4219,6 +5861,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description A limit is reached, which `limit` names */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A problem */
             default: {
                 headers: {
@@ -4265,6 +5916,107 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `key_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotateRequest"];
+            };
+        };
+        responses: {
+            /** @description The new key, with its secret */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewKey"];
+                };
+            };
+            /** @description There is none in force, or it was rotated before */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are too many */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A limit is reached, which `limit` names */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantLimits"];
                 };
             };
             /** @description A problem */
@@ -4473,11 +6225,976 @@ export interface operations {
             };
         };
     };
+    list_operations: {
+        parameters: {
+            query?: {
+                /** @description From 1 to 200; 50 unless said */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Operation"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_operation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OperationRequest"];
+            };
+        };
+        responses: {
+            /** @description With `dry_run`: what it would find */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationPreview"];
+                };
+            };
+            /** @description It runs */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description Twenty of yours are running */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_operation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `op_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The operation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description There is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_operation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `op_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The operation, which has ended now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description There is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_operator_audit: {
+        parameters: {
+            query?: {
+                /** @description From 1 to 200; 50 unless said */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditEntry"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resolve_incident: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `inc_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is resolved */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such open one */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_deployment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As of now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_operator_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorSession"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_operator_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is over */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tenants: {
+        parameters: {
+            query?: {
+                /** @description Only those whose name holds this */
+                q?: string;
+                /** @description From 1 to 200; 50 unless said */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The first of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantRows"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantRequest"];
+            };
+        };
+        responses: {
+            /** @description Made */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTenant"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `ten_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantChange"];
+            };
+        };
+        responses: {
+            /** @description Changed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_tenant_erasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `ten_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its state, and what is gone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantErasure"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such tenant, or nobody asked for it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    erase_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `ten_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ErasureRequest"];
+            };
+        };
+        responses: {
+            /** @description It was begun before */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantErasure"];
+                };
+            };
+            /** @description It has begun */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantErasure"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_tenant_limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `ten_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantLimits"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_tenant_limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `ten_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantLimitsChange"];
+            };
+        };
+        responses: {
+            /** @description Set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantLimits"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    look_at_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `ten_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LookRequest"];
+            };
+        };
+        responses: {
+            /** @description The session's secret comes as the cookie `offpeak_session` */
+            201: {
+                headers: {
+                    /** @description `offpeak_session` */
+                    "set-cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invite_person_of_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `ten_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Invitation"];
+            };
+        };
+        responses: {
+            /** @description May sign in by the link */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invited"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_tenant_spend: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `ten_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By day */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantDays"];
+                };
+            };
+            /** @description Nobody is signed in as an operator */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_overview: {
         parameters: {
             query?: {
                 /** @description Of `pace`: 1h (60 steps of a minute), 24h (96 of 15 minutes) or 7d (84 of two hours); 1h unless said */
-                window?: string;
+                window?: "1h" | "24h" | "7d";
             };
             header?: never;
             path?: never;
@@ -4498,6 +7215,187 @@ export interface operations {
             };
             /** @description A parameter is wrong */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_people: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Person"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invite_person: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Invitation"];
+            };
+        };
+        responses: {
+            /** @description May sign in by the link */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invited"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_person: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `per_…` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing opens for them any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is nobody like that */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What holds for you */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionRequest"];
+            };
+        };
+        responses: {
+            /** @description What holds from now on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4583,6 +7481,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description This address has tried too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A problem */
             default: {
                 headers: {
@@ -4597,7 +7504,7 @@ export interface operations {
     end_session: {
         parameters: {
             query?: {
-                /** @description All sessions of the same API key; false unless said */
+                /** @description All sessions of the same API key or person; false unless said */
                 everywhere?: boolean;
             };
             header?: never;
@@ -4635,6 +7542,454 @@ export interface operations {
             };
         };
     };
+    begin_session_by_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkRequest"];
+            };
+        };
+        responses: {
+            /** @description Signed in */
+            201: {
+                headers: {
+                    /** @description `offpeak_session` or `offpeak_operator` */
+                    "set-cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description The link opens nothing */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This address has tried too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_session_by_identity_server: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The browser may go */
+            201: {
+                headers: {
+                    /** @description `__Host-offpeak_signin` */
+                    "set-cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SentAway"];
+                };
+            };
+            /** @description No identity server is set up */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This address has tried too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    come_back_from_identity_server: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CameBack"];
+            };
+        };
+        responses: {
+            /** @description Of several tenants: choose one */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Choice"];
+                };
+            };
+            /** @description Signed in */
+            201: {
+                headers: {
+                    /** @description `offpeak_session` */
+                    "set-cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description Refused there (`sign_in_refused`), not added here (`not_invited`), or without a verified address (`address_not_verified`) */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No identity server is set up */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Used before, over, or begun in another browser (`sign_in_over`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the identity server sent proves nothing (`identity_unproven`) */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not answer (`identity_server_down`) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    choose_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Chosen"];
+            };
+        };
+        responses: {
+            /** @description Signed in */
+            201: {
+                headers: {
+                    /** @description `offpeak_session` */
+                    "set-cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description No tenant of theirs, or no identity server is set up */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Chosen before, or over (`sign_in_over`) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_ways: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Beside an API key and a link */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ways"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_own_upstream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How it stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnUpstream"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_own_upstream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpstreamKeyRequest"];
+            };
+        };
+        responses: {
+            /** @description Kept, and being checked */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnUpstream"];
+                };
+            };
+            /** @description Another call sets one at this moment */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Breaks a rule; `errors` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This server has no master key to keep it under */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_own_upstream: {
+        parameters: {
+            query?: {
+                /** @description Also while batches are open or jobs wait */
+                confirm?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed; how it stands now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnUpstream"];
+                };
+            };
+            /** @description There is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something depends on it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_usage: {
         parameters: {
             query?: {
@@ -4645,7 +8000,7 @@ export interface operations {
                 /** @description One or several of day, model, type, user, lane, separated by commas; day,model,type unless said */
                 by?: string;
                 /** @description json or csv; goes before the header `Accept` */
-                format?: string;
+                format?: "json" | "csv";
             };
             header?: never;
             path?: never;

@@ -1,7 +1,7 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { addDollars } from "../lib/money";
 import { jobs as held } from "../live/live";
-import { api, body, type Schemas } from "./client";
+import { api, body, type Schemas, unhurried } from "./client";
 import type { Job } from "./jobs";
 
 export type JobRequest = Schemas["JobRequest"];
@@ -58,10 +58,16 @@ const add = (a: EstimateSum, b: EstimateSum): EstimateSum => ({
 export const newIdempotencyKey = (): string =>
   `page-${[...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 
-export async function submitJob(request: JobRequest, idempotencyKey: string): Promise<Job> {
+export async function submitJob(
+  request: JobRequest,
+  idempotencyKey: string,
+  signal?: AbortSignal,
+): Promise<Job> {
   const asked = held.asked();
   const header = { "idempotency-key": idempotencyKey };
-  const job = body(await api.POST("/v1/jobs", { params: { header }, body: request }));
+  const job = body(
+    await api.POST("/v1/jobs", { params: { header }, body: request, signal, fetch: unhurried }),
+  );
   held.put([job], asked);
   return job;
 }
@@ -71,6 +77,7 @@ export async function submitGroup(
   requests: readonly JobRequest[],
   name: string | undefined,
   idempotencyKey: string,
+  signal?: AbortSignal,
 ): Promise<string> {
   const lines = requests.map((request) => `${JSON.stringify(request)}\n`).join("");
   const answer = await api.POST("/v1/jobs/bulk", {
@@ -78,6 +85,8 @@ export async function submitGroup(
     headers: { "content-type": "application/x-ndjson" },
     body: {} as JobRequest, // the lines stand in its place
     bodySerializer: () => lines,
+    signal,
+    fetch: unhurried,
   });
   return body(answer).group;
 }

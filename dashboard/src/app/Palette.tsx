@@ -3,12 +3,20 @@ import { clsx } from "clsx";
 import { type KeyboardEvent, useId, useMemo, useState } from "react";
 import { setTheme, type Theme } from "../lib/theme";
 import { Dialog } from "../ui/Dialog";
-import { SCREENS, screenOfId } from "./screens";
+import { type ScreenEntry, screenOfId } from "./screens";
 
 type Command = { id: string; title: string; hint?: string; run: () => void };
 
 /** One field for everything: an id leads to its thing, a word to a screen or an action. */
-export function Palette({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
+export function Palette({
+  screens,
+  onClose,
+  onSignOut,
+}: {
+  screens: readonly ScreenEntry[];
+  onClose: () => void;
+  onSignOut: () => void;
+}) {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const list = useId();
@@ -16,12 +24,14 @@ export function Palette({ onClose, onSignOut }: { onClose: () => void; onSignOut
 
   const all = useMemo<Command[]>(
     () => [
-      ...SCREENS.filter(({ icon }) => icon).map(({ path, title, key }) => ({
-        id: path,
-        title: `Go to ${title}`,
-        hint: key && `g ${key}`,
-        run: () => void navigate({ to: path }),
-      })),
+      ...screens
+        .filter(({ icon }) => icon)
+        .map(({ path, title, key }) => ({
+          id: path,
+          title: `Go to ${title}`,
+          hint: key && `g ${key}`,
+          run: () => void navigate({ to: path }),
+        })),
       ...(["light", "dark", "system"] satisfies Theme[]).map((theme) => ({
         id: `theme-${theme}`,
         title: `Theme: ${theme}`,
@@ -29,11 +39,11 @@ export function Palette({ onClose, onSignOut }: { onClose: () => void; onSignOut
       })),
       { id: "sign-out", title: "Sign out", run: onSignOut },
     ],
-    [navigate, onSignOut],
+    [screens, navigate, onSignOut],
   );
 
   const word = text.trim().toLowerCase();
-  const screen = screenOfId(word);
+  const screen = screenOfId(word, screens);
   const found: Command[] = screen
     ? [
         {

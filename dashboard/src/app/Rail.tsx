@@ -1,23 +1,27 @@
 import { Link } from "@tanstack/react-router";
 import { Keyboard, LogOut, Monitor, Moon, Search, Sun } from "lucide-react";
 import { useSyncExternalStore } from "react";
-import type { Session } from "../api/session";
+import type { OperatorSession, Session } from "../api/session";
 import { nextTheme, setTheme, theme } from "../lib/theme";
 import { Button } from "../ui/Button";
 import { LiveState } from "./LiveState";
 import { Mark } from "./Mark";
-import { SCREENS } from "./screens";
+import type { ScreenEntry } from "./screens";
 
 const MOD = /Mac|iPhone|iPad/.test(navigator.userAgent) ? "⌘" : "Ctrl";
 
 /** What stands at the left: where one is, where one can go, and how fresh it all is. */
 export function Rail({
   session,
+  operator,
+  screens,
   onSearch,
   onShortcuts,
   onSignOut,
 }: {
-  session: Session;
+  session: Session | null;
+  operator: OperatorSession | null;
+  screens: readonly ScreenEntry[];
   onSearch: () => void;
   onShortcuts: () => void;
   onSignOut: () => void;
@@ -39,7 +43,7 @@ export function Rail({
       </button>
       <nav aria-label="Screens">
         <ul className="flex flex-col">
-          {SCREENS.map(({ path, title, icon: Icon }) =>
+          {screens.map(({ path, title, icon: Icon }) =>
             Icon ? (
               <li key={path}>
                 <Link
@@ -56,14 +60,11 @@ export function Rail({
         </ul>
       </nav>
       <div className="mt-auto flex flex-col gap-3 border-line border-t px-2 pt-3">
-        <LiveState />
+        {session && <LiveState />}
         <div className="min-w-0">
-          <p className="truncate">{session.name}</p>
-          <p
-            className="truncate font-mono text-ink3 text-meta"
-            title="The API key that this session was begun with"
-          >
-            {session.key}
+          <p className="truncate">{session ? session.name : "All tenants"}</p>
+          <p className="truncate font-mono text-ink3 text-meta" title="Who is signed in">
+            {session ? (session.key ?? session.person) : operator?.name}
           </p>
         </div>
         <div className="-ml-2 flex">

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { singleKeys } from "../lib/keys";
 import { Dialog } from "../ui/Dialog";
-import { SCREENS } from "./screens";
+import type { ScreenEntry } from "./screens";
 
 const LIST: readonly [string, string][] = [
   ["Ctrl K or ⌘ K", "Search, or paste an id to go there"],
@@ -13,6 +13,7 @@ const LIST: readonly [string, string][] = [
   ["x", "Select the row"],
   ["Shift j, Shift k", "Extend the selection"],
   ["a", "Select every loaded row"],
+  ["Shift a", "Then all that match the filter"],
   ["r", "Retry what is selected or open"],
   ["c", "Cancel what is selected or open"],
   ["y", "Copy the open one's id"],
@@ -20,7 +21,7 @@ const LIST: readonly [string, string][] = [
   ["l", "Hold live, or resume"],
 ];
 
-export function Shortcuts({ onClose }: { onClose: () => void }) {
+export function Shortcuts({ screens, onClose }: { screens: readonly ScreenEntry[]; onClose: () => void }) {
   const [on, setOn] = useState(singleKeys.on());
   return (
     <Dialog title="Keyboard shortcuts" onClose={onClose}>
@@ -28,7 +29,7 @@ export function Shortcuts({ onClose }: { onClose: () => void }) {
         {LIST.map(([keys, what]) => (
           <Line key={keys} keys={keys} what={what} />
         ))}
-        {SCREENS.map(({ key, title }) => key && <Line key={key} keys={`g ${key}`} what={`Go to ${title}`} />)}
+        {screens.map(({ key, title }) => key && <Line key={key} keys={`g ${key}`} what={`Go to ${title}`} />)}
       </dl>
       <label className="mt-4 flex items-center gap-2 border-line2 border-t pt-3 text-ink2">
         <input

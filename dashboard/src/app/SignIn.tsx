@@ -1,14 +1,28 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
+import { waysQuery } from "../api/identity";
 import { asProblem, nextStep } from "../api/problem";
 import { sessionQuery, signIn } from "../api/session";
 import { Button } from "../ui/Button";
+import { Go } from "../ui/Go";
 import { Mark } from "./Mark";
+import { OPERATOR_PATH } from "./screens";
+import { ToServer } from "./ToServer";
 
 /** An API key for a session. The key is in this form's field and nowhere else. */
-export function SignIn({ over, onSignedIn }: { over: boolean; onSignedIn: () => void }) {
+export function SignIn({
+  operator,
+  over,
+  onSignedIn,
+}: {
+  /** Who is signed in as an operator may go back there. */
+  operator: boolean;
+  over: boolean;
+  onSignedIn: () => void;
+}) {
   const [key, setKey] = useState("");
   const queries = useQueryClient();
+  const server = useQuery(waysQuery).data?.identity_server;
   const begin = useMutation({
     mutationFn: signIn,
     onSuccess: (session) => {
@@ -30,6 +44,11 @@ export function SignIn({ over, onSignedIn }: { over: boolean; onSignedIn: () => 
         <Mark /> offpeak
       </h1>
       {over && <p className="mb-4 text-ink2">Your session is over. Sign in again to go on where you were.</p>}
+      {server && (
+        <div className="mb-6 flex flex-col gap-3 border-line border-b pb-6">
+          <ToServer label={`Sign in with ${server.name}`} />
+        </div>
+      )}
       <form onSubmit={submit} className="flex flex-col gap-3">
         <label className="flex flex-col gap-1 text-ink2" htmlFor="key">
           API key
@@ -56,10 +75,19 @@ export function SignIn({ over, onSignedIn }: { over: boolean; onSignedIn: () => 
           {begin.isPending ? "Signing in" : "Sign in"}
         </Button>
       </form>
-      <p className="mt-6 text-ink3 text-meta">
-        The session lasts 12 hours. The key itself is not kept in this browser. Without a key? Whoever runs
-        the server makes one with <code className="font-mono">offpeak key create</code>.
-      </p>
+      <div className="mt-6 flex flex-col gap-2 text-ink3 text-meta">
+        <p>
+          {server ? "Neither? A link" : "Without a key? A link"} that an admin of your tenant sends you signs
+          you in too: open it in this browser. Whoever runs the server makes keys with{" "}
+          <code className="font-mono">offpeak key create</code>.
+        </p>
+        <p>The session lasts 12 hours. The key itself is not kept in this browser.</p>
+        {operator && (
+          <p>
+            You are signed in as an operator: <Go to={OPERATOR_PATH}>to all tenants</Go>
+          </p>
+        )}
+      </div>
     </main>
   );
 }

@@ -1,33 +1,59 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { sessionQuery, signOut } from "../api/session";
+import { signOutOperator } from "../api/operator";
+import { type OperatorSession, type Session, sessionQuery, signOut } from "../api/session";
 import { Confirm } from "../ui/Dialog";
+import { Check } from "../ui/Form";
 import { toastProblem } from "../ui/Toast";
 
-export function SignOut({ onClose }: { onClose: () => void }) {
+/** Of the tenant, of the operator's page, or of both. */
+export function SignOut({
+  session,
+  operator,
+  onClose,
+}: {
+  session: Session | null;
+  operator: OperatorSession | null;
+  onClose: () => void;
+}) {
   const queries = useQueryClient();
   const [everywhere, setEverywhere] = useState(false);
-  return (
-    <Confirm
-      title="Sign out"
-      action="Sign out"
-      onClose={onClose}
-      onConfirm={() =>
-        void signOut(everywhere).then(
-          () => queries.setQueryData(sessionQuery.queryKey, null),
-          (error: unknown) => toastProblem("You are still signed in", error),
-        )
+  const [both, setBoth] = useState(session === null);
+
+  async function leave() {
+    try {
+      if (both && operator) await signOutOperator(queries);
+      if (session) {
+        await signOut(everywhere);
+        queries.setQueryData(sessionQuery.queryKey, null);
       }
-    >
-      <label className="flex items-start gap-2">
-        <input
-          type="checkbox"
-          className="mt-0.5 size-3.5 accent-tide"
-          checked={everywhere}
-          onChange={(event) => setEverywhere(event.target.checked)}
-        />
-        Everywhere: end every session that was begun with this API key
-      </label>
+    } catch (error) {
+      toastProblem("You are still signed in", error);
+    }
+  }
+
+  return (
+    <Confirm title="Sign out" action="Sign out" onClose={onClose} onConfirm={() => void leave()}>
+      <div className="flex flex-col gap-2">
+        {session ? (
+          <>
+            <p>Of {session.name}, in this browser.</p>
+            {!session.operator && (
+              <Check checked={everywhere} onChange={(event) => setEverywhere(event.target.checked)}>
+                Everywhere: end every session that was begun{" "}
+                {session.key ? "with this API key" : `by ${session.person}`}
+              </Check>
+            )}
+            {operator && (
+              <Check checked={both} onChange={(event) => setBoth(event.target.checked)}>
+                As the operator {operator.name} too
+              </Check>
+            )}
+          </>
+        ) : (
+          <p>As the operator {operator?.name}. To come back you need another link.</p>
+        )}
+      </div>
     </Confirm>
   );
 }

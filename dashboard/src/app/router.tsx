@@ -1,10 +1,17 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Navigate,
+} from "@tanstack/react-router";
 import { parseSearch, printSearch } from "../lib/filter";
 import { root } from "../lib/root";
 import { ProblemNote } from "../ui/ProblemNote";
 import { Gate } from "./Gate";
+import { watchLink } from "./link";
 import { NotFound } from "./NotFound";
-import { SCREENS } from "./screens";
+import { DOOR_PATH, FIRST_PATH, SCREENS } from "./screens";
 
 const rootRoute = createRootRoute({ component: Gate, notFoundComponent: NotFound });
 
@@ -19,8 +26,17 @@ const screens = SCREENS.map(({ path, load }) =>
   }),
 );
 
+/** Who is signed in needs no door. */
+const door = createRoute({
+  getParentRoute: () => rootRoute,
+  path: DOOR_PATH,
+  component: () => <Navigate to={FIRST_PATH} replace />,
+});
+
+watchLink();
+
 export const router = createRouter({
-  routeTree: rootRoute.addChildren(screens),
+  routeTree: rootRoute.addChildren([...screens, door]),
   basepath: root,
   defaultPreload: "intent",
   parseSearch,

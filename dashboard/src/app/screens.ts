@@ -11,8 +11,10 @@ import {
   List,
   type LucideIcon,
   SendHorizontal,
+  Server,
 } from "lucide-react";
 import type { ComponentType } from "react";
+import type { Scope, Session } from "../api/session";
 
 export type ScreenEntry = {
   path: string;
@@ -24,11 +26,21 @@ export type ScreenEntry = {
   key?: string;
   /** Ids with this prefix are shown there, as `?id=`. */
   ids?: string;
+  /** Offered only to who may do this. */
+  needs?: Scope;
+  /** The operator's, who need not be signed in to any tenant; the others are a tenant's. */
+  operator?: true;
 };
 
 /** Where `/` leads. The build counts what it loads against the budget of the first route. */
 export const FIRST_ROUTE = "../routes/overview/Overview";
 export const FIRST_PATH = "/";
+/** Where an operator begins. */
+export const OPERATOR_PATH = "/operator";
+/** The door, also for who is signed in as an operator alone. Links to sign in by lead there. */
+export const DOOR_PATH = "/sign-in";
+/** To there an identity server sends browsers back. */
+export const RETURN_PATH = "/sign-in/oidc";
 
 export const SCREENS: readonly ScreenEntry[] = [
   {
@@ -67,6 +79,7 @@ export const SCREENS: readonly ScreenEntry[] = [
     title: "Submit",
     icon: SendHorizontal,
     key: "n",
+    needs: "jobs:write",
     load: () => import("../routes/submit/Submit"),
   },
   {
@@ -90,10 +103,25 @@ export const SCREENS: readonly ScreenEntry[] = [
     key: ",",
     load: () => import("../routes/settings/Settings"),
   },
+  {
+    path: OPERATOR_PATH,
+    title: "Operator",
+    icon: Server,
+    key: "a",
+    ids: "ten_",
+    operator: true,
+    load: () => import("../routes/operator/Operator"),
+  },
 ];
 
-/** Where an id is shown; undefined if nothing is known of such. */
-export function screenOfId(text: string): ScreenEntry | undefined {
+/** Those that are offered to who is signed in. */
+export const screensFor = (session: Session | null | undefined, operator: boolean): ScreenEntry[] =>
+  SCREENS.filter((screen) =>
+    screen.operator ? operator : session && (!screen.needs || session.scopes.includes(screen.needs)),
+  );
+
+/** Which of these shows an id; undefined if nothing is known of such. */
+export function screenOfId(text: string, screens: readonly ScreenEntry[]): ScreenEntry | undefined {
   const prefix = /^([a-z]+_)[0-9a-z]{10,}$/.exec(text.trim())?.[1];
-  return prefix ? SCREENS.find(({ ids }) => ids === prefix) : undefined;
+  return prefix ? screens.find(({ ids }) => ids === prefix) : undefined;
 }

@@ -82,6 +82,7 @@ export function DayBars({
       <div ref={ref} style={{ height }}>
         {width > 0 && (
           <svg width={width} height={height} aria-hidden="true">
+            <GridY ticks={ticks} y={y} width={width} format={format} />
             {layers.map((layer, nth) => (
               <g key={layer.key} className={TONES[parts[nth]?.tone ?? "tide"]}>
                 {layer.map(([from, to], n) => {
@@ -101,7 +102,6 @@ export function DayBars({
                 })}
               </g>
             ))}
-            <GridY ticks={ticks} y={y} width={width} format={format} />
             {onPick &&
               bars.map((bar, n) => (
                 // biome-ignore lint/a11y/noStaticElementInteractions: a shortcut for the pointer; the table has the same links

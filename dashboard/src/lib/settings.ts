@@ -1,7 +1,7 @@
-// What this browser remembers: looks, and that somebody signed in. Filters are in the address, and no key
+// What this browser remembers: looks, and that somebody signed in, as an operator too. Filters are in the address, and no key
 // is ever kept.
 
-export type Setting = "theme" | "keys" | "signedIn";
+export type Setting = "theme" | "keys" | "signedIn" | "operator";
 
 export function readSetting(name: Setting): string | undefined {
   try {

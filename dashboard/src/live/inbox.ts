@@ -1,11 +1,12 @@
 // Frames between their arrival and the page: folded by id, applied once a frame of the screen (once a
 // second in a hidden tab), and then acknowledged.
 
-import type { BatchRow, Counts, Frame, JobRow, LiveUsage } from "./protocol";
+import type { BatchRow, Counts, Frame, JobRow, LiveUsage, OperationRow } from "./protocol";
 
 export type News = {
   jobs: JobRow[];
   batches: BatchRow[];
+  operations: OperationRow[];
   counts: Counts | undefined;
   groups: Record<string, Counts> | undefined;
   usage: LiveUsage | undefined;
@@ -21,7 +22,8 @@ const HIDDEN_MS = 1000;
 export function inbox(apply: (news: News) => void, flood: (cursor: string | undefined) => void) {
   let jobs = new Map<string, JobRow>();
   let batches = new Map<string, BatchRow>();
-  let rest: Omit<News, "jobs" | "batches"> = empty();
+  let operations = new Map<string, OperationRow>();
+  let rest: Omit<News, "jobs" | "batches" | "operations"> = empty();
   let cancel: (() => void) | undefined;
 
   function empty() {
@@ -33,12 +35,18 @@ export function inbox(apply: (news: News) => void, flood: (cursor: string | unde
     cancel = undefined;
     jobs = new Map();
     batches = new Map();
+    operations = new Map();
     rest = empty();
   }
 
   function flush() {
     if (!cancel) return;
-    const news: News = { jobs: [...jobs.values()], batches: [...batches.values()], ...rest };
+    const news: News = {
+      jobs: [...jobs.values()],
+      batches: [...batches.values()],
+      operations: [...operations.values()],
+      ...rest,
+    };
     drop();
     apply(news);
   }
@@ -63,6 +71,7 @@ export function inbox(apply: (news: News) => void, flood: (cursor: string | unde
       if (frame.t === "rows") {
         fold(jobs, frame.jobs);
         fold(batches, frame.batches);
+        fold(operations, frame.operations);
       } else if (frame.t === "counts") {
         rest.counts = frame.jobs ?? rest.counts;
         rest.groups = frame.groups ? { ...rest.groups, ...frame.groups } : rest.groups;

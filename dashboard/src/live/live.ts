@@ -6,7 +6,7 @@ import { store } from "../lib/store";
 import { backoff } from "./backoff";
 import { entities } from "./entities";
 import { inbox, type News } from "./inbox";
-import { mergeBatch, mergeJob } from "./merge";
+import { mergeBatch, mergeJob, mergeOperation } from "./merge";
 import {
   type BatchRow,
   CLOSE,
@@ -14,6 +14,7 @@ import {
   type Frame,
   type JobRow,
   type LiveUsage,
+  type OperationRow,
   type Say,
 } from "./protocol";
 import { dial, type Line, type Lost } from "./socket";
@@ -21,6 +22,7 @@ import { watchList } from "./watch";
 
 type Job = components["schemas"]["Job"];
 type Batch = components["schemas"]["Batch"];
+type Operation = components["schemas"]["Operation"];
 
 /** - `live`: what is shown is right. - `catching_up`: connected, reading anew what was missed.
  *  - `polling`: no socket comes through, so the page asks every 10 s. - `paused`: the tab was hidden long.
@@ -70,6 +72,7 @@ type Timer = ReturnType<typeof setTimeout>;
 export function createLive() {
   const jobs = entities<Job, JobRow>(mergeJob);
   const batches = entities<Batch, BatchRow>(mergeBatch, { keepUnknown: true });
+  const operations = entities<Operation, OperationRow>(mergeOperation, { keepUnknown: true });
   const connection = store<Connection>({ phase: "off", asOf: undefined, problem: undefined, updated: false });
   const counts = store<LiveCounts>({ jobs: undefined, groups: {}, usage: undefined });
   const topics = new Map<string, number>();
@@ -116,6 +119,7 @@ export function createLive() {
         news.drop();
         jobs.unsure();
         batches.unsure();
+        operations.unsure();
         return catchUp(frame.cursor);
       case "bye":
         news.flush();
@@ -153,9 +157,10 @@ export function createLive() {
     );
   }
 
-  function apply({ jobs: jobRows, batches: batchRows, ...rest }: News) {
+  function apply({ jobs: jobRows, batches: batchRows, operations: operationRows, ...rest }: News) {
     jobs.apply(jobRows);
     batches.apply(batchRows);
+    operations.apply(operationRows);
     if (rest.counts || rest.groups || rest.usage) {
       const now = counts.current();
       counts.set({
@@ -282,6 +287,7 @@ export function createLive() {
       [attempt, refusals, notBefore] = [0, 0, 0];
       jobs.clear();
       batches.clear();
+      operations.clear();
       counts.set({ jobs: undefined, groups: {}, usage: undefined });
       set({ phase: "off", asOf: undefined, problem: undefined, updated: false });
     };
@@ -314,7 +320,19 @@ export function createLive() {
     counts.set({ groups });
   }
 
-  return { jobs, batches, connection, counts, start, topic, watch: watched.set, hold, resume, signedOut };
+  return {
+    jobs,
+    batches,
+    operations,
+    connection,
+    counts,
+    start,
+    topic,
+    watch: watched.set,
+    hold,
+    resume,
+    signedOut,
+  };
 }
 
 export const live = createLive();

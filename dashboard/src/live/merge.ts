@@ -1,10 +1,11 @@
 // What a live row says of a job or a batch, put into what HTTP said of it.
 
 import type { components } from "../api/schema";
-import type { BatchRow, JobRow } from "./protocol";
+import type { BatchRow, JobRow, OperationRow } from "./protocol";
 
 type Job = components["schemas"]["Job"];
 type Batch = components["schemas"]["Batch"];
+type Operation = components["schemas"]["Operation"];
 
 const ENDED = ["completed", "failed", "canceled"];
 
@@ -29,3 +30,8 @@ export function mergeJob(job: Job, row: JobRow): Job {
 }
 
 export const mergeBatch = (batch: Batch, row: BatchRow): Batch => ({ ...batch, state: row.state });
+
+export const mergeOperation = (operation: Operation, row: OperationRow): Operation => ({
+  ...operation,
+  state: row.state,
+});

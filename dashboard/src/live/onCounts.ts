@@ -13,6 +13,11 @@ export function onBatches(call: () => void, everyMs = LOOK_EVERY_MS): () => void
   return changes(live.batches.subscribeAll, live.batches.turn, call, everyMs);
 }
 
+/** The same for an operation that came further, or to its end: its row says no more than its state. */
+export function onOperations(call: () => void, everyMs = LOOK_EVERY_MS): () => void {
+  return changes(live.operations.subscribeAll, live.operations.turn, call, everyMs);
+}
+
 function changes(
   subscribe: (listener: () => void) => () => void,
   read: () => unknown,

@@ -8,6 +8,7 @@ export type Frame = Schemas["Frame"];
 export type Say = Schemas["Say"];
 export type JobRow = Schemas["JobRow"];
 export type BatchRow = Schemas["BatchRow"];
+export type OperationRow = Schemas["OperationRow"];
 export type Counts = Schemas["Counts"];
 export type LiveUsage = Schemas["LiveUsage"];
 

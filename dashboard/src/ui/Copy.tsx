@@ -1,6 +1,7 @@
 import { Check, Copy as CopyIcon } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { Button } from "./Button";
+import { Go } from "./Go";
 import { toast } from "./Toast";
 
 /** Over plain http to a host that is not this machine there is no clipboard API: then by an old way,
@@ -61,11 +62,20 @@ export function CopyButton({ text, what, word }: { text: string; what: string; w
   );
 }
 
-/** An id in full, with its copy button. */
-export function CopyId({ id, what }: { id: string; what: string }) {
+/** An id in full, with its copy button; `to` makes it a link to the screen where it opens. */
+export function CopyId({ id, what, to }: { id: string; what: string; to?: string }) {
+  const text = <code className="font-mono text-meta">{id}</code>;
   return (
     <span className="inline-flex min-w-0 max-w-full items-center gap-1 align-top">
-      <code className="min-w-0 truncate font-mono text-meta">{id}</code>
+      <span className="min-w-0 truncate">
+        {to ? (
+          <Go to={to} search={{ id }}>
+            {text}
+          </Go>
+        ) : (
+          text
+        )}
+      </span>
       <span className="-my-2 shrink-0">
         <CopyButton text={id} what={what} />
       </span>

@@ -7,10 +7,13 @@ export function Dialog({
   children,
   onClose,
   bare = false,
+  holds = false,
 }: {
   title: string;
   children: ReactNode;
   onClose: () => void;
+  /** Stays when somebody clicks beside it: what it shows is shown once. */
+  holds?: boolean;
   /** Without a visible heading and padding; the title is still said. */
   bare?: boolean;
 }) {
@@ -18,12 +21,15 @@ export function Dialog({
   const heading = useId();
   useEffect(() => {
     const dialog = ref.current;
-    if (dialog && !dialog.open) dialog.showModal();
+    if (!dialog || dialog.open) return;
+    dialog.showModal();
+    // React focuses at once, when nothing in a closed dialog can be: this is what it meant.
+    dialog.querySelector<HTMLElement>("[data-focus]")?.focus();
   }, []);
   return (
     <dialog
       ref={ref}
-      closedby="any"
+      closedby={holds ? "closerequest" : "any"}
       aria-labelledby={heading}
       onClose={onClose}
       className="m-auto mt-[12vh] w-md max-w-[calc(100vw-32px)] rounded-lg border border-line bg-raised p-0 shadow-float"
@@ -79,7 +85,7 @@ export function Confirm({
           <Button
             type="submit"
             kind={danger ? "danger" : "main"}
-            autoFocus={!danger}
+            data-focus={danger ? undefined : ""}
             disabled={typed !== undefined && word !== typed}
           >
             {action}

@@ -54,10 +54,13 @@ export function Select({
   );
 }
 
-export function Check({ children, ...rest }: ComponentProps<"input">) {
+export const Check = (props: ComponentProps<"input">) => <Mark type="checkbox" {...props} />;
+export const Radio = (props: ComponentProps<"input">) => <Mark type="radio" {...props} />;
+
+function Mark({ children, ...rest }: ComponentProps<"input">) {
   return (
     <label className="flex items-start gap-2">
-      <input type="checkbox" className="mt-0.5 size-3.5 shrink-0 accent-tide" {...rest} />
+      <input className="mt-0.5 size-3.5 shrink-0 accent-tide" {...rest} />
       <span className="min-w-0">{children}</span>
     </label>
   );

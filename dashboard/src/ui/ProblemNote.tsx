@@ -21,10 +21,10 @@ export function ProblemNote({ error, onRetry }: { error: unknown; onRetry?: () =
             ))}
           </ul>
         )}
-        <p className="mt-1 text-ink2">{nextStep(problem)}</p>
+        <p className="mt-1 text-ink2 empty:hidden">{nextStep(problem)}</p>
         {problem.requestId && (
           <p className="mt-2 text-ink3 text-meta">
-            Request <code className="font-mono">{problem.requestId}</code>
+            Request <code className="break-all font-mono">{problem.requestId}</code>
           </p>
         )}
         {onRetry && (

@@ -22,7 +22,7 @@ export function toast(text: string, { detail, bad = false }: { detail?: string; 
 
 export function toastProblem(did: string, error: unknown): void {
   const problem = asProblem(error);
-  toast(did, { detail: `${problem.message} ${nextStep(problem)}`, bad: true });
+  toast(did, { detail: `${problem.message} ${nextStep(problem)}`.trim(), bad: true });
 }
 
 export function Toaster() {

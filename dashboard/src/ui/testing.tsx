@@ -1,6 +1,6 @@
 // For tests of screens: the screen at an address, with a server that answers what it is told.
 
-import { QueryClientProvider } from "@tanstack/react-query";
+import { type QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import {
   createMemoryHistory,
   createRootRoute,
@@ -12,6 +12,7 @@ import { render } from "@testing-library/react";
 import type { ComponentType } from "react";
 import { vi } from "vitest";
 import { createQueryClient } from "../api/query";
+import { type Scope, type Session, sessionQuery } from "../api/session";
 import { parseSearch, printSearch } from "../lib/filter";
 import { Toaster } from "./Toast";
 
@@ -19,8 +20,33 @@ export type Asked = { method: string; path: string; query: Record<string, string
 
 type Answer = unknown | ((asked: Asked) => unknown);
 
+const MAY: readonly Scope[] = ["jobs:read", "results:read", "jobs:write", "settings:manage", "keys:manage"];
+
+/** A cache in which somebody is signed in: an admin by a key, who may do everything, unless `who` says else. */
+export function signedIn(who: Partial<Session> = {}): QueryClient {
+  const queries = createQueryClient();
+  queries.setQueryData(sessionQuery.queryKey, {
+    tenant: "ten_01m8gejv2ge00a70dj0c2xv2w8",
+    name: "demo",
+    key: "ofp_live_…aaaa",
+    person: null,
+    role: null,
+    operator: false,
+    scopes: [...MAY],
+    upstream: { name: "stand-in", standin: true },
+    expires_at: "2099-01-01T00:00:00Z",
+    ...who,
+  });
+  return queries;
+}
+
 /** `answers`: by `GET /v1/usage`. What is not there is a 404; a `Response` goes out as it is. */
-export function showScreen(Screen: ComponentType, address: string, answers: Record<string, Answer>) {
+export function showScreen(
+  Screen: ComponentType,
+  address: string,
+  answers: Record<string, Answer>,
+  queries: QueryClient = signedIn(),
+) {
   const asked: Asked[] = [];
   vi.stubGlobal("fetch", async (request: Request) => {
     const url = new URL(request.url, "http://localhost");
@@ -71,7 +97,7 @@ export function showScreen(Screen: ComponentType, address: string, answers: Reco
     stringifySearch: printSearch,
   });
   render(
-    <QueryClientProvider client={createQueryClient()}>
+    <QueryClientProvider client={queries}>
       <RouterProvider router={router as never} />
       <Toaster />
     </QueryClientProvider>,

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 
 export const PATIENCE = 60_000;
 
-const freePort = () =>
+export const freePort = () =>
   new Promise((resolve) => {
     const probe = createServer().listen(0, "127.0.0.1", () => {
       const { port } = probe.address();
@@ -26,9 +26,9 @@ export async function until(what, holds) {
 }
 
 export class Offpeak {
-  constructor(binary, data) {
-    this.binary = binary;
-    this.data = data;
+  /** `turnaround`: how long the stand-in's batches take, from and to. */
+  constructor(binary, data, turnaround = ["2s", "3s"]) {
+    Object.assign(this, { binary, data, turnaround });
   }
 
   /** Starts it, always on the same port: a page that waits finds it again. */
@@ -37,7 +37,8 @@ export class Offpeak {
     const file = join(this.data, "dev.json");
     rmSync(file, { force: true });
     const args = ["dev", "--data", this.data, "--listen", `127.0.0.1:${this.port}`];
-    const env = { ...process.env, OFFPEAK_DEV_TURNAROUND_MIN: "2s", OFFPEAK_DEV_TURNAROUND_MAX: "3s" };
+    const [shortest, longest] = this.turnaround;
+    const env = { ...process.env, OFFPEAK_DEV_TURNAROUND_MIN: shortest, OFFPEAK_DEV_TURNAROUND_MAX: longest };
     const log = openSync(`${this.data}.log`, "a");
     this.child = spawn(this.binary, args, { env, stdio: ["ignore", log, log] });
     this.ended = new Promise((resolve) => this.child.once("exit", resolve));
@@ -53,21 +54,30 @@ export class Offpeak {
     await this.ended;
   }
 
+  /** What a command prints. */
+  async run(...args) {
+    const env = { ...process.env, DATABASE_URL: this.database_url };
+    const { stdout } = await promisify(execFile)(this.binary, args, { env });
+    return stdout.trim();
+  }
+
   /** Another tenant's key. */
   async otherKey() {
-    const run = async (...args) => {
-      const env = { ...process.env, DATABASE_URL: this.database_url };
-      const { stdout } = await promisify(execFile)(this.binary, args, { env });
-      return stdout.trim();
-    };
-    await run("tenant", "create", "another");
-    return (await run("key", "create", "another")).split(/\s+/).find((word) => word.startsWith("ofp_live_"));
+    await this.run("tenant", "create", "another");
+    const said = await this.run("key", "create", "another");
+    return said.split(/\s+/).find((word) => word.startsWith("ofp_live_"));
+  }
+
+  /** The address by which somebody signs in as an operator, once. */
+  async operatorLink(name) {
+    const said = await this.run("operator", "invite", name);
+    return `${this.url}/sign-in${said.match(/#ofp_link_\w+/)[0]}`;
   }
 
   async post(path, body, key = this.key) {
     const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
     const answer = await fetch(this.url + path, { method: "POST", headers, body });
-    assert.ok(answer.ok, `${path}: ${answer.status}`);
+    assert.ok(answer.ok, `${path}: ${answer.status} ${answer.ok ? "" : await answer.text()}`);
     return answer.json();
   }
 

@@ -5,6 +5,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "@playwright/test";
 import { Offpeak, PATIENCE, until } from "./offpeak.mjs";
+import { signInByLink, walkPeople } from "./people.mjs";
 import { faults, signIn, visit } from "./visit.mjs";
 
 const [binary, data, shots, executablePath, jobs] = process.argv.slice(2);
@@ -107,6 +108,37 @@ await check("the server is killed: the page says so, and catches up by itself", 
   await stayed();
 });
 
+await check(
+  "all that match are retried by the server, through a kill -9, and the page says how it ended",
+  async () => {
+    const { group } = await offpeak.submitGroup("again", 1000);
+    const { canceled } = await offpeak.post(`/v1/groups/${group}/cancel`, "{}");
+    assert.ok(canceled > 200, `${canceled} were canceled: not more than a page`);
+    await ada.page.goto(`${offpeak.url}/jobs?group=${group}&state=canceled`);
+    await ada.page.locator("tbody tr").first().waitFor();
+    await begin();
+    await ada.page.keyboard.press("a");
+    await ada.page.getByRole("button", { name: "Select all that match this filter" }).waitFor();
+    await ada.page.keyboard.press("Shift+A");
+    await ada.page.keyboard.press("r");
+    await ada.page.getByRole("dialog", { name: `Retry ${canceled.toLocaleString("en")} jobs?` }).waitFor();
+    assert.deepEqual(await faults(ada.page), []);
+    await ada.page.keyboard.press("Enter");
+    const line = ada.page.getByRole("region", { name: /^Retry / });
+    await line.waitFor();
+    ada.expected = true;
+    await offpeak.end("SIGKILL");
+    await offpeak.start();
+    await line.getByText("queued again").waitFor();
+    ada.expected = false;
+    await stayed();
+    const headers = { authorization: `Bearer ${offpeak.key}` };
+    const { data } = await (await fetch(`${offpeak.url}/v1/operations`, { headers })).json();
+    assert.equal(data[0].state, "done");
+    assert.equal(data[0].matched, canceled, "each of them once");
+  },
+);
+
 await check("another tenant's ids are not there", async () => {
   const key = await offpeak.otherKey();
   const { id } = await offpeak.submit("Somebody else's letter.", key);
@@ -182,34 +214,83 @@ await check("nothing was wrong in the console, with the policy, or in the page",
   assert.deepEqual(ada.wrong, []);
 });
 
+const { olga } = await walkPeople(browser, offpeak, check);
+await olga.page.context().close();
+
 mkdirSync(shots, { recursive: true });
 const screens = await ada.page
   .locator("nav a")
   .evaluateAll((links) => [...new Set(links.map((link) => new URL(link.href).pathname))]);
+/** A picture of what is open, what axe finds on it, and whether it is wider than the screen. */
+async function look({ page, wrong }, name) {
+  await page.locator("main h1").waitFor();
+  await page.waitForLoadState("networkidle").catch(() => {});
+  await page.screenshot({ path: join(shots, `${name}.png`) });
+  assert.deepEqual(await faults(page), []);
+  const overflows = await page.evaluate(() => {
+    if (document.documentElement.scrollWidth <= innerWidth) return "";
+    const wide = [...document.querySelectorAll("body *")].find(
+      (e) => e.getBoundingClientRect().right > innerWidth,
+    );
+    return wide?.outerHTML.slice(0, 120) ?? "something";
+  });
+  assert.equal(overflows, "", "wider than the screen");
+  assert.deepEqual(wrong, []);
+}
+
+/** What opens over a screen: where, and how. */
+const OVER = {
+  "make-key": ["/settings", (page) => page.getByRole("button", { name: "Make a key" }).click()],
+  invite: ["/settings", (page) => page.getByRole("button", { name: "Invite" }).click()],
+};
+const OPERATORS = {
+  operator: ["/operator", (page) => page.getByRole("region", { name: "Tenants" }).waitFor()],
+  tenant: ["/operator", openTenant],
+  "look-inside": [
+    "/operator",
+    async (page) => {
+      await openTenant(page);
+      await page.getByRole("button", { name: "Look inside" }).click();
+      await page.getByRole("dialog").waitFor();
+    },
+  ],
+};
+
+async function openTenant(page) {
+  await page.getByRole("region", { name: "Tenants" }).getByRole("link", { name: "demo" }).click();
+  await page.getByRole("region", { name: "By day" }).waitFor();
+}
+
 for (const theme of THEMES) {
   for (const width of [1440, 390]) {
+    const there = `at ${width} px, ${theme}: axe finds nothing, and nothing overflows`;
     const guest = await visit(browser, { theme, width });
     guest.page.setDefaultTimeout(PATIENCE);
+    await guest.page.goto(offpeak.url);
+    await check(`the door ${there}`, () => look(guest, `door-${width}-${theme}`));
     await signIn(guest, offpeak.url, offpeak.key);
-    for (const path of screens) {
-      await check(`${path} at ${width} px, ${theme}: axe finds nothing, and nothing overflows`, async () => {
+    for (const path of screens)
+      await check(`${path} ${there}`, async () => {
         await guest.page.goto(offpeak.url + path);
-        await guest.page.locator("main h1").waitFor();
-        await guest.page.waitForLoadState("networkidle").catch(() => {});
-        const name = `${path.replaceAll("/", "") || "overview"}-${width}-${theme}.png`;
-        await guest.page.screenshot({ path: join(shots, name) });
-        assert.deepEqual(await faults(guest.page), []);
-        const overflows = await guest.page.evaluate(() => {
-          if (document.documentElement.scrollWidth <= innerWidth) return "";
-          const wide = [...document.querySelectorAll("body *")].find(
-            (e) => e.getBoundingClientRect().right > innerWidth,
-          );
-          return wide?.outerHTML.slice(0, 120) ?? "something";
-        });
-        assert.equal(overflows, "", "wider than the screen");
-        assert.deepEqual(guest.wrong, []);
+        await look(guest, `${path.replaceAll("/", "") || "overview"}-${width}-${theme}`);
       });
-    }
+    const views = async (all) => {
+      for (const [name, [path, open]] of Object.entries(all))
+        await check(`${name} ${there}`, async () => {
+          await guest.page.goto(offpeak.url + path);
+          await open(guest.page);
+          await look(guest, `${name}-${width}-${theme}`);
+        });
+    };
+    await views(OVER);
+    await signInByLink(guest, await offpeak.operatorLink("olga@example.com"), "Operator");
+    await views(OPERATORS);
+    await check(`a look ${there}`, async () => {
+      await guest.page.getByLabel("Reason").fill("A picture.");
+      await guest.page.getByRole("dialog").getByRole("button", { name: "Look inside" }).click();
+      await guest.page.getByText("as its operator, reading only").waitFor();
+      await look(guest, `look-${width}-${theme}`);
+    });
     await guest.page.context().close();
   }
 }

@@ -4,7 +4,7 @@ use offpeak_wire::{Batch, Problem};
 
 use super::view;
 use crate::State;
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::error::{Error, Result};
 use crate::query::Query;
 use crate::segment::Segment;
@@ -21,14 +21,14 @@ use crate::segment::Segment;
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<JobsRead>,
     Segment(id): Segment,
     query: Query,
 ) -> Result<axum::Json<Batch>> {
     query.end()?;
     let none = || Error::not_found("batch");
     let id = id.parse().map_err(|_| none())?;
-    let outlook = state.outlook().await;
+    let outlook = state.outlook(caller.tenant()).await;
     let mut tx = caller.begin().await?;
     let found = batches::get(&mut tx, id).await?.ok_or_else(none)?;
     tx.commit().await?;

@@ -5,7 +5,7 @@ use offpeak_wire::{Batch, Page, Problem};
 
 use super::view;
 use crate::State;
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::cursor;
 use crate::error::Result;
 use crate::query::Query;
@@ -16,7 +16,7 @@ const LIST: &[&str] = &["batches"];
 #[utoipa::path(
     get, path = "/v1/batches", tag = "batches", operation_id = "list_batches",
     params(
-        ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 unless said"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "From 1 to 200; 50 unless said"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
@@ -26,7 +26,7 @@ const LIST: &[&str] = &["batches"];
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<JobsRead>,
     mut query: Query,
 ) -> Result<axum::Json<Page<Batch>>> {
     let limit = query.limit();
@@ -34,17 +34,16 @@ pub(crate) async fn handle(
     query.end()?;
     let before = given.map(|given| cursor::read(LIST, &given)).transpose()?;
 
-    let outlook = state.outlook().await;
+    let outlook = state.outlook(caller.tenant()).await;
     let mut tx = caller.begin().await?;
-    let fetch = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut batches = batches::list(&mut tx, before.map(BatchId::from_uuid), fetch).await?;
+    let mut batches = batches::list(
+        &mut tx,
+        before.map(BatchId::from_uuid),
+        cursor::fetch(limit),
+    )
+    .await?;
     tx.commit().await?;
-    let more = batches.len() > limit;
-    batches.truncate(limit);
-    let next_cursor = batches
-        .last()
-        .filter(|_| more)
-        .map(|last| cursor::write(LIST, last.id.as_uuid()));
+    let next_cursor = cursor::cut(LIST, &mut batches, limit, |last| last.id.as_uuid());
     Ok(axum::Json(Page {
         data: batches
             .into_iter()

@@ -2,7 +2,7 @@ use offpeak_store::budget;
 use offpeak_wire::{Budgets, Problem};
 
 use super::{estimate, view};
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::error::Result;
 use crate::query::Query;
 
@@ -17,7 +17,7 @@ const MOST: i64 = 100;
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, query: Query) -> Result<axum::Json<Budgets>> {
+pub(crate) async fn handle(caller: May<JobsRead>, query: Query) -> Result<axum::Json<Budgets>> {
     query.end()?;
     let mut tx = caller.begin().await?;
     let now = tx.now();

@@ -1,8 +1,10 @@
 use axum::http::StatusCode;
+use offpeak_domain::audit::Action;
+use offpeak_domain::id::BudgetId;
 use offpeak_store::budget;
 use offpeak_wire::Problem;
 
-use crate::caller::Caller;
+use crate::caller::{May, SettingsManage};
 use crate::error::{Error, Result};
 use crate::query::Query;
 use crate::segment::Segment;
@@ -20,17 +22,20 @@ use crate::segment::Segment;
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    caller: May<SettingsManage>,
     Segment(id): Segment,
     query: Query,
 ) -> Result<StatusCode> {
     query.end()?;
     let none = || Error::not_found("budget");
-    let id = id.parse().map_err(|_| none())?;
+    let id: BudgetId = id.parse().map_err(|_| none())?;
     let mut tx = caller.begin().await?;
     if !budget::remove(&mut tx, id).await? {
         return Err(none());
     }
+    caller
+        .note(&mut tx, Action::BudgetRemove, &id.to_string(), "")
+        .await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,5 +1,6 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use offpeak_domain::audit::Action;
 use offpeak_domain::budget::{MAX_LIMIT, Period, Scope};
 use offpeak_domain::id::{BudgetId, Minter};
 use offpeak_domain::money::Pico;
@@ -8,7 +9,7 @@ use offpeak_wire::{Budget, BudgetPeriod, BudgetRequest, BudgetScope, FieldError,
 
 use super::view;
 use crate::body::{Field, Json, parse, reads_as};
-use crate::caller::Caller;
+use crate::caller::{May, SettingsManage};
 use crate::error::{Error, Result, fault};
 use crate::query::Query;
 use crate::state::rng;
@@ -61,7 +62,11 @@ const FIELDS: &[Field] = &[
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, query: Query, Json(body): Json) -> Result<Response> {
+pub(crate) async fn handle(
+    caller: May<SettingsManage>,
+    query: Query,
+    Json(body): Json,
+) -> Result<Response> {
     query.end()?;
     let request: BudgetRequest = parse(&body, FIELDS).map_err(Error::input)?;
     let terms = read(request).map_err(Error::input)?;
@@ -73,6 +78,11 @@ pub(crate) async fn handle(caller: Caller, query: Query, Json(body): Json) -> Re
         return Err(Error::input(vec![fault("", "too_many", message)]));
     };
     let uses = budget::uses(&mut tx, now, 1).await?;
+    let detail = if budget.terms.hard { "hard" } else { "soft" };
+    let detail = format!("{} USD, {detail}", budget.terms.limit);
+    caller
+        .note(&mut tx, Action::BudgetSet, &budget.id.to_string(), &detail)
+        .await?;
     tx.commit().await?;
     let status = if new {
         StatusCode::CREATED

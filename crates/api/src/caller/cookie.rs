@@ -2,25 +2,34 @@
 
 use std::time::Duration;
 
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use offpeak_domain::origin::Origin;
-use offpeak_domain::secret::SessionSecret;
+use offpeak_domain::secret::{Kind, Secret};
 
 use super::refuse;
+use crate::State;
 use crate::error::{Code, Error, Result};
 
-const NAME: &str = "offpeak_session";
+/// Of whoever works within a tenant.
+pub(crate) const SESSION: &str = "offpeak_session";
+/// Of an operator, who may look at a tenant at the same time.
+pub(crate) const OPERATOR: &str = "offpeak_operator";
+/// Of a browser that was sent to the identity server. By its prefix a browser takes it from
+/// this host alone, over TLS (or from this machine).
+pub(crate) const SIGN_IN: &str = "__Host-offpeak_signin";
+const OF_HOST: &str = "__Host-";
 
-/// The session that the cookie holds; none without such a cookie.
-pub(super) fn read(headers: &HeaderMap) -> Result<Option<SessionSecret>> {
+/// The secret that the cookie holds; none without such a cookie.
+pub(crate) fn read<K: Kind>(headers: &HeaderMap, wanted: &str) -> Result<Option<Secret<K>>> {
     let mut values = headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|header| header.to_str().ok())
         .flat_map(|header| header.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == NAME)
+        .filter(|(name, _)| *name == wanted)
         .map(|(_, value)| value);
     let Some(value) = values.next() else {
         return Ok(None);
@@ -28,11 +37,11 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Option<SessionSecret>> {
     // Another site under the same domain may have set one beside ours.
     if values.next().is_some() {
         return Err(refuse(format!(
-            "the cookie `{NAME}` is there twice: remove this site's cookies and sign in again"
+            "the cookie `{wanted}` is there twice: remove this site's cookies and sign in again"
         )));
     }
-    match SessionSecret::parse(value) {
-        Ok(session) => Ok(Some(session)),
+    match Secret::parse(value) {
+        Ok(secret) => Ok(Some(secret)),
         Err(error) => Err(refuse(error.to_string())),
     }
 }
@@ -59,6 +68,20 @@ pub(super) fn expect_own_page(parts: &Parts, public: Option<&Origin>) -> Result<
          be scheme and host by which browsers reach it (behind a proxy, set `public_url` in \
          [server]); programs send an API key instead",
     ))
+}
+
+/// A request of one of this server's own pages: what it asks sets a cookie, and no
+/// other page may sign anybody in.
+#[derive(Debug)]
+pub(crate) struct OwnPage;
+
+impl FromRequestParts<State> for OwnPage {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self> {
+        expect_own_page(parts, state.public_url())?;
+        Ok(Self)
+    }
 }
 
 /// By which scheme the browser came: by that of the proxy in front, if there is one
@@ -88,31 +111,34 @@ fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
     given.next().filter(|_| given.next().is_none())
 }
 
-/// `set-cookie` of a new session.
-pub(crate) fn set(
-    session: &SessionSecret,
+/// `set-cookie` of a new session, or of a sign-in under way.
+pub(crate) fn set<K: Kind>(
+    name: &str,
+    secret: &Secret<K>,
     lifetime: Duration,
     asked: &HeaderMap,
     public: Option<&Origin>,
 ) -> HeaderValue {
-    written(session.expose(), lifetime, asked, public)
+    written(name, secret.expose(), lifetime, asked, public)
 }
 
 /// `set-cookie` after a session's end.
-pub(crate) fn clear(asked: &HeaderMap, public: Option<&Origin>) -> HeaderValue {
-    written("", Duration::ZERO, asked, public)
+pub(crate) fn clear(name: &str, asked: &HeaderMap, public: Option<&Origin>) -> HeaderValue {
+    written(name, "", Duration::ZERO, asked, public)
 }
 
 fn written(
+    name: &str,
     value: &str,
     lifetime: Duration,
     asked: &HeaderMap,
     public: Option<&Origin>,
 ) -> HeaderValue {
-    let secure =
-        public.is_some_and(|own| own.as_str().starts_with("https://")) || scheme(asked) == b"https";
+    let secure = name.starts_with(OF_HOST)
+        || public.is_some_and(|own| own.as_str().starts_with("https://"))
+        || scheme(asked) == b"https";
     let text = format!(
-        "{NAME}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{}",
+        "{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{}",
         lifetime.as_secs(),
         if secure { "; Secure" } else { "" },
     );
@@ -127,7 +153,7 @@ mod tests {
     use super::{expect_own_page, read, set};
     use axum::http::{HeaderMap, HeaderValue, Request};
     use offpeak_domain::origin::Origin;
-    use offpeak_domain::secret::SessionSecret;
+    use offpeak_domain::secret::{OfSession, SessionSecret, SignInSecret};
     use rand::SeedableRng;
     use rand::rngs::StdRng;
     use std::time::Duration;
@@ -143,7 +169,7 @@ mod tests {
             for cookie in cookies {
                 headers.append("cookie", HeaderValue::from_str(cookie).unwrap());
             }
-            read(&headers)
+            read::<OfSession>(&headers, super::SESSION)
         };
         let own = format!("offpeak_session={}", session().expose());
         assert_eq!(with(&[]).unwrap(), None);
@@ -217,7 +243,13 @@ mod tests {
     fn a_cookie_is_secure_where_the_way_is() {
         let mut asked = HeaderMap::new();
         let text = |asked: &HeaderMap| {
-            let header = set(&session(), Duration::from_mins(1), asked, None);
+            let header = set(
+                super::SESSION,
+                &session(),
+                Duration::from_mins(1),
+                asked,
+                None,
+            );
             assert!(header.is_sensitive());
             header.to_str().unwrap().to_owned()
         };
@@ -230,7 +262,22 @@ mod tests {
         assert_eq!(text(&asked), format!("{plain}; Secure"));
         let public = Origin::parse("https://offpeak.example").unwrap();
         let asked = HeaderMap::new();
-        let header = set(&session(), Duration::from_mins(1), &asked, Some(&public));
+        let secret = SignInSecret::generate(StdRng::seed_from_u64(1));
+        let minute = Duration::from_mins(1);
+        let header = set(super::SIGN_IN, &secret, minute, &asked, None);
+        // What the prefix asks for, and no browser takes it without.
+        let text = header.to_str().unwrap();
+        assert!(
+            text.contains("; Path=/;") && text.ends_with("; Secure"),
+            "{text}"
+        );
+        let header = set(
+            super::SESSION,
+            &session(),
+            Duration::from_mins(1),
+            &asked,
+            Some(&public),
+        );
         assert!(header.to_str().unwrap().ends_with("; Secure"));
     }
 }

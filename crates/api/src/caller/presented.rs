@@ -24,7 +24,7 @@ pub(super) fn presented(parts: &Parts) -> Result<Presented> {
     match (given.next(), given.next()) {
         (Some(value), None) => bearer(value),
         (Some(_), Some(_)) => Err(refuse(once)),
-        (None, _) => cookie::read(&parts.headers)?
+        (None, _) => cookie::read(&parts.headers, cookie::SESSION)?
             .map(Presented::Session)
             .ok_or_else(|| refuse(once)),
     }

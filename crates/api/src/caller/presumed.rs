@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use offpeak_domain::scope::Scope;
 use offpeak_store::job::NewJob;
 use offpeak_store::job::one::{self, Claim, Submitted};
 use offpeak_store::job_type::Newest;
 
 use super::presented::{Presented, presented};
-use super::{Caller, by_key};
+use super::{Caller, JobsWrite, May, by_key};
 use crate::State;
 use crate::error::{Error, Result};
 
@@ -20,7 +21,7 @@ const MAX_KNOWN: usize = 10_000;
 /// A key is looked up again after this, so that its use is noted.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
-/// A caller whose key may only be remembered: spares a submit the look-up.
+/// A caller that may submit, whose key may only be remembered: spares the look-up.
 ///
 /// Nothing may be answered before the key is confirmed. [`Presumed::submit`]
 /// does so where it stores the job; whoever refuses a request must call
@@ -46,12 +47,10 @@ impl Presumed {
         assumed: Option<Newest>,
     ) -> Result<Submitted> {
         let Caller {
-            tenants,
-            tenant,
-            key,
-            ..
+            tenants, tenant, ..
         } = &self.caller;
-        Ok(one::submit(tenants, (*tenant, *key), job, claim, assumed).await?)
+        let key = self.caller.key();
+        Ok(one::submit(tenants, (*tenant, key), job, claim, assumed).await?)
     }
 
     /// An error unless the key still holds.
@@ -70,13 +69,23 @@ impl FromRequestParts<State> for Presumed {
         if let Presented::Key(key) = presented(parts)?
             && let Some(caller) = state.known.get(&key.digest())
         {
-            return Ok(Self {
+            caller.expect(Scope::JobsWrite)?;
+            let presumed = Self {
                 caller,
                 unconfirmed: Some((key.digest(), state.known.clone())),
-            });
+            };
+            return match presumed.caller.clone().admitted(state).await {
+                Ok(caller) => Ok(Self { caller, ..presumed }),
+                Err(error) => {
+                    presumed.confirm().await?;
+                    Err(error)
+                }
+            };
         }
         Ok(Self {
-            caller: Caller::from_request_parts(parts, state).await?,
+            caller: May::<JobsWrite>::from_request_parts(parts, state)
+                .await?
+                .into_caller(),
             unconfirmed: None,
         })
     }

@@ -1,9 +1,13 @@
 //! Who may read jobs: all of a tenant's, or those that a ticket opens.
 
+use std::marker::PhantomData;
+use std::ops::Deref;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use offpeak_domain::id::{GroupId, TenantId};
+use offpeak_domain::limits::Limits;
 use offpeak_domain::secret::TicketSecret;
 use offpeak_store::credential::Credential;
 use offpeak_store::event::UserKey;
@@ -11,7 +15,7 @@ use offpeak_store::ticket::Opens;
 use offpeak_store::{TenantTx, Tenants};
 
 use super::presented::{self, Presented, presented};
-use super::{Caller, refuse};
+use super::{Caller, May, Needs, refuse};
 use crate::State;
 use crate::cors::{Granted, origin_of};
 use crate::error::{Code, Error, Result, fault};
@@ -24,7 +28,7 @@ const PROTOCOL: &str = "offpeak.ticket.";
 
 /// Which jobs may be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub(crate) enum Extent {
     /// All of the tenant's.
     Tenant,
     /// Those with this label of the app.
@@ -33,7 +37,7 @@ pub(crate) enum Scope {
     Group(GroupId),
 }
 
-impl Scope {
+impl Extent {
     /// Whether a job with this label and group may be read.
     pub(crate) fn holds(&self, user: Option<&str>, group: Option<GroupId>) -> bool {
         match self {
@@ -44,7 +48,7 @@ impl Scope {
     }
 }
 
-/// Who may read the jobs of a scope.
+/// Who may read the jobs of an extent.
 ///
 /// A ticket comes in the header `authorization`, as `?ticket=`, or as a
 /// subprotocol of a WebSocket. A request that names its origin is refused unless
@@ -53,8 +57,9 @@ impl Scope {
 pub(crate) struct Reader {
     tenants: Tenants,
     tenant: TenantId,
-    scope: Scope,
+    extent: Extent,
     credential: Credential,
+    limits: Limits,
 }
 
 impl Reader {
@@ -62,8 +67,13 @@ impl Reader {
         self.tenant
     }
 
-    pub(crate) fn scope(&self) -> &Scope {
-        &self.scope
+    pub(crate) fn extent(&self) -> &Extent {
+        &self.extent
+    }
+
+    /// Its tenant's limits.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// By what the reader came in: for
@@ -75,10 +85,10 @@ impl Reader {
     /// Whose live connections count together: one user's, however many tickets the
     /// tenant gives out for it.
     pub(crate) fn holder(&self) -> Holder {
-        match (self.credential, &self.scope) {
+        match (self.credential, &self.extent) {
             (Credential::Key(id), _) => Holder::Key(id),
             (Credential::Session(id), _) => Holder::Session(id),
-            (Credential::Ticket(_), Scope::User(label)) => Holder::User(UserKey::of(label)),
+            (Credential::Ticket(_), Extent::User(label)) => Holder::User(UserKey::of(label)),
             (Credential::Ticket(id), _) => Holder::Ticket(id),
         }
     }
@@ -86,11 +96,11 @@ impl Reader {
     /// Whether it is a tenant's user, who is not shown what is the tenant's own:
     /// costs, usage, metadata and batches.
     pub(crate) fn is_guest(&self) -> bool {
-        self.scope != Scope::Tenant
+        self.extent != Extent::Tenant
     }
 
     /// A transaction that sees the rows of this tenant and no others; what of them
-    /// may be shown is told by [`Reader::scope`].
+    /// may be shown is told by [`Reader::extent`].
     pub(crate) async fn begin(&self) -> Result<TenantTx> {
         Ok(self.tenants.begin(self.tenant).await?)
     }
@@ -115,12 +125,18 @@ impl Reader {
                 "tickets may not be used from this origin: list it with `PUT /v1/live/origins`",
             ));
         }
+        // A tenant's users ask within its limits.
+        let limits = state
+            .allowance
+            .request(&state.tenants, found.tenant)
+            .await?;
         Ok(Self {
+            limits,
             tenants: state.tenants.clone(),
             tenant: found.tenant,
-            scope: match found.opens {
-                Opens::User(label) => Scope::User(label),
-                Opens::Group(id) => Scope::Group(id),
+            extent: match found.opens {
+                Opens::User(label) => Extent::User(label),
+                Opens::Group(id) => Extent::Group(id),
             },
             credential: Credential::Ticket(found.ticket),
         })
@@ -131,17 +147,43 @@ impl From<Caller> for Reader {
     fn from(caller: Caller) -> Self {
         Self {
             credential: caller.credential(),
+            limits: caller.limits,
             tenants: caller.tenants,
             tenant: caller.tenant,
-            scope: Scope::Tenant,
+            extent: Extent::Tenant,
         }
     }
 }
 
-impl FromRequestParts<State> for Reader {
+/// A reader that may see what the type says. A ticket may see what it opens.
+#[derive(Clone, Debug)]
+pub(crate) struct Reads<N>(Reader, PhantomData<N>);
+
+impl<N> Reads<N> {
+    /// The reader, for what goes on after its handler.
+    pub(crate) fn into_reader(self) -> Reader {
+        self.0
+    }
+}
+
+impl<N> Deref for Reads<N> {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.0
+    }
+}
+
+impl<N: Needs> FromRequestParts<State> for Reads<N> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self> {
+        Ok(Self(Reader::of::<N>(parts, state).await?, PhantomData))
+    }
+}
+
+impl Reader {
+    async fn of<N: Needs>(parts: &mut Parts, state: &State) -> Result<Self> {
         // A query that cannot be read is refused where it is read whole, after it
         // is known who asks.
         let in_query = Query::from_request_parts(parts, state)
@@ -160,7 +202,8 @@ impl FromRequestParts<State> for Reader {
         match presented(parts)? {
             Presented::Ticket(ticket) => Self::by_ticket(parts, state, &ticket).await,
             Presented::Key(_) | Presented::Session(_) => {
-                Ok(Caller::from_request_parts(parts, state).await?.into())
+                let caller = May::<N>::from_request_parts(parts, state).await?;
+                Ok(caller.into_caller().into())
             }
         }
     }
@@ -179,19 +222,19 @@ fn in_protocols(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Scope, in_protocols};
+    use super::{Extent, in_protocols};
     use axum::http::{HeaderMap, HeaderValue};
     use offpeak_domain::id::GroupId;
     use uuid::Uuid;
 
     #[test]
-    fn a_scope_holds_its_own() {
+    fn an_extent_holds_its_own() {
         let group = |n| GroupId::from_uuid(Uuid::from_u128(n));
-        assert!(Scope::Tenant.holds(None, None));
-        let user = Scope::User("a".into());
+        assert!(Extent::Tenant.holds(None, None));
+        let user = Extent::User("a".into());
         assert!(user.holds(Some("a"), Some(group(1))));
         assert!(!user.holds(Some("A"), None) && !user.holds(None, None));
-        let of_group = Scope::Group(group(1));
+        let of_group = Extent::Group(group(1));
         assert!(of_group.holds(None, Some(group(1))));
         assert!(!of_group.holds(Some("a"), Some(group(2))) && !of_group.holds(None, None));
     }

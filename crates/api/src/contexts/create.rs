@@ -4,10 +4,11 @@ use axum::response::{IntoResponse, Response};
 use offpeak_domain::id::{ContextId, Minter};
 use offpeak_store::context;
 use offpeak_wire::{Context, ContextRequest, Problem};
+use utoipa::ToSchema;
 
 use super::view;
 use crate::body::{self, Field, Json, parse, reads_as};
-use crate::caller::Caller;
+use crate::caller::{JobsWrite, May};
 use crate::error::{Code, Error, Result, fault};
 use crate::query::Query;
 use crate::state::rng;
@@ -31,6 +32,12 @@ const FIELDS: &[Field] = &[
     },
 ];
 
+/// A document's text.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 4_000_000)]
+#[expect(dead_code, reason = "the document of the API alone names it")]
+struct Plain(String);
+
 /// Store a document that many jobs share
 ///
 /// Jobs of a type name it in `context`; its text follows the system prompt. Jobs
@@ -39,11 +46,11 @@ const FIELDS: &[Field] = &[
 /// `text/markdown`, its title in the query.
 #[utoipa::path(
     post, path = "/v1/contexts", tag = "contexts", operation_id = "create_context",
-    params(("title" = Option<String>, Query, description = "The title of a plain text")),
+    params(("title" = Option<String>, Query, max_length = 256, description = "The title of a plain text")),
     request_body(content(
         (ContextRequest = "application/json"),
-        (String = "text/plain"),
-        (String = "text/markdown"),
+        (Plain = "text/plain"),
+        (Plain = "text/markdown"),
     )),
     responses(
         (status = 201, description = "Stored", body = Context),
@@ -53,7 +60,11 @@ const FIELDS: &[Field] = &[
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, mut query: Query, given: Request) -> Result<Response> {
+pub(crate) async fn handle(
+    caller: May<JobsWrite>,
+    mut query: Query,
+    given: Request,
+) -> Result<Response> {
     let title = query.text("title");
     query.end()?;
     let request = read(given, title).await?;

@@ -2,7 +2,7 @@ use axum::http::StatusCode;
 use offpeak_store::context;
 use offpeak_wire::Problem;
 
-use crate::caller::Caller;
+use crate::caller::{JobsWrite, May};
 use crate::error::{Error, Result};
 use crate::query::Query;
 use crate::segment::Segment;
@@ -20,7 +20,7 @@ use crate::segment::Segment;
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    caller: May<JobsWrite>,
     Segment(id): Segment,
     query: Query,
 ) -> Result<StatusCode> {

@@ -2,7 +2,7 @@ use offpeak_store::context;
 use offpeak_wire::{Context, Problem};
 
 use super::view;
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::error::{Error, Result};
 use crate::query::Query;
 use crate::segment::Segment;
@@ -18,7 +18,7 @@ use crate::segment::Segment;
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    caller: May<JobsRead>,
     Segment(id): Segment,
     query: Query,
 ) -> Result<axum::Json<Context>> {

@@ -3,7 +3,7 @@ use offpeak_store::context;
 use offpeak_wire::{Context, Page, Problem};
 
 use super::view;
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::cursor;
 use crate::error::Result;
 use crate::query::Query;
@@ -14,7 +14,7 @@ const LIST: &[&str] = &["contexts"];
 #[utoipa::path(
     get, path = "/v1/contexts", tag = "contexts", operation_id = "list_contexts",
     params(
-        ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 unless said"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "From 1 to 200; 50 unless said"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
@@ -22,22 +22,24 @@ const LIST: &[&str] = &["contexts"];
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, mut query: Query) -> Result<axum::Json<Page<Context>>> {
+pub(crate) async fn handle(
+    caller: May<JobsRead>,
+    mut query: Query,
+) -> Result<axum::Json<Page<Context>>> {
     let limit = query.limit();
     let given = query.text("cursor");
     query.end()?;
     let before = given.map(|given| cursor::read(LIST, &given)).transpose()?;
 
     let mut tx = caller.begin().await?;
-    let fetch = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut found = context::list(&mut tx, before.map(ContextId::from_uuid), fetch).await?;
+    let mut found = context::list(
+        &mut tx,
+        before.map(ContextId::from_uuid),
+        cursor::fetch(limit),
+    )
+    .await?;
     tx.commit().await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found
-        .last()
-        .filter(|_| more)
-        .map(|last| cursor::write(LIST, last.id.as_uuid()));
+    let next_cursor = cursor::cut(LIST, &mut found, limit, |last| last.id.as_uuid());
     Ok(axum::Json(Page {
         data: found.into_iter().map(view).collect(),
         next_cursor,

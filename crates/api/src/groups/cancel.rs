@@ -1,8 +1,11 @@
+use axum::extract::State as Extract;
+use offpeak_domain::audit::Action;
 use offpeak_store::{cancel, group};
 use offpeak_wire::{Canceled, Problem};
 
-use super::{CHUNK, parse_id, view};
-use crate::caller::Caller;
+use super::{CHUNK, parse_id, shown_one};
+use crate::State;
+use crate::caller::{JobsWrite, May};
 use crate::error::Result;
 use crate::jobs::cancel::moving;
 use crate::query::Query;
@@ -25,7 +28,8 @@ const AGAIN: u32 = 3;
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    Extract(state): Extract<State>,
+    caller: May<JobsWrite>,
     Segment(id): Segment,
     query: Query,
 ) -> Result<axum::Json<Canceled>> {
@@ -39,6 +43,12 @@ pub(crate) async fn handle(
         }
         let jobs = group::jobs_after(&mut tx, id, after, CHUNK).await?;
         let mut done = cancel::jobs(&mut tx, &jobs).await?;
+        if after.is_none() {
+            let target = id.to_string();
+            caller
+                .note(&mut tx, Action::GroupCancel, &target, "")
+                .await?;
+        }
         tx.commit().await?;
         canceled += done.canceled.len() as u64;
         // Left behind they would be paid for, although the answer says otherwise.
@@ -59,8 +69,10 @@ pub(crate) async fn handle(
             None => break,
         }
     }
+    let outlook = state.outlook(caller.tenant()).await;
     let mut tx = caller.begin().await?;
-    let group = view(group::progress(&mut tx, id).await?);
+    let found = group::progress(&mut tx, id).await?;
+    let group = shown_one(&mut tx, found, &outlook).await?;
     tx.commit().await?;
     Ok(axum::Json(Canceled { canceled, group }))
 }

@@ -1,9 +1,11 @@
+use axum::extract::State as Extract;
 use axum::http::{HeaderName, HeaderValue};
 use offpeak_store::{group, stream};
 use offpeak_wire::{Group, Problem};
 
-use super::{parse_id, view};
-use crate::caller::Caller;
+use super::{parse_id, shown_one};
+use crate::State;
+use crate::caller::{JobsRead, May};
 use crate::error::Result;
 use crate::live_cursor::LiveCursor;
 use crate::query::Query;
@@ -21,15 +23,18 @@ use crate::segment::Segment;
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    Extract(state): Extract<State>,
+    caller: May<JobsRead>,
     Segment(id): Segment,
     query: Query,
 ) -> Result<([(HeaderName, HeaderValue); 1], axum::Json<Group>)> {
     query.end()?;
     let id = parse_id(&id)?;
+    let outlook = state.outlook(caller.tenant()).await;
     let mut tx = caller.begin().await?;
     let cursor = LiveCursor::from(stream::head(&mut tx).await?);
     let found = group::progress(&mut tx, id).await?;
+    let shown = shown_one(&mut tx, found, &outlook).await?;
     tx.commit().await?;
-    Ok((cursor.header(), axum::Json(view(found))))
+    Ok((cursor.header(), axum::Json(shown)))
 }

@@ -1,12 +1,11 @@
 use axum::extract::State as Extract;
-use offpeak_store::{group, retry};
+use offpeak_store::{estimates, group, retry};
 use offpeak_wire::{Problem, Retried};
 
-use super::{CHUNK, parse_id, view};
+use super::{CHUNK, parse_id, shown_one};
 use crate::State;
-use crate::caller::Caller;
+use crate::caller::{JobsWrite, May};
 use crate::error::Result;
-use crate::estimates;
 use crate::query::Query;
 use crate::segment::Segment;
 
@@ -29,7 +28,7 @@ use crate::segment::Segment;
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<JobsWrite>,
     Segment(id): Segment,
     query: Query,
 ) -> Result<axum::Json<Retried>> {
@@ -55,8 +54,10 @@ pub(crate) async fn handle(
             None => break,
         }
     }
+    let outlook = state.outlook(caller.tenant()).await;
     let mut tx = caller.begin().await?;
-    let group = view(group::progress(&mut tx, id).await?);
+    let found = group::progress(&mut tx, id).await?;
+    let group = shown_one(&mut tx, found, &outlook).await?;
     tx.commit().await?;
     Ok(axum::Json(Retried {
         retried,

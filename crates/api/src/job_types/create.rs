@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::view;
 use crate::State;
 use crate::body::{Field, Json, expect_unique, parse, reads_as};
-use crate::caller::Caller;
+use crate::caller::{May, SettingsManage};
 use crate::error::{Code, Error, Result, fault};
 use crate::jobs::unknown_model;
 use crate::query::Query;
@@ -114,7 +114,7 @@ const FIELDS: &[Field] = &[
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<SettingsManage>,
     query: Query,
     Json(body): Json,
 ) -> Result<Response> {

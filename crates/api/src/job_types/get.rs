@@ -2,7 +2,7 @@ use offpeak_store::job_type;
 use offpeak_wire::{JobType, Problem};
 
 use super::view;
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::error::{Code, Error, Result};
 use crate::query::Query;
 use crate::segment::Segment;
@@ -12,7 +12,7 @@ use crate::segment::Segment;
     get, path = "/v1/job-types/{name}", tag = "job types", operation_id = "get_job_type",
     params(
         ("name" = String, Path, description = "Its name"),
-        ("version" = Option<u32>, Query, description = "The newest unless said"),
+        ("version" = Option<u32>, Query, minimum = 1, description = "The newest unless said"),
     ),
     responses(
         (status = 200, description = "The job type", body = JobType),
@@ -21,7 +21,7 @@ use crate::segment::Segment;
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    caller: May<JobsRead>,
     Segment(name): Segment,
     mut query: Query,
 ) -> Result<axum::Json<JobType>> {

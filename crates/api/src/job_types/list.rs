@@ -2,7 +2,7 @@ use offpeak_store::job_type;
 use offpeak_wire::{JobType, Page, Problem};
 
 use super::view;
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::error::Result;
 use crate::query::Query;
 
@@ -20,7 +20,10 @@ const MAX: i64 = 1_000;
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, query: Query) -> Result<axum::Json<Page<JobType>>> {
+pub(crate) async fn handle(
+    caller: May<JobsRead>,
+    query: Query,
+) -> Result<axum::Json<Page<JobType>>> {
     query.end()?;
     let mut tx = caller.begin().await?;
     let stored = job_type::list(&mut tx, None, MAX).await?;

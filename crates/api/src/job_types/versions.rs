@@ -3,7 +3,7 @@ use offpeak_wire::{JobType, Page, Problem};
 use uuid::Uuid;
 
 use super::view;
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::cursor;
 use crate::error::{Code, Error, Result};
 use crate::query::Query;
@@ -17,7 +17,7 @@ use crate::segment::Segment;
     get, path = "/v1/job-types/{name}/versions", tag = "job types", operation_id = "list_job_type_versions",
     params(
         ("name" = String, Path, description = "Its name"),
-        ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 unless said"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "From 1 to 200; 50 unless said"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
@@ -27,7 +27,7 @@ use crate::segment::Segment;
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    caller: May<JobsRead>,
     Segment(name): Segment,
     mut query: Query,
 ) -> Result<axum::Json<Page<JobType>>> {
@@ -44,18 +44,14 @@ pub(crate) async fn handle(
         .transpose()?
         .map(|last| u32::try_from(last.as_u128()).unwrap_or(0));
     let mut tx = caller.begin().await?;
-    let fetch = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut stored = job_type::versions(&mut tx, &name, below, fetch).await?;
+    let mut stored = job_type::versions(&mut tx, &name, below, cursor::fetch(limit)).await?;
     tx.commit().await?;
     if stored.is_empty() && below.is_none() {
         return Err(none());
     }
-    let more = stored.len() > limit;
-    stored.truncate(limit);
-    let next_cursor = stored
-        .last()
-        .filter(|_| more)
-        .map(|last| cursor::write(&list, Uuid::from_u128(last.version.into())));
+    let next_cursor = cursor::cut(&list, &mut stored, limit, |last| {
+        Uuid::from_u128(last.version.into())
+    });
     Ok(axum::Json(Page {
         data: stored.iter().map(view).collect::<Result<_>>()?,
         next_cursor,

@@ -8,7 +8,7 @@ use super::get::parse_id;
 use super::view;
 use crate::State;
 use crate::batches;
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::error::Result;
 use crate::query::Query;
 use crate::segment::Segment;
@@ -28,7 +28,7 @@ use crate::segment::Segment;
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<JobsRead>,
     Segment(id): Segment,
     query: Query,
 ) -> Result<axum::Json<Attempts>> {

@@ -9,7 +9,7 @@ use super::lines::Lines;
 use super::upload::{Options, Upload, seed};
 use crate::State;
 use crate::body::expect_media_type;
-use crate::caller::Caller;
+use crate::caller::{JobsWrite, May};
 use crate::error::Result;
 use crate::query::Query;
 use crate::text::{self, MAX_LABEL};
@@ -26,9 +26,9 @@ use crate::text::{self, MAX_LABEL};
 #[utoipa::path(
     post, path = "/v1/jobs/bulk", tag = "jobs", operation_id = "submit_jobs",
     params(
-        ("idempotency-key" = Option<String>, Header, description = "Names the upload; at most 255 characters"),
+        ("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Names the upload; at most 255 characters"),
         ("partial" = Option<bool>, Query, description = "Leave out bad lines instead of refusing all"),
-        ("name" = Option<String>, Query, description = "Name of the group; at most 256 characters"),
+        ("name" = Option<String>, Query, max_length = 256, description = "Name of the group; at most 256 characters"),
     ),
     request_body(content = JobRequest, content_type = "application/x-ndjson", description = "One job a line"),
     responses(
@@ -45,7 +45,7 @@ use crate::text::{self, MAX_LABEL};
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<JobsWrite>,
     headers: HeaderMap,
     mut query: Query,
     body: Body,

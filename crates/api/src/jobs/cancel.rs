@@ -1,10 +1,11 @@
 use axum::extract::State as Extract;
+use offpeak_domain::audit::Action;
 use offpeak_store::{cancel, job, point};
 use offpeak_wire::{Job, Problem};
 
 use super::get::parse_id;
 use super::view;
-use crate::caller::Caller;
+use crate::caller::{JobsWrite, May};
 use crate::error::{Code, Error, Result};
 use crate::query::Query;
 use crate::segment::Segment;
@@ -24,13 +25,13 @@ use crate::segment::Segment;
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<crate::State>,
-    caller: Caller,
+    caller: May<JobsWrite>,
     Segment(id): Segment,
     query: Query,
 ) -> Result<axum::Json<Job>> {
     query.end()?;
     let id = parse_id(&id)?;
-    let outlook = state.outlook().await;
+    let outlook = state.outlook(caller.tenant()).await;
     let mut tx = caller.begin().await?;
     job::get(&mut tx, id).await?;
     let canceled = cancel::jobs(&mut tx, &[id]).await?;
@@ -39,6 +40,12 @@ pub(crate) async fn handle(
     }
     let now = tx.now();
     let shown = view::job(job::get(&mut tx, id).await?, now, &outlook);
+    if !canceled.canceled.is_empty() {
+        let target = id.to_string();
+        caller
+            .note(&mut tx, Action::JobsCancel, &target, "")
+            .await?;
+    }
     point!("api.cancel_open");
     tx.commit().await?;
     point!("api.canceled");

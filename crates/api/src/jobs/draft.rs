@@ -172,7 +172,7 @@ impl<'a> Drafting<'a> {
         if let Some(ways) = self.ways {
             return ways;
         }
-        let outlook = self.state.outlook().await;
+        let outlook = self.state.outlook(self.caller.tenant()).await;
         *self.ways.insert(outlook.ways(outlook.now))
     }
 

@@ -5,6 +5,7 @@ use offpeak_domain::estimate::{Basis, Calibration, Prompt};
 use offpeak_domain::job::Lane;
 use offpeak_domain::money::Pico;
 use offpeak_store::budget;
+use offpeak_store::estimates::Corrections;
 use offpeak_wire::{
     AnswerBasis, Estimate, EstimateRequest, EstimateSum, FieldError, JobEstimate, JobRequest,
     Problem,
@@ -17,9 +18,8 @@ use super::draft::{Draft, Drafting};
 use super::{FIELDS, view};
 use crate::State;
 use crate::body::{Field, Json, parse, reads_as};
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::error::{Error, Result, fault};
-use crate::estimates::Corrections;
 use crate::query::Query;
 
 /// Jobs that one call asks for, at most.
@@ -56,7 +56,7 @@ struct Body {
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<JobsRead>,
     query: Query,
     Json(body): Json,
 ) -> Result<axum::Json<Estimate>> {

@@ -5,7 +5,7 @@ use offpeak_store::{TenantTx, job, stream};
 use offpeak_wire::{Job, Problem};
 
 use super::view;
-use crate::caller::Reader;
+use crate::caller::{JobsRead, Reader, Reads};
 use crate::error::{Error, Result};
 use crate::live_cursor::LiveCursor;
 use crate::query::Query;
@@ -28,18 +28,18 @@ use crate::segment::Segment;
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<crate::State>,
-    reader: Reader,
+    reader: Reads<JobsRead>,
     Segment(id): Segment,
     mut query: Query,
 ) -> Result<Shown> {
     query.read_before("ticket");
     query.end()?;
     let id = parse_id(&id)?;
-    let outlook = state.outlook().await;
+    let outlook = state.outlook(reader.tenant()).await;
     let mut tx = reader.begin().await?;
     let cursor = LiveCursor::from(stream::head(&mut tx).await?);
     let found = readable(&mut tx, &reader, id).await?;
-    let mut shown = view::job(found, tx.now(), &outlook);
+    let mut shown = view::placed(&mut tx, found, &outlook).await?;
     tx.commit().await?;
     if reader.is_guest() {
         shown = view::for_guests(shown);
@@ -53,7 +53,7 @@ type Shown = ([(HeaderName, HeaderValue); 1], axum::Json<Job>);
 /// was never there.
 pub(super) async fn readable(tx: &mut TenantTx, reader: &Reader, id: JobId) -> Result<job::Job> {
     let found = job::get(tx, id).await?;
-    if reader.scope().holds(found.user.as_deref(), found.group) {
+    if reader.extent().holds(found.user.as_deref(), found.group) {
         Ok(found)
     } else {
         Err(Error::not_found("job"))

@@ -5,15 +5,15 @@ use bytes::{Buf, Bytes};
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 
-use crate::body::MAX_BYTES;
+use crate::body::{MAX_BYTES, broken};
 use crate::error::{Code, Error, Result};
 
 /// Lines of one body, at most.
-pub(super) const MAX_LINES: u64 = 1_000_000;
+pub(crate) const MAX_LINES: u64 = 1_000_000;
 
 /// One line, without its end.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
     /// Something to read.
     Text(Vec<u8>),
     /// White space alone.
@@ -24,17 +24,17 @@ pub(super) enum Line {
 
 /// How far a body was read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct At {
+pub(crate) struct At {
     /// Number of the last line, from 1.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// The hash over all lines so far.
-    pub(super) chain: [u8; 32],
+    pub(crate) chain: [u8; 32],
 }
 
 /// The lines of a body, each bounded, with a running hash over them: the hash
 /// of nothing is given, and with each line it becomes SHA-256 of itself and
 /// the line's bytes.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     body: BodyDataStream,
     rest: Bytes,
     number: u64,
@@ -43,7 +43,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(body: Body, chain: [u8; 32]) -> Self {
+    pub(crate) fn new(body: Body, chain: [u8; 32]) -> Self {
         Self {
             body: body.into_data_stream(),
             rest: Bytes::new(),
@@ -54,7 +54,7 @@ impl Lines {
     }
 
     /// How far it was read.
-    pub(super) fn at(&self) -> At {
+    pub(crate) fn at(&self) -> At {
         At {
             number: self.number,
             chain: self.chain,
@@ -62,15 +62,14 @@ impl Lines {
     }
 
     /// The next line; none at the end of the body.
-    pub(super) async fn next(&mut self) -> Result<Option<Line>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Line>> {
         let mut hash = Sha256::new_with_prefix(self.chain);
         let (mut line, mut too_long) = (Vec::new(), false);
         let mut begun = false;
         loop {
             if self.rest.is_empty() {
-                let broken =
-                    |_| Error::new(Code::BodyBroken, "the body ended before it was complete");
-                match self.body.try_next().await.map_err(broken)? {
+                let more = self.body.try_next().await;
+                match more.map_err(|error| broken(&error))? {
                     Some(frame) => {
                         self.rest = frame;
                         continue;

@@ -1,15 +1,13 @@
 use axum::extract::State as Extract;
 use axum::http::{HeaderName, HeaderValue};
-use offpeak_domain::id::{BatchId, GroupId, JobId};
-use offpeak_domain::job::{Failure, State};
+use offpeak_domain::id::JobId;
 use offpeak_store::list::{self, Filter};
 use offpeak_store::stream;
-use offpeak_wire::{Job, Page, Problem};
+use offpeak_wire::{FailureLabel, Job, Page, Problem};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::view;
-use crate::caller::{Reader, Scope};
+use super::{filter, view};
+use crate::caller::{Extent, JobsRead, Reads};
 use crate::cursor;
 use crate::error::Result;
 use crate::live_cursor::LiveCursor;
@@ -28,11 +26,11 @@ use crate::query::Query;
         ("group" = Option<String>, Query, description = "`grp_…`"),
         ("user" = Option<String>, Query, description = "The app's label"),
         ("model" = Option<String>, Query, description = "The model asked for"),
-        ("label" = Option<String>, Query, description = "Why they failed: one of the closed list"),
+        ("label" = Option<FailureLabel>, Query, description = "Why they failed"),
         ("batch" = Option<String>, Query, description = "`bat_…` that their last attempt is or was part of; not with a ticket"),
         ("since" = Option<String>, Query, description = "Accepted at this time or later, as in 2026-11-28T05:00:00Z"),
         ("until" = Option<String>, Query, description = "Accepted before this time"),
-        ("limit" = Option<u32>, Query, description = "From 1 to 200; 50 unless said"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "From 1 to 200; 50 unless said"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
         ("ticket" = Option<String>, Query, description = "`ofp_ticket_…`, where no header can be set"),
     ),
@@ -46,50 +44,22 @@ use crate::query::Query;
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<crate::State>,
-    reader: Reader,
+    reader: Reads<JobsRead>,
     mut query: Query,
 ) -> Result<Shown> {
-    let words = State::ALL
-        .iter()
-        .map(|state| state.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let mut filter = Filter {
-        states: query.words("state", &words, |word| word.parse().ok()),
-        group: query.parsed("group", "the id of a group, grp_…", |id| {
-            id.parse::<GroupId>().ok()
-        }),
-        job_type: query.text("type"),
-        user: query.text("user"),
-        model: query.text("model"),
-        label: query.parsed("label", &labels(), |word| {
-            let known = Failure::ALL.iter().map(|failure| failure.label());
-            known
-                .into_iter()
-                .find(|label| *label == word)
-                .map(str::to_owned)
-        }),
-        batch: query.parsed("batch", "the id of a batch, bat_…", |id| {
-            id.parse::<BatchId>().ok()
-        }),
-        since: query.parsed("since", TIME, time),
-        until: query.parsed("until", TIME, time),
-        before: None,
-    };
+    let mut filter = filter::read(&mut query);
     let limit = query.limit();
     let given = query.text("cursor");
     query.read_before("ticket");
     query.end()?;
-    let possible = narrow(&mut filter, reader.scope());
-    filter.states.sort_unstable();
-    filter.states.dedup();
+    let possible = narrow(&mut filter, reader.extent());
     if let Some(given) = given {
         filter.before = Some(JobId::from_uuid(filter_cursor(&filter, |parts| {
             cursor::read(parts, &given)
         })?));
     }
 
-    let outlook = state.outlook().await;
+    let outlook = state.outlook(reader.tenant()).await;
     let mut tx = reader.begin().await?;
     let reached = LiveCursor::from(stream::head(&mut tx).await?);
     let page = if possible {
@@ -112,29 +82,16 @@ pub(crate) async fn handle(
     Ok((reached.header(), axum::Json(Page { data, next_cursor })))
 }
 
-const TIME: &str = "a time, as in 2026-11-28T05:00:00Z";
-
-/// No row has a time before 1970, and none that PostgreSQL cannot hold.
-fn time(text: &str) -> Option<OffsetDateTime> {
-    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    (at >= OffsetDateTime::UNIX_EPOCH).then_some(at)
-}
-
-fn labels() -> String {
-    let all: Vec<&str> = Failure::ALL.iter().map(|failure| failure.label()).collect();
-    format!("one of {}", all.join(", "))
-}
-
 type Shown = ([(HeaderName, HeaderValue); 1], axum::Json<Page<Job>>);
 
 /// Narrows a filter to what the reader may see. False when it asks for something
 /// else, and so for nothing: a batch is no affair of a tenant's users.
-fn narrow(filter: &mut Filter, scope: &Scope) -> bool {
+fn narrow(filter: &mut Filter, scope: &Extent) -> bool {
     match scope {
-        Scope::User(_) | Scope::Group(_) if filter.batch.is_some() => false,
-        Scope::Tenant => true,
-        Scope::User(label) => filter.user.get_or_insert_with(|| label.clone()) == label,
-        Scope::Group(id) => filter.group.get_or_insert(*id) == id,
+        Extent::User(_) | Extent::Group(_) if filter.batch.is_some() => false,
+        Extent::Tenant => true,
+        Extent::User(label) => filter.user.get_or_insert_with(|| label.clone()) == label,
+        Extent::Group(id) => filter.group.get_or_insert(*id) == id,
     }
 }
 
@@ -170,14 +127,14 @@ fn filter_cursor<T>(filter: &Filter, with: impl FnOnce(&[&str]) -> T) -> T {
 
 #[cfg(test)]
 mod tests {
-    use super::{Filter, Scope, narrow};
+    use super::{Extent, Filter, narrow};
     use offpeak_domain::id::GroupId;
     use uuid::Uuid;
 
     #[test]
     fn a_ticket_narrows_every_filter() {
         let group = |n| GroupId::from_uuid(Uuid::from_u128(n));
-        let user = Scope::User("a".into());
+        let user = Extent::User("a".into());
         let mut filter = Filter::default();
         assert!(narrow(&mut filter, &user));
         assert_eq!(filter.user.as_deref(), Some("a"));
@@ -185,9 +142,9 @@ mod tests {
         filter.user = Some("b".into());
         assert!(!narrow(&mut filter, &user));
         let mut filter = Filter::default();
-        assert!(narrow(&mut filter, &Scope::Group(group(1))));
+        assert!(narrow(&mut filter, &Extent::Group(group(1))));
         assert_eq!(filter.group, Some(group(1)));
-        assert!(!narrow(&mut filter, &Scope::Group(group(2))));
-        assert!(narrow(&mut filter, &Scope::Tenant));
+        assert!(!narrow(&mut filter, &Extent::Group(group(2))));
+        assert!(narrow(&mut filter, &Extent::Tenant));
     }
 }

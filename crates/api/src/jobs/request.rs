@@ -4,7 +4,7 @@ use offpeak_store::job;
 use offpeak_wire::Problem;
 
 use super::get::parse_id;
-use crate::caller::Caller;
+use crate::caller::{May, ResultsRead};
 use crate::error::Result;
 use crate::query::Query;
 use crate::segment::Segment;
@@ -20,10 +20,15 @@ use crate::segment::Segment;
     responses(
         (status = 200, description = "The params", body = Object, content_type = "application/json"),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "Its retention is over, and it was deleted", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, Segment(id): Segment, query: Query) -> Result<Response> {
+pub(crate) async fn handle(
+    caller: May<ResultsRead>,
+    Segment(id): Segment,
+    query: Query,
+) -> Result<Response> {
     query.end()?;
     let id = parse_id(&id)?;
     let mut tx = caller.begin().await?;

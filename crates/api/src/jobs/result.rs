@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::get::{parse_id, readable};
 use super::view;
-use crate::caller::Reader;
+use crate::caller::{Reads, ResultsRead};
 use crate::error::{Code, Error, Result};
 use crate::json::{compact, raw, without};
 use crate::query::Query;
@@ -30,12 +30,13 @@ const MAX_ERROR: usize = 8_192;
         (status = 200, description = "The result", body = JobResult),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The job has not ended", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It completed, and its answer was deleted: its retention is over", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
     security(("api_key" = []), ("session" = []), ("ticket" = [])),
 )]
 pub(crate) async fn handle(
-    reader: Reader,
+    reader: Reads<ResultsRead>,
     Segment(id): Segment,
     mut query: Query,
 ) -> Result<axum::Json<JobResult>> {
@@ -48,6 +49,13 @@ pub(crate) async fn handle(
     let ended = result::get(&mut tx, id).await?;
     tx.commit().await?;
     match ended {
+        Some(ended) if ended.is_gone() => Err(Error::new(
+            Code::ResultGone,
+            format!(
+                "the job {state}, and its answer was deleted when its retention was over; \
+                 `GET /v1/jobs/{{id}}` still shows the job"
+            ),
+        )),
         Some(ended) if reader.is_guest() => Ok(axum::Json(for_guests(shown(ended, true)))),
         Some(ended) => Ok(axum::Json(shown(ended, true))),
         None => Err(not_ended(state)),
@@ -63,6 +71,7 @@ fn not_ended(state: State) -> Error {
 
 /// A stored result as a client sees it, with Anthropic's message or without.
 pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
+    let gone = ended.is_gone();
     let answer = ended.line.as_deref().map(Answer::read).unwrap_or_default();
     let output = answer
         .text
@@ -88,6 +97,7 @@ pub(crate) fn shown(ended: Ended, with_message: bool) -> JobResult {
         usage: Some(view::usage(&ended.end)),
         label: ended.end.label,
         reason: ended.end.message,
+        gone,
         text: answer.text,
         output,
         message: answer.message.filter(|_| with_message),

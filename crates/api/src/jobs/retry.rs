@@ -1,14 +1,13 @@
 use axum::extract::State as Extract;
 use offpeak_domain::job::{Outcome, State as JobState};
-use offpeak_store::{Error as Store, job, point, retry};
+use offpeak_store::{Error as Store, estimates, job, point, retry};
 use offpeak_wire::{Job, Problem};
 
 use super::get::parse_id;
 use super::view;
 use crate::State;
-use crate::caller::Caller;
+use crate::caller::{JobsWrite, May};
 use crate::error::{Code, Error, Result};
-use crate::estimates;
 use crate::query::Query;
 use crate::segment::Segment;
 
@@ -30,20 +29,23 @@ use crate::segment::Segment;
         (status = 200, description = "The job, queued again", body = Job),
         (status = 402, description = "A hard budget has no room", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "What it was asked is deleted: its retention is over", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It has not ended, has completed, or is still at Anthropic", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "A limit is reached, which `limit` names; a retry counts as a job", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<JobsWrite>,
     Segment(id): Segment,
     mut query: Query,
 ) -> Result<axum::Json<Job>> {
     let completed_too = query.flag("completed", false);
     query.end()?;
     let id = parse_id(&id)?;
-    let outlook = state.outlook().await;
+    let outlook = state.outlook(caller.tenant()).await;
+    let taken = state.allowance.jobs(caller.tenant(), 1)?;
     let mut tx = caller.begin().await?;
     // A staged one is not there.
     job::get(&mut tx, id).await?;
@@ -57,6 +59,9 @@ pub(crate) async fn handle(
     // After the attempt: it may have ended since it was looked for.
     let found = job::get(&mut tx, id).await?;
     if retried.retried.is_empty() {
+        if found.state.is_final() {
+            job::params(&mut tx, id).await?;
+        }
         return Err(if !retried.in_flight.is_empty() {
             Store::StillInFlight(id).into()
         } else if found.state == JobState::Completed {
@@ -68,6 +73,7 @@ pub(crate) async fn handle(
     let shown = view::job(found, tx.now(), &outlook);
     point!("api.retry_open");
     tx.commit().await?;
+    taken.keep();
     point!("api.retried");
     state.hint.ready();
     Ok(axum::Json(shown))

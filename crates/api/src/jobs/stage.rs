@@ -2,6 +2,7 @@
 //! next is being read.
 
 use offpeak_domain::id::{GroupId, JobId, Minter};
+use offpeak_store::estimates::Corrections;
 use offpeak_store::group::{self, Staged};
 use offpeak_store::idempotency::{self, Made};
 use offpeak_store::job::{self, Entry, NewJob};
@@ -16,7 +17,7 @@ use super::submit::stored;
 use crate::State;
 use crate::caller::Caller;
 use crate::error::{Code, Error, Result, fault};
-use crate::estimates::Corrections;
+use crate::limits::Jobs;
 use crate::room::Place;
 use crate::state::rng;
 
@@ -68,10 +69,7 @@ impl Stage {
     /// one transaction.
     async fn store(mut self, chunk: Chunk, at: At, last: bool) -> Result<Self> {
         let bytes = self.bytes + chunk.bytes as u64;
-        let place = match self
-            .room(self.staged.jobs + chunk.jobs(), bytes, last)
-            .await
-        {
+        let place = match self.room(&chunk, bytes, last).await {
             Ok(place) => place,
             Err(full) => {
                 // Under a key what is staged stays: the same body goes on after it.
@@ -125,21 +123,27 @@ impl Stage {
         self.group = Some(group);
         self.staged = staged;
         self.bytes = bytes;
+        let (jobs, place) = place;
+        jobs.keep();
         if let Some(place) = place {
             place.keep();
         }
         Ok(self)
     }
 
-    /// Whether the queue takes all that this upload has staged and its chunk. At
-    /// its end they take their place.
-    async fn room(&self, jobs: u64, bytes: u64, last: bool) -> Result<Option<Place>> {
-        let room = &self.state.room;
-        if last {
-            return Ok(Some(room.take(&self.caller, jobs, bytes).await?));
-        }
-        room.check(&self.caller, jobs, bytes).await?;
-        Ok(None)
+    /// Whether the tenant's rate takes this chunk, and the queue all that this upload
+    /// has staged and the chunk. At its end they take their place.
+    async fn room(&self, chunk: &Chunk, bytes: u64, last: bool) -> Result<(Jobs, Option<Place>)> {
+        let (state, caller) = (&self.state, &self.caller);
+        let taken = state.allowance.jobs(caller.tenant(), chunk.jobs())?;
+        let jobs = self.staged.jobs + chunk.jobs();
+        let place = if last {
+            Some(state.room.take(caller, jobs, bytes).await?)
+        } else {
+            state.room.check(caller, jobs, bytes).await?;
+            None
+        };
+        Ok((taken, place))
     }
 
     /// What is said of a chunk that could not be reserved for. All that was staged

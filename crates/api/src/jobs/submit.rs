@@ -17,9 +17,11 @@ use super::{FIELDS, idempotency_key, view};
 use crate::body::{Json, parse};
 use crate::caller::{Caller, Presumed, unknown_key};
 use crate::error::{Code, Error, Result, fault};
+use crate::limits::Jobs;
 use crate::live::{Wait, Waited, Waiting};
 use crate::outlook::Outlook;
 use crate::query::Query;
+use crate::room::Place;
 use crate::state::rng;
 use crate::text::{self, MAX_KEY};
 use crate::{State, error};
@@ -32,7 +34,7 @@ use crate::{State, error};
 #[utoipa::path(
     post, path = "/v1/jobs", tag = "jobs", operation_id = "submit_job",
     params(
-        ("idempotency-key" = Option<String>, Header, description = "At most 255 characters"),
+        ("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, description = "At most 255 characters"),
         ("prefer" = Option<String>, Header, description = "`wait=N`: answer when the job has ended, or after N seconds, at most 100"),
     ),
     request_body = JobRequest,
@@ -44,7 +46,7 @@ use crate::{State, error};
         (status = 409, description = "The key is in use at this moment", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Breaks a rule; `errors` says where", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many jobs wait; `retry-after` says when to try again", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "A limit is reached, which `limit` names; `retry-after` says when to try again", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "No room for more jobs, or no database; `retry-after` says when to try again", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
@@ -93,7 +95,7 @@ async fn submit(
         let waiting = Waiting::begin(&state.hub, caller.caller(), wait)?;
         Some((wait, waiting))
     });
-    let outlook = state.outlook().await;
+    let outlook = state.outlook(caller.caller().tenant()).await;
     let mut trusting = true;
     let mut corrections = state.estimates.known(caller.caller().tenant());
     let (id, shown, status) = loop {
@@ -105,11 +107,7 @@ async fn submit(
         new.expected = corrections
             .as_ref()
             .map(|known| known.expect(&new, today, &state.prices));
-        let place = match state
-            .room
-            .take(caller.caller(), 1, new.params.len() as u64)
-            .await
-        {
+        let place = match taken(state, caller.caller(), new.params.len() as u64).await {
             Ok(place) => place,
             Err(full) => match replayed(&outlook, caller, claim).await? {
                 Some((id, shown)) => break (id, shown, StatusCode::OK),
@@ -119,6 +117,8 @@ async fn submit(
         match caller.submit(new, claim, assumed).await? {
             Submitted::Stored(job, now) => {
                 point!("api.job");
+                let (jobs, place) = place;
+                jobs.keep();
                 place.keep();
                 state.hint.ready();
                 // Nobody can have moved it on before now, so it need not be read back.
@@ -157,6 +157,12 @@ async fn submit(
         response.headers_mut().insert("preference-applied", applied);
     }
     Ok(response)
+}
+
+/// Room for one more job, within its tenant's rate.
+async fn taken(state: &State, caller: &Caller, bytes: u64) -> Result<(Jobs, Place)> {
+    let jobs = state.allowance.jobs(caller.tenant(), 1)?;
+    Ok((jobs, state.room.take(caller, 1, bytes).await?))
 }
 
 fn answer(status: StatusCode, shown: Job) -> Response {

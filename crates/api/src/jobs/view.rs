@@ -2,10 +2,14 @@
 
 use offpeak_domain::money::Pico;
 use offpeak_domain::{deliver, job, route};
+use offpeak_store::group::OpenPart;
 use offpeak_store::job::Job;
+use offpeak_store::{TenantTx, position};
 use offpeak_wire as wire;
 use time::{Duration, OffsetDateTime};
 
+use crate::error::Result;
+use crate::groups::time_left;
 use crate::json::raw;
 use crate::outlook::Outlook;
 
@@ -73,6 +77,8 @@ pub(crate) fn job(job: Job, now: OffsetDateTime, outlook: &Outlook) -> wire::Job
         created_at,
         latest_by,
         expected_by,
+        ahead: None,
+        left: None,
         attempt: job.attempt,
         batch: job.batch.map(|batch| batch.to_string()),
         label,
@@ -86,12 +92,45 @@ pub(crate) fn job(job: Job, now: OffsetDateTime, outlook: &Outlook) -> wire::Job
     }
 }
 
+/// The same with what goes before it and what is left of its time.
+pub(crate) async fn placed(tx: &mut TenantTx, found: Job, outlook: &Outlook) -> Result<wire::Job> {
+    let now = tx.now();
+    let position = if found.state == job::State::Queued && found.batch_made.is_none() {
+        position::of(tx, found.id).await?
+    } else {
+        None
+    };
+    // Nothing was measured that would tell when the turn comes of one behind so many.
+    let is_near = position.is_some_and(|position| {
+        position.lane == job::Lane::Batch && !position.more && !position.paused
+    });
+    let part = match (found.lane, found.batch_made) {
+        (job::Lane::Batch, Some((made, items))) => Some(OpenPart::Batch {
+            items,
+            created_at: Some(made),
+        }),
+        (job::Lane::Batch, None) if is_near => Some(OpenPart::Waiting),
+        (job::Lane::Batch, None) | (job::Lane::Direct, _) => None,
+    };
+    let part = part.filter(|_| found.end.is_none());
+    let with = position.map_or(0, |position| position.ahead + 1);
+    Ok(wire::Job {
+        ahead: position.map(|position| wire::Ahead {
+            jobs: position.ahead,
+            more: position.more,
+        }),
+        left: part.and_then(|part| time_left(&[part], with, now, outlook)),
+        ..job(found, now, outlook)
+    })
+}
+
 /// The same as a tenant's user sees it: without what is the tenant's own.
 pub(crate) fn for_guests(job: wire::Job) -> wire::Job {
     wire::Job {
         metadata: None,
         batch: None,
         source: None,
+        ahead: None,
         usage: None,
         cost: None,
         cost_sync: None,

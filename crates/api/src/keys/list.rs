@@ -2,7 +2,7 @@ use offpeak_store::api_key;
 use offpeak_wire::{Key, Page, Problem};
 
 use super::view;
-use crate::caller::Caller;
+use crate::caller::{KeysManage, May};
 use crate::error::Result;
 use crate::query::Query;
 
@@ -16,7 +16,7 @@ use crate::query::Query;
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, query: Query) -> Result<axum::Json<Page<Key>>> {
+pub(crate) async fn handle(caller: May<KeysManage>, query: Query) -> Result<axum::Json<Page<Key>>> {
     query.end()?;
     let mut tx = caller.begin().await?;
     let keys = api_key::own(&mut tx).await?;

@@ -1,8 +1,10 @@
 use axum::http::StatusCode;
+use offpeak_domain::audit::Action;
+use offpeak_domain::id::KeyId;
 use offpeak_store::api_key::{self, Revoked};
 use offpeak_wire::Problem;
 
-use crate::caller::Caller;
+use crate::caller::{KeysManage, May};
 use crate::error::{Code, Error, Result};
 use crate::query::Query;
 use crate::segment::Segment;
@@ -22,13 +24,13 @@ use crate::segment::Segment;
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    caller: May<KeysManage>,
     Segment(id): Segment,
     query: Query,
 ) -> Result<StatusCode> {
     query.end()?;
     let none = || Error::not_found("key in force");
-    let id = id.parse().map_err(|_| none())?;
+    let id: KeyId = id.parse().map_err(|_| none())?;
     let mut tx = caller.begin().await?;
     match api_key::revoke_own(&mut tx, id).await? {
         Revoked::Done => {}
@@ -40,6 +42,9 @@ pub(crate) async fn handle(
             ));
         }
     }
+    caller
+        .note(&mut tx, Action::KeyRevoke, &id.to_string(), "")
+        .await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -260,6 +260,7 @@ impl Follow {
                 cursor: self.cursor_at(rows.seq),
                 jobs: rows.jobs,
                 batches: rows.batches,
+                operations: rows.operations,
             };
             return Some(self.text(&frame));
         }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use offpeak_domain::id::TenantId;
+use offpeak_domain::limits::Limits;
 use offpeak_store::Tenants;
 use offpeak_store::credential::Credential;
 use offpeak_store::notify::{Heard, Listener};
@@ -45,8 +46,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Connections of this process, at most.
     pub max_connections: usize,
-    /// Of one tenant, at most.
-    pub max_connections_per_tenant: usize,
     /// Of one API key, at most.
     pub max_connections_per_key: usize,
     /// Of one session, at most.
@@ -76,7 +75,6 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_connections: 20_000,
-            max_connections_per_tenant: 10_000,
             max_connections_per_key: 10_000,
             max_connections_per_session: 100,
             max_connections_per_ticket: 20,
@@ -183,11 +181,11 @@ impl Hub {
     /// Room for one more connection.
     pub(super) fn place(
         &self,
-        tenant: TenantId,
-        holder: Holder,
+        whose: (TenantId, Holder),
+        limits: &Limits,
         kind: &'static str,
     ) -> Result<Place> {
-        self.0.places.take(self, (tenant, holder), kind)
+        self.0.places.take(self, whose, limits, kind)
     }
 
     pub(super) fn places(&self) -> &Places {

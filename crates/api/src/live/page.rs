@@ -217,7 +217,11 @@ impl Page {
             What::Jobs { state, jobs, .. } => {
                 state.is_final() && jobs.iter().any(|job| job.id == id)
             }
-            What::Batch { .. } | What::Usage(_) | What::Budget(_) | What::Other => false,
+            What::Batch { .. }
+            | What::Usage(_)
+            | What::Budget(_)
+            | What::Operation { .. }
+            | What::Other => false,
         })
     }
 }
@@ -225,14 +229,18 @@ impl Page {
 fn jobs(event: &Event) -> &[Job] {
     match &event.what {
         What::Jobs { jobs, .. } => jobs,
-        What::Batch { .. } | What::Usage(_) | What::Budget(_) | What::Other => &[],
+        What::Batch { .. }
+        | What::Usage(_)
+        | What::Budget(_)
+        | What::Operation { .. }
+        | What::Other => &[],
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::{FRAME_BYTES, Page, Read, Text};
-    use crate::caller::Scope;
+    use crate::caller::Extent;
     use crate::live::topics::Topics;
     use offpeak_domain::id::JobId;
     use offpeak_domain::job::State;
@@ -301,7 +309,7 @@ pub(super) mod tests {
         for page in &pages {
             assert_eq!(page.first, next);
             next = page.last + 1;
-            let all = Topics::parse(["jobs"], &Scope::Tenant).unwrap();
+            let all = Topics::parse(["jobs"], &Extent::Tenant).unwrap();
             let length = page.text(&all, 0).unwrap().sse.len();
             assert!(length < FRAME_BYTES + 4_000, "{length}");
         }
@@ -312,7 +320,7 @@ pub(super) mod tests {
     #[test]
     fn what_was_seen_is_not_sent_again() {
         let page = &cut(vec![event(4, 1), event(5, 1)])[0];
-        let all = Topics::parse(["jobs"], &Scope::Tenant).unwrap();
+        let all = Topics::parse(["jobs"], &Extent::Tenant).unwrap();
         let sent = |seq| {
             let text = page.text(&all, seq)?;
             let frame: Frame = serde_json::from_str(&text.json).unwrap();
@@ -324,7 +332,7 @@ pub(super) mod tests {
         assert_eq!(sent(3), Some(("e.5".to_owned(), 4, 2)));
         assert_eq!(sent(4), Some(("e.5".to_owned(), 5, 1)));
         assert_eq!(sent(5), None);
-        let batches = Topics::parse(["batches"], &Scope::Tenant).unwrap();
+        let batches = Topics::parse(["batches"], &Extent::Tenant).unwrap();
         assert!(page.text(&batches, 3).is_none());
     }
 
@@ -332,7 +340,7 @@ pub(super) mod tests {
     fn many_share_what_they_send_alike() {
         let page = &cut(vec![event(1, 3)])[0];
         let text = |words: [&str; 2]| {
-            let topics = Topics::parse(words, &Scope::Tenant).unwrap();
+            let topics = Topics::parse(words, &Extent::Tenant).unwrap();
             page.text(&topics, 0).unwrap().sse.as_ptr()
         };
         let before = page.bytes();

@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use offpeak_domain::id::{KeyId, SessionId, TenantId, TicketId};
+use offpeak_domain::limits::{Limit, Limits};
 use offpeak_store::event::UserKey;
 
 use super::hub::{Hub, Options};
@@ -34,7 +36,28 @@ impl Holder {
             Self::User(_) | Self::Ticket(_) => options.max_connections_per_ticket,
         }
     }
+
+    /// The setting that says how many.
+    fn limit(self) -> &'static str {
+        match self {
+            Self::Key(_) => "max_connections_per_key",
+            Self::Session(_) => "max_connections_per_session",
+            Self::User(_) | Self::Ticket(_) => "max_connections_per_ticket",
+        }
+    }
+
+    /// In words.
+    fn of(self) -> &'static str {
+        match self {
+            Self::Key(_) => "the API key",
+            Self::Session(_) => "the session",
+            Self::User(_) | Self::Ticket(_) => "the ticket's holder",
+        }
+    }
 }
+
+/// After which time somebody may have left.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Those that are taken.
 #[derive(Debug, Default)]
@@ -62,31 +85,31 @@ impl Places {
         &self,
         hub: &Hub,
         (tenant, holder): (TenantId, Holder),
+        limits: &Limits,
         kind: &'static str,
     ) -> Result<Place> {
         let options = hub.options();
         let mut taken = lock(&self.0);
         let own = taken.holders.get(&(tenant, holder)).copied();
+        let of_tenant = limits.get(Limit::LiveConnections);
+        let its = taken.tenants.get(&tenant).copied().unwrap_or(0) as u64;
         let full = if own.unwrap_or(0) >= holder.most(options) {
-            Some(match holder {
-                Holder::Key(_) => "the API key has as many live connections as one may have",
-                Holder::Session(_) => "the session has as many live connections as one may have",
-                Holder::User(_) | Holder::Ticket(_) => {
-                    "the ticket's holder has as many live connections as one may have"
-                }
-            })
-        } else if taken.tenants.get(&tenant).copied().unwrap_or(0)
-            >= options.max_connections_per_tenant
-        {
-            Some("the tenant has as many live connections as one may have")
+            Some((holder.of(), holder.limit(), holder.most(options) as u64))
+        } else if of_tenant > 0 && its >= of_tenant {
+            Some(("the tenant", Limit::LiveConnections.as_str(), of_tenant))
         } else if taken.all >= options.max_connections {
-            Some("this process has as many live connections as it may have")
+            let most = options.max_connections as u64;
+            Some(("this process", "max_connections", most))
         } else {
             None
         };
-        if let Some(full) = full {
-            let detail = format!("{full}; close some, or try again later");
-            return Err(Error::new(Code::TooManyConnections, detail));
+        if let Some((whose, limit, value)) = full {
+            let detail = format!(
+                "{whose} has as many live connections as one may have, which is {value} ({limit}); \
+                 close some, or try again later"
+            );
+            let full = Error::new(Code::TooManyConnections, detail);
+            return Err(full.of_limit(limit, value, SOON));
         }
         taken.all += 1;
         *taken.tenants.entry(tenant).or_default() += 1;

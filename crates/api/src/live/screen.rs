@@ -158,7 +158,7 @@ impl Screen {
 #[cfg(test)]
 mod tests {
     use super::{MAX_ROWS_OF_ALL, Screen, WATCHED, Wanted};
-    use crate::caller::Scope;
+    use crate::caller::Extent;
     use crate::live::page::tests::{cut, event};
     use crate::live::share::Share;
     use crate::live::topics::Topics;
@@ -170,7 +170,7 @@ mod tests {
     use uuid::Uuid;
 
     fn screen(rows: &Arc<AtomicUsize>, watched: u128) -> Screen {
-        let topics = Topics::parse(["batches"], &Scope::Tenant).unwrap();
+        let topics = Topics::parse(["batches"], &Extent::Tenant).unwrap();
         let mut view = View::new(topics, 0);
         view.watch(ids(watched));
         Screen::new(view, Share::of(rows))

@@ -21,10 +21,10 @@ use super::page::Text;
 use super::topics::{Refused, Topics};
 use super::{LAST_WORDS, retry_ms};
 use crate::State;
-use crate::caller::Reader;
+use crate::caller::{JobsRead, Reader, Reads};
 use crate::error::{Code, Error, Result};
+use crate::line::Line;
 use crate::query::Query;
-use crate::serve::Line;
 
 /// What both sides speak.
 const PROTOCOL: &str = "offpeak.live.v1";
@@ -56,7 +56,7 @@ const UNANSWERED: u32 = 3;
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    reader: Reader,
+    reader: Reads<JobsRead>,
     mut query: Query,
     headers: HeaderMap,
     line: Option<Extension<ConnectInfo<Line>>>,
@@ -96,7 +96,11 @@ pub(crate) async fn handle(
     }
     let hub = state.hub;
     let line = line.map_or_else(Line::default, |Extension(ConnectInfo(line))| line);
-    let place = match hub.place(reader.tenant(), reader.holder(), "websocket") {
+    let place = match hub.place(
+        (reader.tenant(), reader.holder()),
+        reader.limits(),
+        "websocket",
+    ) {
         Ok(place) => place,
         // A page sees no status of a refusal, only that there is no connection.
         Err(full) => {
@@ -118,7 +122,7 @@ pub(crate) async fn handle(
         // In memory of its own: the frame around it is there twice.
         Box::pin(async move {
             let connection = Connection { socket, hub, line };
-            connection.run(reader, follower).await;
+            connection.run(reader.into_reader(), follower).await;
             drop((place, token));
         })
     }))
@@ -301,7 +305,7 @@ async fn begin(follower: Follower, reader: &Reader, said: Say) -> std::result::R
         return Err(Bye::BadMessage);
     };
     let topics = topics.iter().map(String::as_str);
-    let topics = Topics::parse(topics, reader.scope()).map_err(|refused| match refused {
+    let topics = Topics::parse(topics, reader.extent()).map_err(|refused| match refused {
         Refused::Unknown(_) => Bye::BadMessage,
         Refused::Foreign => Bye::TicketScope,
     })?;

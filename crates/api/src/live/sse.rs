@@ -20,10 +20,10 @@ use super::follow::{Follow, Step};
 use super::topics::{Refused, Topics};
 use super::{LAST_WORDS, retry_ms};
 use crate::State;
-use crate::caller::Reader;
+use crate::caller::{JobsRead, Reads};
 use crate::error::{Code, Error, Result, fault};
+use crate::line::Line;
 use crate::query::Query;
-use crate::serve::Line;
 use crate::state::rng;
 
 /// Milliseconds after which a browser comes back by itself: not all at once.
@@ -51,7 +51,7 @@ const RETRY: Range<u32> = 500..3_000;
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    reader: Reader,
+    reader: Reads<JobsRead>,
     mut query: Query,
     headers: HeaderMap,
     line: Option<Extension<ConnectInfo<Line>>>,
@@ -68,7 +68,7 @@ pub(crate) async fn handle(
         .split(',')
         .map(str::trim)
         .filter(|word| !word.is_empty());
-    let topics = match Topics::parse(words, reader.scope()) {
+    let topics = match Topics::parse(words, reader.extent()) {
         Ok(topics) if topics.is_empty() => {
             query.refuse(fault("topics", "missing", "must name at least one topic"));
             None
@@ -87,7 +87,9 @@ pub(crate) async fn handle(
             "a ticket opens its own user's or group's jobs: ask for the topic jobs",
         )
     })?;
-    let place = state.hub.place(reader.tenant(), reader.holder(), "sse")?;
+    let place = state
+        .hub
+        .place((reader.tenant(), reader.holder()), reader.limits(), "sse")?;
     let follower = state.hub.follow(reader.tenant(), Some(reader.credential()));
     // A client that comes back by itself still asks for where it began.
     let last = headers

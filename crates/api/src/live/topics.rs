@@ -6,8 +6,8 @@ use offpeak_store::stream::{Event, Job, Usage, What};
 use offpeak_wire::live::{LiveEvent, LiveUsage, LiveWhat};
 
 use super::few::Concern;
-use crate::caller::Scope;
-use crate::{batches, jobs};
+use crate::caller::Extent;
+use crate::{batches, jobs, operations};
 
 /// Topics of one connection, at most.
 const MAX_TOPICS: usize = 100;
@@ -20,12 +20,12 @@ enum Within {
     Group(GroupId),
 }
 
-impl From<&Scope> for Within {
-    fn from(scope: &Scope) -> Self {
+impl From<&Extent> for Within {
+    fn from(scope: &Extent) -> Self {
         match scope {
-            Scope::Tenant => Self::Tenant,
-            Scope::User(label) => Self::User(UserKey::of(label)),
-            Scope::Group(id) => Self::Group(*id),
+            Extent::Tenant => Self::Tenant,
+            Extent::User(label) => Self::User(UserKey::of(label)),
+            Extent::Group(id) => Self::Group(*id),
         }
     }
 }
@@ -55,7 +55,7 @@ impl Topics {
     /// Reads `jobs`, `batches`, `usage`, `group:grp_…` and `user:LABEL`.
     pub(crate) fn parse<'a>(
         words: impl IntoIterator<Item = &'a str>,
-        scope: &Scope,
+        scope: &Extent,
     ) -> Result<Self, Refused> {
         let within = Within::from(scope);
         let (mut jobs, mut batches, mut usage) = (false, false, false);
@@ -236,9 +236,17 @@ impl Topics {
                 used: budget.used.to_usd_string(),
                 limit: budget.limit.to_usd_string(),
             },
+            What::Operation { operation, state } if self.counts_jobs() => LiveWhat::Operation {
+                operation: operation.to_string(),
+                state: operations::state(*state),
+            },
             // Who counts the numbers misses none.
             What::Other if self.counts_jobs() => LiveWhat::Other,
-            What::Batch { .. } | What::Usage(_) | What::Budget(_) | What::Other => return None,
+            What::Batch { .. }
+            | What::Usage(_)
+            | What::Budget(_)
+            | What::Operation { .. }
+            | What::Other => return None,
         };
         Some(LiveEvent {
             n: event.seq,
@@ -263,7 +271,7 @@ pub(super) fn usage(sum: Usage) -> LiveUsage {
 #[cfg(test)]
 mod tests {
     use super::{Refused, Topics};
-    use crate::caller::Scope;
+    use crate::caller::Extent;
     use offpeak_domain::id::{BatchId, GroupId, JobId};
     use offpeak_domain::job::State;
     use offpeak_domain::money::Pico;
@@ -302,7 +310,7 @@ mod tests {
     }
 
     /// How many jobs are heard of, and whether with costs and batch.
-    fn heard(words: &[&str], scope: &Scope) -> (usize, bool) {
+    fn heard(words: &[&str], scope: &Extent) -> (usize, bool) {
         let topics = Topics::parse(words.iter().copied(), scope).unwrap();
         match topics.event(&ended()).map(|event| event.what) {
             Some(LiveWhat::Job {
@@ -326,18 +334,18 @@ mod tests {
             (&["user:ada", "user:bob", "user:eve"], 2),
             (&["user:ada", "jobs"], 3),
         ] {
-            assert_eq!(heard(words, &Scope::Tenant), (jobs, jobs > 0), "{words:?}");
+            assert_eq!(heard(words, &Extent::Tenant), (jobs, jobs > 0), "{words:?}");
         }
     }
 
     #[test]
     fn a_ticket_opens_its_own_and_no_money() {
         let of_group = format!("group:{}", group(1));
-        let ada = &Scope::User("ada".to_owned());
+        let ada = &Extent::User("ada".to_owned());
         for words in [&["jobs"][..], &["user:ada"], &["jobs", "user:ada"]] {
             assert_eq!(heard(words, ada), (1, false), "{words:?}");
         }
-        let own = &Scope::Group(group(1));
+        let own = &Extent::Group(group(1));
         for words in [&["jobs"][..], &[of_group.as_str()]] {
             assert_eq!(heard(words, own), (2, false), "{words:?}");
         }
@@ -357,29 +365,29 @@ mod tests {
     #[test]
     fn what_concerns_others_is_known_beforehand() {
         let users = [UserKey::of("ada")];
-        let user = |label: &str| Scope::User(label.to_owned());
-        let elsewhere = |words: &[&str], scope: &Scope| {
+        let user = |label: &str| Extent::User(label.to_owned());
+        let elsewhere = |words: &[&str], scope: &Extent| {
             let topics = Topics::parse(words.iter().copied(), scope).unwrap();
             topics.are_elsewhere(&[], &users)
         };
-        assert!(!elsewhere(&["jobs"], &Scope::Tenant));
-        assert!(!elsewhere(&["user:bob", "batches"], &Scope::Tenant));
-        assert!(!elsewhere(&["user:ada"], &Scope::Tenant));
-        assert!(elsewhere(&["user:bob"], &Scope::Tenant));
+        assert!(!elsewhere(&["jobs"], &Extent::Tenant));
+        assert!(!elsewhere(&["user:bob", "batches"], &Extent::Tenant));
+        assert!(!elsewhere(&["user:ada"], &Extent::Tenant));
+        assert!(elsewhere(&["user:bob"], &Extent::Tenant));
         assert!(elsewhere(&["jobs"], &user("bob")));
-        assert!(elsewhere(&["jobs"], &Scope::Group(group(1))));
+        assert!(elsewhere(&["jobs"], &Extent::Group(group(1))));
         assert!(!elsewhere(&["jobs"], &user("ada")));
     }
 
     #[test]
     fn who_hears_of_few_is_known() {
-        let concern = |words: &[&str], scope: &Scope, watches| {
+        let concern = |words: &[&str], scope: &Extent, watches| {
             let topics = Topics::parse(words.iter().copied(), scope).unwrap();
             let concern = topics.concern(watches)?;
             Some((concern.groups.len(), concern.users.len()))
         };
         let of_group = format!("group:{}", group(1));
-        let tenant = &Scope::Tenant;
+        let tenant = &Extent::Tenant;
         assert_eq!(
             concern(&["user:ada", "user:bob"], tenant, false),
             Some((0, 2))
@@ -393,10 +401,10 @@ mod tests {
             assert_eq!(concern(&["user:ada", word], tenant, false), None);
         }
         // A ticket opens no more, whatever is watched.
-        let ada = &Scope::User("ada".to_owned());
+        let ada = &Extent::User("ada".to_owned());
         assert_eq!(concern(&["jobs"], ada, true), Some((0, 1)));
         assert_eq!(
-            concern(&["jobs"], &Scope::Group(group(1)), true),
+            concern(&["jobs"], &Extent::Group(group(1)), true),
             Some((1, 0))
         );
     }
@@ -412,13 +420,13 @@ mod tests {
             vec!["jobs:"],
             many,
         ] {
-            let refused = Topics::parse(words.iter().copied(), &Scope::Tenant);
+            let refused = Topics::parse(words.iter().copied(), &Extent::Tenant);
             assert!(
                 matches!(refused, Err(Refused::Unknown(_))),
                 "{:?}",
                 words[0]
             );
         }
-        assert!(Topics::parse([], &Scope::Tenant).unwrap().is_empty());
+        assert!(Topics::parse([], &Extent::Tenant).unwrap().is_empty());
     }
 }

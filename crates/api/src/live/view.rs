@@ -4,15 +4,15 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use offpeak_domain::id::{BatchId, JobId};
+use offpeak_domain::id::{BatchId, JobId, OperationId};
 use offpeak_domain::money::Pico;
-use offpeak_domain::{batch, job};
+use offpeak_domain::{batch, job, operation};
 use offpeak_store::stream::{Event, What};
-use offpeak_wire::live::{BatchRow, JobRow};
+use offpeak_wire::live::{BatchRow, JobRow, OperationRow};
 use time::OffsetDateTime;
 
 use super::topics::Topics;
-use crate::{batches, jobs};
+use crate::{batches, jobs, operations};
 
 /// Rows that wait for a client that is too far behind, at most. More, and it reads
 /// anew what it shows.
@@ -50,6 +50,7 @@ pub(crate) struct Rows {
     pub(crate) seq: u64,
     pub(crate) jobs: Vec<JobRow>,
     pub(crate) batches: Vec<BatchRow>,
+    pub(crate) operations: Vec<OperationRow>,
 }
 
 /// What waits for one client.
@@ -62,6 +63,7 @@ pub(crate) struct View {
     asked: Vec<JobId>,
     jobs: HashMap<JobId, Row>,
     batches: HashMap<BatchId, (u64, batch::State, OffsetDateTime)>,
+    operations: HashMap<OperationId, (u64, operation::State, OffsetDateTime)>,
     /// The last event that was looked at.
     folded: u64,
     /// As [`Rows::seq`].
@@ -80,6 +82,7 @@ impl View {
             asked: Vec::new(),
             jobs: HashMap::new(),
             batches: HashMap::new(),
+            operations: HashMap::new(),
             folded: seq,
             sent: seq,
             flushed: None,
@@ -99,7 +102,7 @@ impl View {
 
     /// Rows that wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.jobs.len() + self.batches.len()
+        self.jobs.len() + self.batches.len() + self.operations.len()
     }
 
     /// Whether some rows are to be sent before more events are taken in; of a client
@@ -142,6 +145,7 @@ impl View {
     /// Forgets what waits: the client reads everything anew, and goes on from here.
     pub(crate) fn begin_at(&mut self, seq: u64) {
         (self.jobs, self.batches) = (HashMap::new(), HashMap::new());
+        self.operations = HashMap::new();
         (self.folded, self.sent) = (seq, seq);
         self.watched.values_mut().for_each(|rev| *rev = 0);
     }
@@ -170,7 +174,15 @@ impl View {
             What::Batch { batch, state } if self.topics.batches => {
                 self.batches.insert(*batch, (event.seq, *state, event.at));
             }
-            What::Batch { .. } | What::Usage(_) | What::Budget(_) | What::Other => {}
+            What::Operation { operation, state } if self.topics.counts_jobs() => {
+                let last = (event.seq, *state, event.at);
+                self.operations.insert(*operation, last);
+            }
+            What::Operation { .. }
+            | What::Batch { .. }
+            | What::Usage(_)
+            | What::Budget(_)
+            | What::Other => {}
         }
     }
 
@@ -239,7 +251,7 @@ impl View {
 
     /// When rows are to be sent, if nothing else happens.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        let waits = !self.jobs.is_empty() || !self.batches.is_empty();
+        let waits = self.waiting() > 0;
         let at = self.flushed.map_or(now, |last| last + APART).max(now);
         (waits && !self.is_blocked(at)).then_some(at)
     }
@@ -277,10 +289,20 @@ impl View {
                     })
                 })
                 .collect(),
+            // Few, and not for long: a tenant has some running.
+            operations: std::mem::take(&mut self.operations)
+                .into_iter()
+                .map(|(id, (rev, state, at))| OperationRow {
+                    id: id.to_string(),
+                    rev,
+                    state: operations::state(state),
+                    at,
+                })
+                .collect(),
             seq: 0,
         };
         self.settle();
-        if self.jobs.is_empty() && self.batches.is_empty() {
+        if self.waiting() == 0 {
             self.flushed = Some(now);
             // Room for a screen; what an overflow took is given back.
             self.jobs.shrink_to(MAX_WATCHED);
@@ -298,7 +320,8 @@ impl View {
     fn settle(&mut self) {
         let jobs = self.jobs.values().map(|row| row.rev);
         let batches = self.batches.values().map(|(rev, ..)| *rev);
-        let first = jobs.chain(batches).min();
+        let operations = self.operations.values().map(|(rev, ..)| *rev);
+        let first = jobs.chain(batches).chain(operations).min();
         let before = first.map_or(self.folded, |rev| rev.saturating_sub(1).min(self.folded));
         self.sent = self.sent.max(before);
     }

@@ -76,7 +76,9 @@ impl Waiting {
     /// Begins to follow before anything is submitted. None where too many do: then
     /// the answer comes at once.
     pub(crate) fn begin(hub: &Hub, caller: &Caller, wait: Wait) -> Option<Self> {
-        let place = hub.place(caller.tenant(), caller.holder(), "wait").ok()?;
+        let place = hub
+            .place((caller.tenant(), caller.holder()), caller.limits(), "wait")
+            .ok()?;
         let follower = hub.follow(caller.tenant(), Some(caller.credential()));
         Some(Self {
             since: follower.head(),

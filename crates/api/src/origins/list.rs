@@ -1,7 +1,7 @@
 use offpeak_store::origin;
 use offpeak_wire::{Origins, Problem};
 
-use crate::caller::Caller;
+use crate::caller::{JobsRead, May};
 use crate::error::Result;
 use crate::query::Query;
 
@@ -13,7 +13,7 @@ use crate::query::Query;
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, query: Query) -> Result<axum::Json<Origins>> {
+pub(crate) async fn handle(caller: May<JobsRead>, query: Query) -> Result<axum::Json<Origins>> {
     query.end()?;
     let mut tx = caller.begin().await?;
     let origins = origin::list(&mut tx).await?;

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
+use offpeak_domain::audit::Action;
 use offpeak_domain::origin::Origin;
 use offpeak_store::origin;
 use offpeak_wire::{FieldError, Origins, Problem};
 
 use crate::body::{Field, Json, parse, reads_as};
-use crate::caller::Caller;
+use crate::caller::{May, SettingsManage};
 use crate::error::{Code, Error, Result, fault};
 use crate::query::Query;
 
@@ -33,7 +34,7 @@ const FIELDS: &[Field] = &[Field {
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    caller: May<SettingsManage>,
     query: Query,
     Json(body): Json,
 ) -> Result<axum::Json<Origins>> {
@@ -47,6 +48,9 @@ pub(crate) async fn handle(
     let texts: Vec<&str> = origins.iter().map(Origin::as_str).collect();
     let mut tx = caller.begin().await?;
     origin::replace(&mut tx, &texts).await?;
+    caller
+        .note(&mut tx, Action::OriginsReplace, "", &texts.join(" "))
+        .await?;
     tx.commit().await?;
     Ok(axum::Json(Origins {
         origins: texts.into_iter().map(str::to_owned).collect(),

@@ -6,18 +6,18 @@ use offpeak_wire::Problem;
 
 use super::no_session;
 use crate::State;
-use crate::caller::{Caller, cookie};
+use crate::caller::{Anything, May, cookie};
 use crate::error::Result;
 use crate::query::Query;
 
 /// Sign out
 ///
-/// With `everywhere=true` every session that was begun with the same API key
-/// ends; that also goes with the key itself. Connections that a session opened
+/// With `everywhere=true` every session that was begun with the same API key, or by
+/// the same person, ends; that also goes with the key itself. Connections that a session opened
 /// are closed within five seconds.
 #[utoipa::path(
     delete, path = "/v1/session", tag = "me", operation_id = "end_session",
-    params(("everywhere" = Option<bool>, Query, description = "All sessions of the same API key; false unless said")),
+    params(("everywhere" = Option<bool>, Query, description = "All sessions of the same API key or person; false unless said")),
     responses(
         (status = 204, description = "It is over",
             headers(("set-cookie" = String, description = "Takes the cookie away"))),
@@ -27,7 +27,7 @@ use crate::query::Query;
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<Anything>,
     headers: HeaderMap,
     mut query: Query,
 ) -> Result<Response> {
@@ -35,7 +35,7 @@ pub(crate) async fn handle(
     query.end()?;
     let mut tx = caller.begin().await?;
     if everywhere {
-        session::end_all(&mut tx, caller.key()).await?;
+        session::end_all(&mut tx, caller.by()).await?;
     } else {
         let (id, _) = caller.session().ok_or_else(no_session)?;
         session::end(&mut tx, id).await?;
@@ -43,7 +43,7 @@ pub(crate) async fn handle(
     tx.commit().await?;
     let clear = [(
         header::SET_COOKIE,
-        cookie::clear(&headers, state.public_url()),
+        cookie::clear(cookie::SESSION, &headers, state.public_url()),
     )];
     Ok((StatusCode::NO_CONTENT, clear).into_response())
 }

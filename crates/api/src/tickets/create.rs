@@ -10,7 +10,7 @@ use offpeak_store::{TenantTx, group};
 use offpeak_wire::{FieldError, Problem, Ticket, TicketRequest};
 
 use crate::body::{Field, Json, parse, reads_as};
-use crate::caller::Caller;
+use crate::caller::{May, ResultsRead};
 use crate::error::{Code, Error, Result, fault};
 use crate::query::Query;
 use crate::state::rng;
@@ -58,7 +58,11 @@ const FIELDS: &[Field] = &[
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn handle(caller: Caller, query: Query, Json(body): Json) -> Result<Response> {
+pub(crate) async fn handle(
+    caller: May<ResultsRead>,
+    query: Query,
+    Json(body): Json,
+) -> Result<Response> {
     query.end()?;
     if body.len() > MAX_REQUEST {
         let detail = format!("the request for a ticket is at most {MAX_REQUEST} bytes");
@@ -66,6 +70,13 @@ pub(crate) async fn handle(caller: Caller, query: Query, Json(body): Json) -> Re
     }
     let request: TicketRequest = parse(&body, FIELDS).map_err(Error::input)?;
     let (opens, lifetime) = read(&request).map_err(Error::input)?;
+    let key = caller.key().ok_or_else(|| {
+        Error::new(
+            Code::MissingScope,
+            "a ticket is made with an API key, which it ends with: your own server asks for it, \
+             not a page in which somebody is signed in",
+        )
+    })?;
     let secret = TicketSecret::generate(rng());
 
     let mut tx = caller.begin().await?;
@@ -73,15 +84,7 @@ pub(crate) async fn handle(caller: Caller, query: Query, Json(body): Json) -> Re
         expect_open(&mut tx, id).await?;
     }
     let id: TicketId = Minter::new(tx.now(), rng()).mint();
-    let expires_at = ticket::create(
-        &mut tx,
-        id,
-        caller.key(),
-        &secret.digest(),
-        &opens,
-        lifetime,
-    )
-    .await?;
+    let expires_at = ticket::create(&mut tx, id, key, &secret.digest(), &opens, lifetime).await?;
     tx.commit().await?;
     let shown = Ticket {
         ticket: secret.expose().to_owned(),

@@ -13,7 +13,11 @@ use time::{Date, Duration};
 
 use super::Ask;
 use crate::caller::Caller;
-use crate::error::{Code, Error, Result, fault};
+use crate::csv::{KIND, field};
+use crate::error::{Broken, Code, Error, Result, fault};
+
+/// How the log says that a stream broke off.
+const BROKEN: &str = "the report could not be read to its end";
 
 const HEAD: &str = "day,model,type,user,lane,attempts,unpriced,input_tokens,output_tokens,\
                     cache_write_tokens,cache_read_tokens,web_searches,cost,cost_sync,saved,\
@@ -31,15 +35,12 @@ pub(super) async fn stream(caller: Caller, ask: Ask) -> Result<Response> {
         async move {
             let Some(day) = at else { return Ok(None) };
             let read = part(&caller, &ask, String::new(), day).await;
-            Ok::<_, Broken>(Some(read.map_err(Broken)?))
+            Ok::<_, Broken>(Some(read.map_err(|error| Broken(BROKEN, error))?))
         }
     });
     let all = stream::iter([Ok(first)]).chain(rest);
     let headers = [
-        (
-            header::CONTENT_TYPE,
-            "text/csv; charset=utf-8; header=present",
-        ),
+        (header::CONTENT_TYPE, KIND),
         (
             header::CONTENT_DISPOSITION,
             "attachment; filename=\"usage.csv\"",
@@ -115,20 +116,6 @@ fn line(text: &mut String, row: &Row) {
         bill.saved_reuse,
     );
 }
-
-/// A name as one field. A label may hold anything.
-fn field(text: &mut String, name: &str) {
-    if name.contains([',', '"', '\r', '\n']) {
-        let _ = write!(text, "\"{}\"", name.replace('"', "\"\""));
-    } else {
-        text.push_str(name);
-    }
-}
-
-/// Ends the connection: the head of the answer is out already.
-#[derive(Debug, thiserror::Error)]
-#[error("the report could not be read to its end: {0:?}")]
-struct Broken(Error);
 
 #[cfg(test)]
 mod tests {

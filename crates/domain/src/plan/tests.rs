@@ -19,6 +19,7 @@ const PLENTY: Budget = Budget {
     creates_left: 4_000,
     creates_per_minute: 4_000,
     queue_left: 500_000,
+    shared: None,
 };
 
 fn tenant(n: u128) -> TenantId {

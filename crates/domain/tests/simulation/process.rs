@@ -6,7 +6,7 @@ use std::time::Duration;
 use offpeak_domain::batch::State;
 use offpeak_domain::id::{BucketId, TenantId};
 use offpeak_domain::job::Outcome;
-use offpeak_domain::plan::{BucketFacts, Budget, Limits, TenantShare, plan};
+use offpeak_domain::plan::{BucketFacts, Budget, Held, Limits, TenantShare, plan};
 use offpeak_domain::price::Usage;
 use offpeak_domain::reconcile::{Candidate, Clocks, SKEW, Uncertain, Verdict, reconcile};
 use offpeak_domain::settle::{Line, Rules, Settlement, Standing, is_billed, settle};
@@ -63,6 +63,7 @@ impl World {
                 tenant: TenantId::from_uuid(id),
                 weight: 100,
                 vtime: 0,
+                held: Held::default(),
             });
         }
         let limits = Limits {
@@ -73,6 +74,7 @@ impl World {
             creates_left: 3,
             creates_per_minute: 50,
             queue_left: 1_000,
+            shared: None,
         };
         for close in plan(at(self.now), &facts, &shares, &limits, &budget).close {
             let tenant = usize::try_from(close.tenant.as_uuid().as_u128() - 1).unwrap_or(0);

@@ -1,9 +1,11 @@
 //! `offpeak budget`.
 
 use clap::{Args as Arguments, Subcommand};
+use offpeak_domain::audit::Action;
 use offpeak_domain::budget::{MAX_LIMIT, Period, Scope, deviation};
 use offpeak_domain::id::{BudgetId, Minter};
 use offpeak_domain::money::Pico;
+use offpeak_store::audit::{self, Act, Actor};
 use offpeak_store::budget::{self, Budget, Measured, Terms, Use};
 use offpeak_store::{TenantTx, Tenants};
 use serde_json::{Value, json};
@@ -109,6 +111,7 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
                     budget::MAX
                 )));
             };
+            note(&mut tx, Action::BudgetSet, budget.id).await?;
             tx.commit().await.map_err(database)?;
             if output.json {
                 output.value(&as_json(&budget, &[]))?;
@@ -137,6 +140,7 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
                     "{tenant} has no budget {id}"
                 )));
             }
+            note(&mut tx, Action::BudgetRemove, id).await?;
             tx.commit().await.map_err(database)?;
             if output.json {
                 output.value(&json!({ "id": id, "removed": true }))?;
@@ -146,6 +150,18 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
         }
     }
     Ok(Exit::Ok)
+}
+
+/// In the tenant's audit log.
+async fn note(tx: &mut TenantTx, action: Action, id: BudgetId) -> Result<(), Failure> {
+    let act = Act {
+        action,
+        target: &id.to_string(),
+        detail: "",
+    };
+    audit::note(tx, &Actor::command(), &act)
+        .await
+        .map_err(database)
 }
 
 /// A transaction of the tenant of that name.

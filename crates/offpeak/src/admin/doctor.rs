@@ -69,6 +69,7 @@ pub(super) async fn run(
     note(plain("prices", prices(config)));
     note(plain("address", address(&config.server.listen).await));
     note(public_url(config));
+    note(plain("identity server", identity_server(config).await));
     note(open_files(config));
     note(embedded());
     let options = store(config);
@@ -79,6 +80,7 @@ pub(super) async fn run(
         let reached = found.is_ok();
         note(plain("database", found));
         if reached {
+            note(plain("walls", walls(config).await));
             note(plain("partitions", partitions(config).await));
             note(plain("storage", storage(config).await));
             note(compared(config).await);
@@ -138,7 +140,7 @@ async fn address(listen: &str) -> Result<String, String> {
 fn public_url(config: &Config) -> Check {
     let (warning, detail) = match &config.server.public_url {
         Some(own) => (false, own.as_str().to_owned()),
-        None if is_local(&config.server.listen) => (
+        None if reach::is_this_machine(&config.server.listen) => (
             false,
             "not set: browsers reach the address itself".to_owned(),
         ),
@@ -157,11 +159,19 @@ fn public_url(config: &Config) -> Check {
     }
 }
 
-/// Whether only this machine reaches an address.
-fn is_local(listen: &str) -> bool {
-    let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+/// Whether the identity server answers, and says of itself what a sign-in needs.
+async fn identity_server(config: &Config) -> Result<String, String> {
+    let server = config.oidc.server(config.server.public_url.as_ref());
+    let Some(server) = server.map_err(|error| format!("{error:#}"))? else {
+        return Ok("none set up: people sign in by keys and links".to_owned());
+    };
+    let (issuer, redirect) = (server.provider.issuer(), server.provider.redirect());
+    match server.provider.check().await {
+        Ok(()) => Ok(format!(
+            "{issuer} answers; it has to know {redirect} as the address to return to"
+        )),
+        Err(error) => Err(format!("{issuer}: {error}: look at issuer in [oidc]")),
+    }
 }
 
 /// Whether as many live connections as are allowed find room, if the server is
@@ -206,6 +216,15 @@ async fn database(mut options: Options) -> Result<String, String> {
             let remedy = reach::remedy(&error, &options);
             Err(format!("{error}: {remedy}"))
         }
+    }
+}
+
+/// Whether row-level security holds for the sessions that a server would have.
+async fn walls(config: &Config) -> Result<String, String> {
+    let options = store(config).map_err(|error| format!("{error:#}"))?;
+    match reach::walls(&options).await {
+        Ok(()) => Ok("stand between tenants".to_owned()),
+        Err(error) => Err(format!("{error:#}")),
     }
 }
 

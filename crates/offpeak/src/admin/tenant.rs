@@ -1,10 +1,11 @@
 //! `offpeak tenant`.
 
 use clap::Subcommand;
+use offpeak_domain::tenant::is_name;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
-use super::{database, system};
+use super::{database, erase, limits, system, tenant_named};
 use crate::config::Config;
 use crate::exit::{Ended, Exit, Failure};
 use crate::output::{Output, moment};
@@ -19,6 +20,20 @@ pub enum Command {
     },
     /// List all tenants
     List,
+    /// Erase all that a tenant has, here and at Anthropic; nobody can take it back
+    Erase {
+        /// The tenant's name
+        name: String,
+        /// Say that you mean it
+        #[arg(long)]
+        yes_erase_everything: bool,
+        /// Leave what its own upstream holds where it is: only once its key is gone, so
+        /// that nobody can end or delete it there; also for an erasure that was begun
+        #[arg(long)]
+        leave_upstream: bool,
+    },
+    /// Show a tenant's limits, or give it others than the configuration's
+    Limits(limits::Args),
 }
 
 pub(super) async fn run(command: Command, config: &Config, output: Output) -> Ended {
@@ -44,6 +59,22 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
                 output.talk(&format!("`offpeak key create {name}` makes a key for it"));
             }
         }
+        Command::Erase {
+            name,
+            yes_erase_everything,
+            leave_upstream,
+        } => {
+            let tenant = tenant_named(&system, &name).await?.id;
+            if !yes_erase_everything {
+                return Err(Failure::usage(anyhow::anyhow!(
+                    "this erases every job, result, key and person of {name}, here and at \
+                     Anthropic, and nobody can take it back: if you mean it, add \
+                     --yes-erase-everything"
+                )));
+            }
+            erase::run(&system, tenant, &name, leave_upstream, output).await?;
+        }
+        Command::Limits(args) => return limits::run(args, &system, config, output).await,
         Command::List => {
             let mut tx = system.begin().await.map_err(database)?;
             let tenants = offpeak_store::tenant::list(&mut tx)
@@ -79,26 +110,4 @@ pub(super) async fn run(command: Command, config: &Config, output: Output) -> En
         }
     }
     Ok(Exit::Ok)
-}
-
-/// The database's own rule, so that breaking it is told before.
-fn is_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    (1..=63).contains(&name.len())
-        && name.bytes().next().is_some_and(fits)
-        && name.bytes().all(|byte| fits(byte) || b"_-".contains(&byte))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_name;
-
-    #[test]
-    fn knows_what_the_database_takes() {
-        assert!(is_name("acme-2_b"));
-        assert!(is_name(&"a".repeat(63)));
-        for wrong in ["", "-a", "Acme", "a b", "ä", &"a".repeat(64)] {
-            assert!(!is_name(wrong), "{wrong}");
-        }
-    }
 }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::connection::Connection;
 use crate::exit::{Exit, Failure};
+use crate::output::Output;
 
 /// Rows asked for in one page.
 const PAGE: usize = 100;
@@ -183,6 +184,19 @@ impl Client {
         Ok(rows)
     }
 
+    /// Gets `path` and writes the answer out as it comes.
+    pub async fn copy(&self, path: &str, output: Output) -> Result<(), Failure> {
+        let mut answer = self.send(self.request(Method::GET, path)).await?;
+        while let Some(chunk) = answer
+            .chunk()
+            .await
+            .map_err(|cause| self.unreachable(cause))?
+        {
+            output.bytes(&chunk)?;
+        }
+        Ok(())
+    }
+
     /// The error for a transport that broke.
     pub fn unreachable(&self, cause: reqwest::Error) -> Error {
         Error::Unreachable {
@@ -297,6 +311,7 @@ mod tests {
             errors: (1..=12).map(error).collect(),
             error_count: Some(12),
             budget: None,
+            limit: None,
         };
         let text = Error::Refused(Box::new(problem)).to_string();
         insta::assert_snapshot!(text, @r"

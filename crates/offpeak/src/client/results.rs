@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::io;
 
-use bytes::{Buf as _, BytesMut};
 use offpeak_wire::{Group, JobResult, JobState};
 use reqwest::Method;
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::http::{Client, escape};
 use super::ids::{self, Kind};
+use super::lines::Lines;
 use super::pretend;
 use crate::exit::{Ended, Exit, Failure};
 use crate::output::{Output, jobs, visible, word};
@@ -26,6 +26,9 @@ pub struct Args {
     /// One JSON object a line, as the server sends them; the same as --json
     #[arg(long)]
     ndjson: bool,
+    /// Of a group: CSV, without Anthropic's messages
+    #[arg(long, conflicts_with_all = ["ndjson", "json"])]
+    csv: bool,
 }
 
 pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
@@ -33,13 +36,25 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
     let raw = args.ndjson || output.json;
     let mut shown = Shown::default();
     if ids::either(&args.id)? == Kind::Job {
+        if args.csv {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "--csv is for the results of a group: give a grp_… id, or leave it out"
+            )));
+        }
         let answer: Box<RawValue> = client.get(&format!("/v1/jobs/{id}/result")).await?;
         shown.show(answer.get().as_bytes(), raw, output)?;
         return Ok(shown.end(raw, output));
     }
     let group: Group = client.get(&format!("/v1/groups/{id}")).await?;
-    each(client, &id, |line| shown.show(line, raw, output)).await?;
-    let exit = shown.end(raw, output);
+    if args.csv {
+        client
+            .copy(&format!("/v1/groups/{id}/results?format=csv"), output)
+            .await?;
+        shown.failed = group.counts.failed > 0;
+    } else {
+        each(client, &id, |line| shown.show(line, raw, output)).await?;
+    }
+    let exit = shown.end(raw || args.csv, output);
     if !group.done {
         let counts = group.counts;
         let open = counts.queued + counts.submitted + counts.processing;
@@ -60,24 +75,9 @@ pub(crate) async fn each(
     mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let request = client.request(Method::GET, &format!("/v1/groups/{group}/results"));
-    let mut answer = client.send(request).await?;
-    let mut rest = BytesMut::new();
-    while let Some(chunk) = answer
-        .chunk()
-        .await
-        .map_err(|cause| client.unreachable(cause))?
-    {
-        rest.extend_from_slice(&chunk);
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line = rest.split_to(end);
-            rest.advance(1);
-            take(&line)?;
-        }
-    }
-    if !rest.is_empty() {
-        return Err(Failure::server(anyhow::anyhow!(
-            "the stream of results broke off; repeat the command"
-        )));
+    let mut lines = Lines::of(client.send(request).await?);
+    while let Some(line) = lines.next(client).await? {
+        take(&line)?;
     }
     Ok(())
 }

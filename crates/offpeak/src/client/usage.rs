@@ -2,7 +2,6 @@
 //! saved it.
 
 use offpeak_wire::{UsageReport, UsageTotal};
-use reqwest::Method;
 
 use super::http::{Client, encode};
 use super::pretend;
@@ -34,14 +33,7 @@ pub(super) async fn run(args: Args, client: &Client, output: Output) -> Ended {
     if args.csv {
         query.push(("format", "csv".to_owned()));
         let path = format!("/v1/usage?{}", encode(&query));
-        let mut answer = client.send(client.request(Method::GET, &path)).await?;
-        while let Some(chunk) = answer
-            .chunk()
-            .await
-            .map_err(|cause| client.unreachable(cause))?
-        {
-            output.bytes(&chunk)?;
-        }
+        client.copy(&path, output).await?;
         return Ok(Exit::Ok);
     }
     let report: UsageReport = client.get(&format!("/v1/usage?{}", encode(&query))).await?;

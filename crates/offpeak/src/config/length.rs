@@ -1,5 +1,5 @@
 //! Lengths of time in configuration and on the command line: `500ms`, `5s`,
-//! `2m`, `1h`.
+//! `2m`, `1h`, `90d`.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         "s" => Some(1000),
         "m" => Some(60_000),
         "h" => Some(3_600_000),
+        "d" => Some(86_400_000),
         _ => None,
     };
     number
@@ -24,7 +25,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         .zip(millis)
         .and_then(|(number, millis)| number.checked_mul(millis))
         .map(Duration::from_millis)
-        .ok_or_else(|| format!("{text:?} is no length of time: write 500ms, 5s, 2m or 1h"))
+        .ok_or_else(|| format!("{text:?} is no length of time: write 500ms, 5s, 2m, 1h or 90d"))
 }
 
 pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -42,7 +43,8 @@ mod tests {
         assert_eq!(parse("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(parse("1h"), Ok(Duration::from_hours(1)));
-        for wrong in ["", "5", "s", "-1s", "1.5s", "1d", "99999999999999999999h"] {
+        assert_eq!(parse("90d"), Ok(Duration::from_hours(90 * 24)));
+        for wrong in ["", "5", "s", "-1s", "1.5s", "1w", "99999999999999999999h"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -9,12 +9,14 @@
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use offpeak_api::{Hint, Hub, LiveOptions, State, Upstream};
+use offpeak_api::{Hint, Hub, LiveOptions, Patience, State, Upstream};
 use offpeak_domain::api_key::ApiKey;
 use offpeak_domain::id::{Minter, TenantId};
-use offpeak_domain::room::Queue;
+use offpeak_domain::limits::Limits;
+use offpeak_domain::rate::Rate;
+use offpeak_domain::scope::Scopes;
 use offpeak_domain::{job_type, price::Prices};
-use offpeak_store::{Tenants, api_key, tenant, upstream};
+use offpeak_store::{Operators, Options, Tenants, api_key, tenant, upstream};
 use offpeak_testkit::world::World;
 use prometheus_client::registry::Registry;
 use rand::SeedableRng;
@@ -29,6 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) struct Api {
     pub(crate) world: World,
     pub(crate) url: String,
+    metrics_url: String,
     /// Of the world's own tenant.
     pub(crate) key: String,
     http: Client,
@@ -100,42 +103,50 @@ impl Answer {
 
 impl Api {
     pub(crate) async fn new() -> Result<Self> {
-        Self::with_limits(Queue::default()).await
+        Self::with_limits(Limits::default()).await
     }
 
-    /// One with limits of what a tenant may have waiting.
-    pub(crate) async fn with_limits(limits: Queue) -> Result<Self> {
-        Self::with(limits, LiveOptions::default()).await
+    /// One with limits of what a tenant may take.
+    pub(crate) async fn with_limits(limits: impl Into<Limits>) -> Result<Self> {
+        Self::with(limits.into(), LiveOptions::default()).await
     }
 
     /// One whose live connections behave like this.
     pub(crate) async fn with_live(live: LiveOptions) -> Result<Self> {
-        Self::with(Queue::default(), live).await
+        Self::with(Limits::default(), live).await
     }
 
     /// One with other prices.
     pub(crate) async fn priced(prices: Prices) -> Result<Self> {
         let world = World::priced(prices).await?;
-        Self::over(world, Queue::default(), LiveOptions::default()).await
+        Self::over(world, Limits::default(), LiveOptions::default()).await
     }
 
-    async fn with(limits: Queue, live: LiveOptions) -> Result<Self> {
+    /// One whose new content is plain.
+    pub(crate) async fn plain() -> Result<Self> {
+        let world = World::plain(offpeak_worker::Options::default()).await?;
+        Self::over(world, Limits::default(), LiveOptions::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits, live: LiveOptions) -> Result<Self> {
         Self::over(World::new().await?, limits, live).await
     }
 
-    async fn over(world: World, limits: Queue, live: LiveOptions) -> Result<Self> {
+    async fn over(world: World, limits: Limits, live: LiveOptions) -> Result<Self> {
         let mut rng = StdRng::seed_from_u64(11);
         let mut tx = world.system.begin().await?;
         offpeak_store::job_type::seed_shipped(&mut tx, &job_type::shipped()?).await?;
         tx.commit().await?;
         let key = key_for(&world, world.tenant, &mut rng).await?;
 
-        let (url, serving) = serve(&world, limits, live, None).await?;
+        let (url, metrics_url, serving) =
+            serve(&world, limits, live, Patience::default(), None).await?;
         // The world's own client has installed the TLS provider that this one asks for.
         let http = Client::builder().no_proxy().build()?;
         Ok(Self {
             world,
             url,
+            metrics_url,
             key,
             http,
             rng,
@@ -144,26 +155,51 @@ impl Api {
     }
 
     /// The same after a restart, with other limits.
-    pub(crate) async fn again(&mut self, limits: Queue) -> Result<()> {
-        (self.url, self.serving) = serve(&self.world, limits, LiveOptions::default(), None).await?;
-        Ok(())
+    pub(crate) async fn again(&mut self, limits: impl Into<Limits>) -> Result<()> {
+        let live = LiveOptions::default();
+        self.restart(limits.into(), live, Patience::default(), None)
+            .await
     }
 
     /// The same after a restart, with live connections that behave like this.
     pub(crate) async fn live_again(&mut self, live: LiveOptions) -> Result<()> {
-        (self.url, self.serving) = serve(&self.world, Queue::default(), live, None).await?;
-        Ok(())
+        self.restart(Limits::default(), live, Patience::default(), None)
+            .await
     }
 
     /// The same, with live connections that have their own way to the database.
     pub(crate) async fn live_through(&mut self, way: Tenants, live: LiveOptions) -> Result<()> {
-        (self.url, self.serving) = serve(&self.world, Queue::default(), live, Some(way)).await?;
+        self.restart(Limits::default(), live, Patience::default(), Some(way))
+            .await
+    }
+
+    /// The same after a restart, as patient with slow clients.
+    pub(crate) async fn patient(&mut self, patience: Patience) -> Result<()> {
+        let live = LiveOptions::default();
+        self.restart(Limits::default(), live, patience, None).await
+    }
+
+    async fn restart(
+        &mut self,
+        limits: Limits,
+        live: LiveOptions,
+        patience: Patience,
+        way: Option<Tenants>,
+    ) -> Result<()> {
+        (self.url, self.metrics_url, self.serving) =
+            serve(&self.world, limits, live, patience, way).await?;
         Ok(())
     }
 
-    /// What `/metrics` says: a line of it.
+    /// What `/metrics` says.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        let asked = self.http.get(&self.metrics_url).send().await?;
+        Ok(asked.text().await?)
+    }
+
+    /// Whether it says a line.
     pub(crate) async fn measures(&self, line: &str) -> Result<bool> {
-        let shown = self.get("/metrics").await?.text;
+        let shown = self.metrics().await?;
         Ok(shown.lines().any(|one| one == line))
     }
 
@@ -240,15 +276,18 @@ impl Api {
 /// Serves the world on loopback until the guard is dropped.
 async fn serve(
     world: &World,
-    limits: Queue,
+    limits: Limits,
     live: LiveOptions,
+    patience: Patience,
     way: Option<Tenants>,
-) -> Result<(String, DropGuard)> {
+) -> Result<(String, String, DropGuard)> {
     let hint = Hint::default();
+    let registry = Arc::new(Mutex::new(Registry::default()));
     let state = State::new(
         world.tenants.clone(),
+        Operators::new(&Options::new(world.connect.clone())),
         Arc::new(world.prices.clone()),
-        Arc::new(Mutex::new(Registry::default())),
+        Arc::clone(&registry),
         hint.clone(),
         Upstream {
             id: upstream::OWN,
@@ -259,22 +298,43 @@ async fn serve(
             escalate_before: std::time::Duration::from_mins(2),
         },
     );
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let bind = async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        anyhow::Ok((listener, url))
+    };
+    let (listener, url) = bind().await?;
+    let (watched, watched_url) = bind().await?;
     let stop = CancellationToken::new();
     tokio::spawn(hint.forward(world.tenants.clone(), stop.clone()));
     let way = way.unwrap_or_else(|| world.tenants.clone());
     let hub = Hub::new(way, live, stop.clone());
-    let router = offpeak_api::router(state.with_limits(limits).with_live(hub));
-    tokio::spawn(offpeak_api::serve(listener, router, stop.clone()));
-    Ok((url, stop.drop_guard()))
+    let router = offpeak_api::router(
+        state
+            .with_limits(limits, Rate::default())
+            .with_vault(Some(Arc::clone(&world.vault)))
+            .with_live(hub),
+    );
+    let served = offpeak_api::serve(listener, router, patience.clone(), stop.clone());
+    tokio::spawn(served);
+    let router = offpeak_api::observe_router(world.tenants.clone(), registry);
+    tokio::spawn(offpeak_api::serve(watched, router, patience, stop.clone()));
+    Ok((url, format!("{watched_url}/metrics"), stop.drop_guard()))
 }
 
 async fn key_for(world: &World, tenant: TenantId, rng: &mut StdRng) -> Result<String> {
     let key = ApiKey::generate(&mut *rng);
     let mut tx = world.system.begin().await?;
     let id = Minter::new(tx.now(), rng).mint();
-    api_key::create(&mut tx, tenant, id, "test", &key.hint(), &key.digest()).await?;
+    let new = api_key::New {
+        id,
+        name: "test",
+        hint: &key.hint(),
+        digest: &key.digest(),
+        scopes: Scopes::all(),
+        lifetime: None,
+    };
+    api_key::create(&mut tx, tenant, &new).await?;
     tx.commit().await?;
     Ok(key.expose().to_owned())
 }

@@ -68,7 +68,7 @@ async fn every_line_becomes_a_job_of_the_group() -> Result<()> {
 /// They do not fit into one statement, and one does not fit into any.
 #[tokio::test]
 async fn long_lines_are_stored_whole() -> Result<()> {
-    let api = Api::new().await?;
+    let api = Api::plain().await?;
     let lengths = [300_000, 300_000, 300_000, 900_000, 10, 799_000];
     let body: String = (0_u8..)
         .zip(lengths)
@@ -281,7 +281,7 @@ async fn until(api: &Api, sql: &'static str, number: i64) -> Result<()> {
 
 #[tokio::test]
 async fn a_broken_upload_goes_on_where_it_was() -> Result<()> {
-    let api = Api::new().await?;
+    let api = Api::plain().await?;
     let body = lines(2_500);
     let cut = body.match_indices('\n').nth(1_700).map_or(0, |(at, _)| at) + 20;
     broken_upload(&api, body[..cut].to_owned(), 1_000).await?;

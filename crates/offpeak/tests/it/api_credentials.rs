@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use offpeak_domain::id::{KeyId, Minter, SessionId, TicketId};
+use offpeak_domain::scope::Role;
 use offpeak_store::credential::{Credential, alive};
+use offpeak_store::person::Standing;
 use offpeak_worker::Loop;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -16,6 +18,7 @@ use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::api::Api;
+use crate::api_people::{follow, link};
 use crate::api_tickets::PAGE;
 
 #[tokio::test]
@@ -91,17 +94,26 @@ async fn what_is_over_is_forgotten_a_day_later() -> Result<()> {
     let api = Api::new().await?;
     let ticket = api.ticket(&api.key, json!({"user": "ann"})).await?;
     api.post("/v1/session", "").await?;
+    // One that was used, and one that nobody followed.
+    let ann = link(&api, api.world.tenant, "ann", Standing::Of(Role::Viewer)).await?;
+    assert_eq!(follow(&api, &ann).await?.status, 201);
+    let bob = link(&api, api.world.tenant, "bobby", Standing::Of(Role::Viewer)).await?;
     let left = "SELECT (SELECT count(*) FROM offpeak.ticket)
-                     + (SELECT count(*) FROM offpeak.session)";
+                     + (SELECT count(*) FROM offpeak.session)
+                     + (SELECT count(*) FROM offpeak.signin_link)";
     let aged = [
         (
             "WITH t AS (UPDATE offpeak.ticket
+                           SET expires_at = clock_timestamp() - interval '23 hours'),
+                  l AS (UPDATE offpeak.signin_link
                            SET expires_at = clock_timestamp() - interval '23 hours')
              UPDATE offpeak.session SET expires_at = clock_timestamp() - interval '23 hours'",
-            2,
+            5,
         ),
         (
             "WITH t AS (UPDATE offpeak.ticket
+                           SET expires_at = clock_timestamp() - interval '25 hours'),
+                  l AS (UPDATE offpeak.signin_link
                            SET expires_at = clock_timestamp() - interval '25 hours')
              UPDATE offpeak.session SET expires_at = clock_timestamp() - interval '25 hours'",
             0,
@@ -114,6 +126,10 @@ async fn what_is_over_is_forgotten_a_day_later() -> Result<()> {
     }
     let gone = api.read(&ticket, "/v1/jobs", None).await?;
     assert_eq!(gone.problem(), "401 unauthenticated");
+    assert_eq!(follow(&api, &bob).await?.status, 401);
+    // Who was invited stays so.
+    let people = "SELECT count(*) FROM offpeak.person WHERE removed_at IS NULL";
+    assert_eq!(api.world.number(people).await?, 2);
     Ok(())
 }
 

@@ -106,6 +106,84 @@ async fn a_group_goes_all_the_way() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_results_of_a_group_are_csv_for_whoever_asks_for_it() -> Result<()> {
+    let mut api = Api::new().await?;
+    let body = format!(
+        "{}\n{}\n",
+        CLASSIFY
+            .replace('\n', " ")
+            .replace("\"metadata\"", "\"user\":\"=1+\\\"2\\\"\\n\",\"metadata\""),
+        raw_job("One fine day.")
+    );
+    let accepted = api.post("/v1/jobs/bulk", body).await?;
+    let group = accepted.at("/group");
+    let results = format!("/v1/groups/{group}/results");
+    let csv = format!("{results}?format=csv");
+
+    let none = api.get(&csv).await?;
+    assert!(
+        none.header("content-type").starts_with("text/csv"),
+        "{none:?}"
+    );
+    assert_eq!(
+        none.header("content-disposition"),
+        format!("attachment; filename=\"{group}.csv\"")
+    );
+    let columns = none.text.strip_suffix("\r\n").map(|line| line.split(','));
+    assert_eq!(columns.map(Iterator::count), Some(20), "{none:?}");
+    api.world.run_out().await?;
+
+    let told = api.get(&csv).await?.text;
+    let rest = told.strip_prefix(&none.text).expect("the same head");
+    let lines = api.get(&results).await?.lines();
+    let quoted = |text: &str| text.replace('"', "\"\"");
+    for (line, user, answer) in [
+        (
+            &lines[0],
+            "\"'=1+\"\"2\"\"\n\",\"{\"\"n\"\":1}\"",
+            format!(",\"{}\"", quoted(&lines[0]["output"].to_string())),
+        ),
+        (
+            &lines[1],
+            ",",
+            format!("{},", lines[1]["text"].as_str().expect("a text")),
+        ),
+    ] {
+        let word = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        let tokens = |name: &str| line["usage"][name].to_string();
+        let begun = api.get(&format!("/v1/jobs/{}", word("job"))).await?;
+        let record = [
+            word("job"),
+            word("state"),
+            String::new(),
+            String::new(),
+            word("type"),
+            user.to_owned(),
+            word("model"),
+            "true".to_owned(),
+            answer,
+            word("stop_reason"),
+            tokens("input_tokens"),
+            tokens("output_tokens"),
+            tokens("cache_write_tokens"),
+            tokens("cache_read_tokens"),
+            word("cost"),
+            word("cost_sync"),
+            begun.at("/created_at"),
+            word("ended_at"),
+        ];
+        let record = format!("{}\r\n", record.join(","));
+        assert!(rest.contains(&record), "{record}: {rest}");
+    }
+    let wrong = api.get(&format!("{results}?format=xml")).await?;
+    assert_eq!(
+        wrong.problem(),
+        r#"400 invalid_query "format" "invalid_value""#
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_queued_job_that_is_canceled_never_runs() -> Result<()> {
     let mut api = Api::new().await?;
     let id = api.post("/v1/jobs", raw_job("no")).await?.at("/id");
@@ -254,7 +332,7 @@ async fn a_completed_job_runs_again_on_demand_and_both_runs_are_booked() -> Resu
 
 #[tokio::test]
 async fn a_failed_job_says_why_in_the_same_words_everywhere() -> Result<()> {
-    let mut api = Api::new().await?;
+    let mut api = Api::plain().await?;
     let body = format!("{}\n{}\n", raw_job("bad"), raw_job("good"));
     let accepted = api.post("/v1/jobs/bulk", body).await?;
     let group = format!("/v1/groups/{}", accepted.at("/group"));
@@ -304,7 +382,7 @@ async fn a_failed_job_says_why_in_the_same_words_everywhere() -> Result<()> {
 
 #[tokio::test]
 async fn a_result_says_who_answered_whatever_the_jobs_go_to_now() -> Result<()> {
-    let mut api = Api::new().await?;
+    let mut api = Api::plain().await?;
     let id = api.post("/v1/jobs", raw_job("whose?")).await?.at("/id");
     api.world.run_out().await?;
     let path = format!("/v1/jobs/{id}/result");
@@ -374,6 +452,11 @@ async fn a_group_is_canceled_and_retried_as_one() -> Result<()> {
         .await?
         .lines();
     assert_eq!(results.len(), 1_200);
+    let csv = api
+        .get(&format!("/v1/groups/{group}/results?format=csv"))
+        .await?;
+    let records = csv.text.matches("\r\n").count();
+    assert_eq!(records, 1_201, "its head stands once, over several steps");
     books::are_right(&api.world).await
 }
 

@@ -121,3 +121,49 @@ async fn a_thousand_are_done_in_one_call() -> Result<()> {
     );
     api.world.check_invariants().await
 }
+
+/// Two that meet in the same batches would wait for each other, if each began with
+/// whichever row stands first on its page.
+#[tokio::test]
+async fn a_cancel_locks_batches_in_the_order_of_their_ids() -> Result<()> {
+    let api = Api::new().await?;
+    let mut jobs = Vec::new();
+    for text in ["One.", "Two."] {
+        jobs.push(api.post("/v1/jobs", raw_job(text)).await?.at("/id"));
+        api.world.pass(Duration::from_secs(10));
+        api.world.worker.settle_down().await?;
+    }
+    // The older row moves behind the younger one.
+    api.world
+        .meddle(
+            "UPDATE offpeak.batch SET next_poll_at = next_poll_at
+              WHERE id = (SELECT id FROM offpeak.batch ORDER BY id LIMIT 1)",
+        )
+        .await?;
+    // So few rows are read as they stand, once it is known how few.
+    api.world.meddle("ANALYZE offpeak.batch").await?;
+    let younger = "SELECT FROM offpeak.batch WHERE id = (SELECT id FROM offpeak.batch
+                    ORDER BY id DESC LIMIT 1) FOR UPDATE";
+    let held = api.world.hold(younger).await?;
+    let ids = json!({ "ids": jobs }).to_string();
+    let canceling = async { api.post("/v1/jobs/cancel", ids).await };
+    let looking = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity
+                      WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while api.world.number(waits).await? == 0 {
+            tokio::task::yield_now().await;
+        }
+        let free = "SELECT count(*) FROM (SELECT FROM offpeak.batch ORDER BY id LIMIT 1
+                       FOR UPDATE SKIP LOCKED) AS older";
+        let free = api.world.number(free).await?;
+        drop(held);
+        anyhow::Ok(free)
+    };
+    let (canceled, free) = tokio::join!(canceling, looking);
+    assert_eq!(
+        free?, 0,
+        "it waits for the younger one and has the older one"
+    );
+    assert_eq!(canceled?.at("/canceled"), "2");
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
-use offpeak_testkit::world::World;
+use offpeak_testkit::world::{MASTER, World};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -39,7 +39,12 @@ async fn health_and_metrics_stand_alone() -> Result<()> {
     let url = format!("http://{}", listener.local_addr()?);
     let stop = CancellationToken::new();
     let router = offpeak_api::observe_router(world.tenants.clone(), registry);
-    tokio::spawn(offpeak_api::serve(listener, router, stop.clone()));
+    tokio::spawn(offpeak_api::serve(
+        listener,
+        router,
+        offpeak_api::Patience::default(),
+        stop.clone(),
+    ));
     let _stop = stop.drop_guard();
 
     assert_eq!(get(&format!("{url}/healthz")).await?.0, 200);
@@ -70,11 +75,13 @@ pub(crate) fn database_url(world: &World) -> Result<String> {
     ))
 }
 
-/// A worker on this address, and the line in which it says that it runs.
-async fn worker(world: &World, folder: &Path, listen: &str) -> Result<(Child, String)> {
+/// A worker that is watched at this address, and what it says until it runs.
+async fn worker(world: &World, folder: &Path, watched: &str) -> Result<(Child, String)> {
     let mut worker = offpeak(folder)
-        .args(["serve", "--role", "worker", "--listen", listen])
+        .args(["serve", "--role", "worker"])
+        .env("OFFPEAK_SERVER_METRICS_LISTEN", watched)
         .env("DATABASE_URL", database_url(world)?)
+        .env("OFFPEAK_VAULT_KEYS", MASTER)
         .env("ANTHROPIC_API_KEY", "sk-ant-standin")
         .env("ANTHROPIC_BASE_URL", &world.standin_url)
         .stderr(Stdio::piped())
@@ -97,6 +104,7 @@ async fn a_worker_shows_its_own_metrics() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (mut worker, said) = worker(&world, folder.path(), "127.0.0.1:0").await?;
     let (_, url) = said.split_once("are on ").context("an address")?;
+    let (url, _) = url.split_once("offpeak's").context("what follows")?;
     assert!(get(&format!("{url}/healthz")).await?.1.contains("ok"));
     let (status, metrics) = get(&format!("{url}/metrics")).await?;
     assert!(
@@ -115,9 +123,7 @@ async fn a_worker_runs_beside_whoever_has_its_address() -> Result<()> {
     let address = taken.local_addr()?.to_string();
     let (mut worker, said) = worker(&world, folder.path(), &address).await?;
     assert!(
-        said.contains(&format!(
-            "no /metrics and /healthz here: {address} is taken"
-        )),
+        said.contains(&format!("no /metrics here: cannot listen on {address}: ")),
         "{said}"
     );
     Ok(worker.kill().await?)

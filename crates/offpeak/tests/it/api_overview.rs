@@ -8,6 +8,8 @@ use anyhow::Result;
 use offpeak_worker::Loop;
 use reqwest::Method;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::api::{Api, raw_job};
 
@@ -173,5 +175,60 @@ async fn a_batch_stands_beside_what_is_usual_once_twenty_were_measured() -> Resu
     assert_eq!(usual["p50_seconds"], 1024);
     assert_eq!(usual["p90_seconds"], 1024);
     assert_eq!(usual["batches"], 31);
+    Ok(())
+}
+
+fn at(moment: &Value) -> OffsetDateTime {
+    let text = moment.as_str().expect("a moment");
+    OffsetDateTime::parse(text, &Rfc3339).expect("RFC 3339")
+}
+
+#[tokio::test]
+async fn past_batches_say_how_long_a_group_still_takes() -> Result<()> {
+    let mut api = Api::new().await?;
+    // Twenty of up to ten jobs, and one too few of up to a hundred: 1,024 seconds each.
+    api.world
+        .meddle(
+            "INSERT INTO offpeak.turnaround (upstream_id, lane, day, hour, size, bin, n)
+             VALUES ('00000000-0000-0000-0000-000000000000', 'batch', now()::date, 3, 0, 40, 20),
+                    ('00000000-0000-0000-0000-000000000000', 'batch', now()::date, 3, 1, 40, 19)",
+        )
+        .await?;
+    let bulk = |jobs: usize| vec![raw_job("One."); jobs].join("\n");
+    let small = api.post("/v1/jobs/bulk", bulk(3)).await?.at("/group");
+    let small = format!("/v1/groups/{small}");
+    let shown = api.get(&small).await?.json();
+    let (waiting, begun) = (shown["left"].clone(), at(&shown["created_at"]));
+    assert!(
+        at(&waiting["from"]) >= begun + Duration::from_secs(1024),
+        "{waiting}"
+    );
+    assert_eq!(
+        (&waiting["batches"], &waiting["late"]),
+        (&20.into(), &false.into())
+    );
+    let (_, other) = api.tenant("other").await?;
+    let theirs = api.send(Method::GET, &small, &other, &[], "").await?;
+    assert_eq!(theirs.problem(), "404 not_found");
+
+    // At Anthropic nothing waits to be sent any more.
+    api.world.pass(Duration::from_secs(10));
+    api.world.worker.settle_down().await?;
+    let alone = api.get("/v1/groups").await?.json()["data"][0]["left"].clone();
+    assert_eq!(alone["batches"], 20, "{alone}");
+    let wide = |left: &Value| at(&left["to"]) - at(&left["from"]);
+    assert!(wide(&alone) < wide(&waiting), "{alone}");
+    let large = api.post("/v1/jobs/bulk", bulk(11)).await?.at("/group");
+    let large = api.get(&format!("/v1/groups/{large}")).await?;
+    assert_eq!(large.at("/left"), "null", "nineteen say nothing");
+
+    api.world
+        .meddle("UPDATE offpeak.batch SET created_at = created_at - interval '1 hour'")
+        .await?;
+    let late = api.get(&small).await?.json()["left"].clone();
+    assert_eq!(late["late"], true, "{late}");
+    assert!(at(&late["to"]) < begun, "{late}");
+    api.world.run_out().await?;
+    assert_eq!(api.get(&small).await?.at("/left"), "null");
     Ok(())
 }

@@ -197,10 +197,11 @@ async fn what_needs_no_key() -> Result<()> {
     );
     assert_eq!(open("/").await?.status, 200);
     api.get("/v1/me").await?;
-    let metrics = open("/metrics").await?;
+    assert_eq!(open("/metrics").await?.problem(), "404 no_route");
+    let metrics = api.metrics().await?;
     let line = r#"offpeak_http_requests_total{method="GET",route="/v1/me",status="200"} 1"#;
-    assert!(metrics.text.contains(line), "{}", metrics.text);
-    assert!(metrics.text.ends_with("# EOF\n"));
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(metrics.ends_with("# EOF\n"));
     Ok(())
 }
 

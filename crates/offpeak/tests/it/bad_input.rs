@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use crate::api::Api;
 
 mod below;
+mod edges;
 mod facts;
 mod row;
 mod send;

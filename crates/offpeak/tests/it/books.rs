@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use offpeak_domain::batch::{Event, State};
-use offpeak_domain::id::{CustomId, JobId};
+use offpeak_domain::id::{BatchId, CustomId, JobId, TenantId};
 use offpeak_domain::job::Lane;
 use offpeak_domain::price::{Bill, Prices, Usage};
 use offpeak_standin::Billed;
+use offpeak_store::{export, result};
 use offpeak_testkit::world::World;
+use uuid::Uuid;
 
 /// What must hold at the end of every story, whatever happened in it.
 pub(crate) async fn are_right(world: &World) -> Result<()> {
@@ -169,19 +171,39 @@ pub(crate) fn bill_of(prices: &Prices, item: &Billed) -> Result<Bill> {
     Ok(prices.bill(&usage, &item.model, item.at.date(), lane)?)
 }
 
+/// The ids of the messages by which direct calls were answered that were booked to a tenant.
+async fn answered(world: &World) -> Result<Vec<String>> {
+    let booked = "SELECT concat_ws(' ', tenant_id, batch_id, id) FROM offpeak.ledger
+                   WHERE lane = 'direct' AND source_id IS NULL ORDER BY 1";
+    let mut ids = Vec::new();
+    for row in world.texts(booked).await? {
+        let id = |place| Uuid::parse_str(row.split(' ').nth(place).unwrap_or_default());
+        let (call, job) = (Some(BatchId::from_uuid(id(1)?)), JobId::from_uuid(id(2)?));
+        let mut tx = world.system.begin_for(TenantId::from_uuid(id(0)?)).await?;
+        let ended = result::get(&mut tx, job).await?;
+        let ended = ended.filter(|ended| ended.batch == call);
+        let mut lines: Vec<Vec<u8>> = ended.and_then(|ended| ended.line).into_iter().collect();
+        if lines.is_empty() {
+            let aside = export::set_aside(&mut tx, &[job]).await?;
+            let of_call = aside.into_iter().filter(|one| one.batch == call);
+            // A canceled one that was retried has left its cancel there as well.
+            lines.extend(of_call.filter_map(|one| one.line));
+        }
+        for line in lines {
+            let line: serde_json::Value = serde_json::from_slice(&line)?;
+            let id = line
+                .pointer("/result/message/id")
+                .and_then(|id| id.as_str());
+            ids.extend(id.map(str::to_owned));
+        }
+    }
+    Ok(ids)
+}
+
 /// Each direct call that was billed is booked by the answer that it gave, to a
 /// tenant, or it was lost and its cost is absorbed, or it went ahead of a batch.
 async fn direct(world: &World, journal: &[Billed]) -> Result<()> {
-    let kept = "SELECT convert_from(line, 'UTF8')::jsonb #>> '{result,message,id}'
-                  FROM (SELECT l.id, coalesce(o.line, a.line) AS line
-                          FROM offpeak.ledger l
-                          LEFT JOIN offpeak.result r ON r.id = l.id AND r.batch_id = l.batch_id
-                          LEFT JOIN offpeak.output o ON o.id = r.id
-                          LEFT JOIN offpeak.attempt a ON a.id = l.id AND a.batch_id = l.batch_id
-                         WHERE l.lane = 'direct' AND l.source_id IS NULL) AS kept
-                 -- A canceled one that was retried has left its cancel there as well.
-                 WHERE line IS NOT NULL";
-    let mut kept = world.texts(kept).await?;
+    let mut kept = answered(world).await?;
     let called = journal.iter().filter(|item| item.custom_id.is_none());
     let mut lost = 0;
     for item in called {

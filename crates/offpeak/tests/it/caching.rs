@@ -171,7 +171,7 @@ async fn the_announced_length_holds_with_marks_and_canceled_jobs() -> Result<()>
 
 #[tokio::test]
 async fn a_context_is_stored_once_and_shared_by_jobs() -> Result<()> {
-    let mut api = Api::new().await?;
+    let mut api = Api::plain().await?;
     job_type(&api, "brief", 10).await?;
     let text = "Our rules. ".repeat(400);
     let plain = [("content-type", "text/plain; charset=utf-8")];

@@ -14,6 +14,7 @@ pub(crate) fn offpeak(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_offpeak"));
     command
         .env_clear()
+        .env("OFFPEAK_SERVER_METRICS_LISTEN", "127.0.0.1:0")
         .current_dir(folder)
         .stdin(Stdio::null())
         .kill_on_drop(true);

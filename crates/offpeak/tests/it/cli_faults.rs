@@ -102,6 +102,17 @@ async fn faults_go_by_file_and_odd_names_are_shown() -> Result<()> {
     --- stderr
     answers are the stand-in's, nothing was billed
     ");
+    let csv = desk.run(&["results", &group, "--csv"]).await?;
+    assert_eq!(csv.status.code(), Some(0));
+    let csv = String::from_utf8(csv.stdout)?;
+    assert!(csv.starts_with("job,state,label,"), "{csv}");
+    assert_eq!(csv.matches("\r\njob_").count(), 2, "{csv}");
+    let job = "job_00000000000000000000000000";
+    insta::assert_snapshot!(desk.shown(&["results", job, "--csv"]).await?, @r"
+    exit 2
+    --- stderr
+    error: --csv is for the results of a group: give a grp_… id, or leave it out
+    ");
     Ok(())
 }
 
@@ -191,6 +202,7 @@ async fn settings_are_judged_before_anything_runs() -> Result<()> {
     ok    prices                 17 models
     FAIL  address                "zz" is no address to listen on: write OFFPEAK_SERVER_LISTEN (listen in [server]) like 127.0.0.1:8080
     warn  public URL             not set: signed-in pages count only if every proxy in front passes on `host` and sets `x-forwarded-proto`; else set public_url in [server]
+    ok    identity server        none set up: people sign in by keys and links
     ok    open files             enough are allowed
     look  dashboard              as it was built
     FAIL  database               no PostgreSQL at 127.0.0.1:1: connection refused; start it, or check DATABASE_URL

@@ -101,7 +101,11 @@ async fn a_life_is_told_in_order_and_in_few_rows() -> Result<()> {
         .iter()
         .filter_map(|event| match &event.what {
             What::Batch { state, .. } => Some(state.to_string()),
-            What::Jobs { .. } | What::Usage(_) | What::Budget(_) | What::Other => None,
+            What::Jobs { .. }
+            | What::Usage(_)
+            | What::Budget(_)
+            | What::Operation { .. }
+            | What::Other => None,
         })
         .collect();
     assert_eq!(
@@ -113,7 +117,11 @@ async fn a_life_is_told_in_order_and_in_few_rows() -> Result<()> {
         .iter()
         .filter_map(|event| match &event.what {
             What::Usage(usage) => Some(usage.cost.0),
-            What::Jobs { .. } | What::Batch { .. } | What::Budget(_) | What::Other => None,
+            What::Jobs { .. }
+            | What::Batch { .. }
+            | What::Budget(_)
+            | What::Operation { .. }
+            | What::Other => None,
         })
         .sum();
     let cost: i64 = world

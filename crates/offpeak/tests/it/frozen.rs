@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use offpeak_domain::job::{Lane, OnLate};
 use offpeak_standin::{Call, Fault, Faults, Rule, Times};
-use offpeak_store::{Error, Options, System, lease};
+use offpeak_store::{Error, System, lease};
 use offpeak_testkit::freezer::Freezer;
-use offpeak_testkit::world::{World, terms};
+use offpeak_testkit::world::{SECOND_KEY, World, terms};
 use offpeak_worker::{Loop, Worker};
 
 use crate::books;
@@ -32,7 +32,7 @@ struct Sleeper {
 impl Sleeper {
     fn new(world: &mut World) -> Result<Self> {
         let (freezer, through) = Freezer::before(&world.connect)?;
-        let system = System::new(&Options::new(through));
+        let system = System::new(&world.options(through));
         let options = World::quick();
         Ok(Self {
             worker: Arc::new(world.worker_on(system, options)?),
@@ -99,12 +99,22 @@ async fn freeze(world: &mut World, sleeper: &Sleeper, which: Loop, after: u64) -
     Ok(Came::Nothing)
 }
 
-/// Freezes a loop at each of its calls in turn, with work before it each time.
-async fn at_every_call(which: Loop) -> Result<()> {
+/// The calls at which a loop is frozen: each of them with `OFFPEAK_FROZEN=every`
+/// (`make frozen`), which takes minutes; else the first ones, at which it takes its
+/// lease and finds its work, and then every fifth.
+#[expect(clippy::disallowed_methods, reason = "a test run has no configuration")]
+fn points() -> impl Iterator<Item = u64> {
+    const FIRST: u64 = 6;
+    let every = std::env::var("OFFPEAK_FROZEN").is_ok_and(|which| which == "every");
+    (0..MOST).filter(move |after| every || *after < FIRST || after % 5 == 0)
+}
+
+/// Freezes a loop at one of its calls after the other, with work before it each time.
+async fn at_its_calls(which: Loop) -> Result<()> {
     let mut world = World::impatient().await?;
     let sleeper = Sleeper::new(&mut world)?;
     let (mut taken_over, mut holding) = (0, 0);
-    for after in 0..MOST {
+    for (round, after) in points().enumerate() {
         prepare(&mut world, which).await?;
         world.expire_leases().await?;
         let came = freeze(&mut world, &sleeper, which, after).await?;
@@ -118,7 +128,7 @@ async fn at_every_call(which: Loop) -> Result<()> {
                     "{which:?} was hardly frozen: {taken_over}, {holding} holding"
                 );
                 // Each late twin of two jobs is paid by the deployment, once.
-                let twins = if which == Loop::Sweep { after + 1 } else { 0 };
+                let twins = if which == Loop::Sweep { round + 1 } else { 0 };
                 return books::are_right_beside(&world, i64::try_from(twins)? * 2).await;
             }
             Came::Holding => holding += 1,
@@ -158,16 +168,22 @@ pub(crate) async fn prepare(world: &mut World, which: Loop) -> Result<()> {
         }
     }
     world.submit(&["One fine day.", "Two cats."]).await?;
+    if which == Loop::Enroll {
+        world.set_own_key(world.tenant, SECOND_KEY).await?;
+    }
     world.pass(Duration::from_secs(10));
     let before: &[Loop] = match which {
         Loop::Form
         | Loop::Escalate
         | Loop::Direct
         | Loop::Share
+        | Loop::Operate
+        | Loop::Enroll
         | Loop::Reconcile
         | Loop::Relay
         | Loop::Fold
-        | Loop::Tend => &[],
+        | Loop::Tend
+        | Loop::Purge => &[],
         Loop::Submit => &[Loop::Form],
         Loop::Poll => &[Loop::Form, Loop::Submit],
         Loop::Rescue => {
@@ -203,6 +219,16 @@ pub(crate) async fn prepare(world: &mut World, which: Loop) -> Result<()> {
         world
             .meddle("UPDATE offpeak.comparison SET incarnation = 'another'")
             .await?;
+    }
+    if which == Loop::Purge {
+        // What the rounds before have left is over.
+        world
+            .meddle(
+                "INSERT INTO offpeak.retention (tenant_id, inputs_days, results_days, changed_at)
+                 SELECT id, 1, 1, now() FROM offpeak.tenant ON CONFLICT DO NOTHING",
+            )
+            .await?;
+        world.pass(Duration::from_hours(72));
     }
     if which == Loop::Tend {
         world
@@ -296,55 +322,65 @@ async fn a_leader_stops_by_its_own_clock_before_the_database_says_so() -> Result
 
 #[tokio::test]
 async fn a_planner_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Form).await
+    at_its_calls(Loop::Form).await
 }
 
 #[tokio::test]
 async fn a_sender_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Submit).await
+    at_its_calls(Loop::Submit).await
 }
 
 #[tokio::test]
 async fn a_watcher_of_deadlines_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Escalate).await
+    at_its_calls(Loop::Escalate).await
 }
 
 #[tokio::test]
 async fn a_poller_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Poll).await
+    at_its_calls(Loop::Poll).await
 }
 
 #[tokio::test]
 async fn an_ingester_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Ingest).await
+    at_its_calls(Loop::Ingest).await
 }
 
 #[tokio::test]
 async fn a_rescuer_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Rescue).await
+    at_its_calls(Loop::Rescue).await
 }
 
 #[tokio::test]
 async fn a_reconciler_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Reconcile).await
+    at_its_calls(Loop::Reconcile).await
 }
 
 #[tokio::test]
 async fn a_sweeper_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Sweep).await
+    at_its_calls(Loop::Sweep).await
 }
 
 #[tokio::test]
 async fn a_relay_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Relay).await
+    at_its_calls(Loop::Relay).await
 }
 
 #[tokio::test]
 async fn a_folder_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Fold).await
+    at_its_calls(Loop::Fold).await
 }
 
 #[tokio::test]
 async fn a_caretaker_that_wakes_late_writes_nothing() -> Result<()> {
-    at_every_call(Loop::Tend).await
+    at_its_calls(Loop::Tend).await
+}
+
+#[tokio::test]
+async fn a_purger_that_wakes_late_writes_nothing() -> Result<()> {
+    at_its_calls(Loop::Purge).await
+}
+
+#[tokio::test]
+async fn an_enroller_that_wakes_late_writes_nothing() -> Result<()> {
+    at_its_calls(Loop::Enroll).await
 }

@@ -70,7 +70,7 @@ fn short(mut options: Options) -> Options {
 /// A proxy before the world's database, and the way through it.
 fn link(world: &World) -> Result<(Proxy, Options)> {
     let (proxy, through) = Proxy::before(&world.connect)?;
-    Ok((proxy, short(Options::new(through))))
+    Ok((proxy, short(world.options(through))))
 }
 
 /// Asks again until it is so.
@@ -196,7 +196,7 @@ async fn connections_that_died_at_rest_cost_one_call() -> Result<()> {
 #[tokio::test]
 async fn a_call_that_is_dropped_leaves_nothing_behind() -> Result<()> {
     let mut world = World::new().await?;
-    let mut options = short(Options::new(world.connect.clone()));
+    let mut options = short(world.options(world.connect.clone()));
     options.max_connections = 1;
     // Nothing but the drop ends it while this test looks.
     options.tenant_statement_timeout = Duration::from_mins(1);
@@ -256,7 +256,7 @@ async fn a_dead_listener_is_noticed_and_hears_again() -> Result<()> {
 async fn a_server_that_only_reads_costs_all_connections_once() -> Result<()> {
     let world = World::new().await?;
     world.meddle(READ_ONLY).await?;
-    let system = System::new(&short(Options::new(world.connect.clone())));
+    let system = System::new(&short(world.options(world.connect.clone())));
     // It reads, and all connections are such.
     all_places(&system).await?;
     let mut rng = StdRng::seed_from_u64(1);
@@ -278,7 +278,7 @@ async fn a_server_that_only_reads_costs_all_connections_once() -> Result<()> {
 #[tokio::test]
 async fn a_changed_schema_costs_all_connections_once() -> Result<()> {
     let world = World::new().await?;
-    let system = System::new(&short(Options::new(world.connect.clone())));
+    let system = System::new(&short(world.options(world.connect.clone())));
     let read_everywhere = || try_join_all((0..CONNECTIONS).map(|_| room::measured(&system)));
     read_everywhere().await?;
     world
@@ -405,7 +405,7 @@ async fn drop_at_every_call(which: Loop) -> Result<()> {
     let mut world = World::impatient().await?;
     let (freezer, through) = Freezer::before(&world.connect)?;
     let worker: Worker =
-        world.worker_on(System::new(&short(Options::new(through))), World::quick())?;
+        world.worker_on(System::new(&short(world.options(through))), World::quick())?;
     for after in 0..MOST {
         prepare(&mut world, which).await?;
         world.expire_leases().await?;

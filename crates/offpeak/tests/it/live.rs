@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures_util::{SinkExt as _, StreamExt as _};
 use offpeak_api::LiveOptions;
+use offpeak_domain::limits::{Limit, Limits};
 use offpeak_wire::live::{Bye, Frame, LiveEvent, LiveWhat};
 use offpeak_worker::Loop;
 use serde_json::{Value, json};
@@ -200,7 +201,7 @@ async fn events_are_dense_and_in_order_whoever_submits() -> Result<()> {
     }
     let other = second.until(|event| event.n == last).await?;
     assert_eq!(other, seen);
-    let shown = api.get("/metrics").await?.text;
+    let shown = api.metrics().await?;
     assert!(
         shown.contains("offpeak_live_connections{kind=\"websocket\"} 2"),
         "{shown}"
@@ -311,7 +312,7 @@ async fn who_is_gone_without_a_word_is_let_go() -> Result<()> {
     // It answers no ping, since it does not read.
     let closed = "offpeak_live_too_slow_total 1";
     timeout(SOON, async {
-        while !api.get("/metrics").await?.text.contains(closed) {}
+        while !api.metrics().await?.contains(closed) {}
         anyhow::Ok(())
     })
     .await??;
@@ -384,11 +385,8 @@ async fn what_is_no_message_is_closed() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_connect_hears_why() -> Result<()> {
-    let api = Api::with_live(LiveOptions {
-        max_connections_per_tenant: 1,
-        ..LiveOptions::default()
-    })
-    .await?;
+    let one = Limits::default().with(Limit::LiveConnections, 1);
+    let api = Api::with(one, LiveOptions::default()).await?;
     let get = |path, headers| api.send(reqwest::Method::GET, path, &api.key, headers, "");
     assert_eq!(get("/v1/live", &[]).await?.problem(), "426 not_a_websocket");
     let nobody = api.send(reqwest::Method::GET, "/v1/live", "", &[], "");

@@ -48,7 +48,7 @@ async fn open(api: &Api, kind: &str, count: u32) -> Result<()> {
 async fn quiet(api: &Api) -> Result<()> {
     let (mut before, mut same) = (String::new(), 0);
     while same < 30 {
-        let shown = api.get("/metrics").await?.text;
+        let shown = api.metrics().await?;
         let sent = |line: &&str| line.starts_with("offpeak_live_frames_total{frame=\"events\"}");
         let now = shown.lines().find(sent).unwrap_or_default().to_owned();
         same = if now == before { same + 1 } else { 0 };
@@ -108,7 +108,7 @@ async fn a_revoked_key_closes_everything_within_five_seconds() -> Result<()> {
         open(&api, "sse", 0).await
     };
     let ended = timeout(Duration::from_secs(5), ends).await;
-    let shown = api.get("/metrics").await?.text;
+    let shown = api.metrics().await?;
     let left: Vec<&str> = shown
         .lines()
         .filter(|line| line.contains("live_"))

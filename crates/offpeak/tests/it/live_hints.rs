@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use offpeak_api::LiveOptions;
-use offpeak_store::{Options, Tenants, event};
+use offpeak_store::{Tenants, event};
 use offpeak_testkit::proxy::Proxy;
 use offpeak_wire::live::Bye;
 use serde_json::json;
@@ -27,7 +27,7 @@ fn by_hints_alone() -> LiveOptions {
 /// A way to the world's database on which a silence is short.
 fn way(api: &Api) -> Result<(Proxy, Tenants)> {
     let (proxy, through) = Proxy::before(&api.world.connect)?;
-    let mut options = Options::new(through);
+    let mut options = api.world.options(through);
     options.acquire_timeout = Duration::from_secs(2);
     options.tenant_statement_timeout = Duration::from_secs(1);
     options.answer_timeout = Duration::from_millis(300);

@@ -194,7 +194,7 @@ async fn a_slow_reader_is_closed_and_hurts_nobody() -> Result<()> {
     assert_eq!(seen.len(), 600);
     timeout(SOON, async {
         let closed = "offpeak_live_too_slow_total 1";
-        while !api.get("/metrics").await?.text.contains(closed) {
+        while !api.metrics().await?.contains(closed) {
             tokio::task::yield_now().await;
         }
         anyhow::Ok(())

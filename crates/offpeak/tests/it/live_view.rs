@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use offpeak_wire::live::{Frame, JobRow};
-use offpeak_wire::{BatchState, Counts, JobState};
+use offpeak_wire::{BatchState, Counts, JobState, OperationState};
+use offpeak_worker::Loop;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -18,6 +19,7 @@ use crate::live::{Live, SOON, relay};
 struct Screen {
     jobs: BTreeMap<String, JobRow>,
     batches: BTreeMap<String, BatchState>,
+    operations: BTreeMap<String, OperationState>,
     counts: Option<Counts>,
     groups: BTreeMap<String, Counts>,
     billed: u64,
@@ -37,7 +39,12 @@ impl Screen {
 
     fn take(&mut self, frame: Frame) {
         match frame {
-            Frame::Rows { jobs, batches, .. } => {
+            Frame::Rows {
+                jobs,
+                batches,
+                operations,
+                ..
+            } => {
                 for row in jobs {
                     let newer = self.jobs.get(&row.id).is_none_or(|old| old.rev < row.rev);
                     if newer {
@@ -46,6 +53,8 @@ impl Screen {
                 }
                 self.batches
                     .extend(batches.into_iter().map(|row| (row.id, row.state)));
+                self.operations
+                    .extend(operations.into_iter().map(|row| (row.id, row.state)));
             }
             Frame::Counts {
                 jobs,
@@ -119,4 +128,26 @@ async fn watched_rows_batches_and_counts_end_right() -> Result<()> {
         .await?;
     assert_eq!(screen.jobs[&other].state, JobState::Completed);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_is_heard_of_to_its_end() -> Result<()> {
+    let api = Api::new().await?;
+    api.post("/v1/jobs", raw_job("one")).await?;
+    let hello = json!({"t": "hello", "mode": "view", "topics": ["jobs"]});
+    let (mut live, _) = Live::open(&api, hello).await?;
+    let mut screen = Screen::default();
+    let all = json!({"action": "cancel", "all": true}).to_string();
+    let id = api.post("/v1/operations", all).await?.at("/id");
+    relay(&api).await?;
+    let running = Some(&OperationState::Running);
+    screen
+        .until(&mut live, |screen| screen.operations.get(&id) == running)
+        .await?;
+    while api.world.worker.tick(Loop::Operate).await?.done > 0 {}
+    relay(&api).await?;
+    let done = Some(&OperationState::Done);
+    screen
+        .until(&mut live, |screen| screen.operations.get(&id) == done)
+        .await
 }

@@ -10,7 +10,7 @@ use crate::live::{SOON, relay};
 async fn waiting(api: &Api, so_many: u32) -> Result<()> {
     let gauge = format!("offpeak_live_connections{{kind=\"wait\"}} {so_many}\n");
     timeout(SOON, async {
-        while !api.get("/metrics").await?.text.contains(&gauge) {
+        while !api.metrics().await?.contains(&gauge) {
             tokio::task::yield_now().await;
         }
         anyhow::Ok(())

@@ -32,6 +32,8 @@ const NONE: Work = Work {
     escalate: false,
     share: false,
     reconcile: false,
+    operate: false,
+    enroll: false,
 };
 
 macro_rules! tally {
@@ -128,6 +130,28 @@ const TABLE: &[Row] = &[
           "INSERT INTO offpeak.comparison (upstream_id, incarnation, started_at, alive_at)
            SELECT id, 'another', now(), now() FROM offpeak.upstream",
           rings: Work { reconcile: true, ..NONE } },
+    Row { what: "an operation", insert:
+          "INSERT INTO offpeak.operation (tenant_id, id, action, asked_by, created_at, states, bound,
+                                         expected, expected_whole, turn_at)
+           SELECT id, id, 'cancel', id, now(), '{queued}', id, 1, true, now()
+             FROM offpeak.tenant",
+          rings: Work { operate: true, ..NONE } },
+    Row { what: "one that was put off", insert:
+          "INSERT INTO offpeak.operation (tenant_id, id, action, asked_by, created_at, states, bound,
+                                         expected, expected_whole, turn_at)
+           SELECT id, id, 'cancel', id, now(), '{queued}', id, 1, true, now() + interval '1 h'
+             FROM offpeak.tenant",
+          rings: NONE },
+    Row { what: "one that is in use", insert:
+          "INSERT INTO offpeak.upstream_key (tenant_id, version, state, last_four, sealed,
+                                             creates_per_minute, max_queued_items)
+           SELECT id, 1, 'current', 'WXYZ', 'x', 1, 1 FROM offpeak.tenant",
+          rings: NONE },
+    Row { what: "a key to be checked", insert:
+          "INSERT INTO offpeak.upstream_key (tenant_id, version, state, last_four, sealed,
+                                             creates_per_minute, max_queued_items)
+           SELECT id, 1, 'checking', 'WXYZ', 'x', 1, 1 FROM offpeak.tenant",
+          rings: Work { enroll: true, ..NONE } },
     Row { what: "whoever waited", insert:
           "INSERT INTO offpeak.share SELECT id, id, 7 FROM offpeak.tenant",
           rings: Work { form: true, ..NONE } },
@@ -172,6 +196,8 @@ async fn a_look_rings_for_exactly_the_loops_that_have_work() -> Result<()> {
             "DELETE FROM offpeak.ready",
             "DELETE FROM offpeak.inflight",
             "DELETE FROM offpeak.comparison",
+            "DELETE FROM offpeak.operation",
+            "DELETE FROM offpeak.upstream_key",
         ] {
             world.meddle(table).await?;
         }

@@ -230,8 +230,8 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     insta::assert_snapshot!(operator.run(&["key", "list", "acme"]).await?.0, @r"
     exit 0
     --- stdout
-    KEY                             HINT            NAME  CREATED              LAST USED  REVOKED
-    key_ID  HINT        0000-00-00 00:00:00
+    KEY                             HINT            NAME  CREATED              LAST USED  SCOPES  EXPIRES  REVOKED
+    key_ID  HINT        0000-00-00 00:00:00             all
     ");
     insta::assert_snapshot!(operator.run(&["doctor"]).await?.0, @r"
     exit 0
@@ -240,9 +240,11 @@ async fn look(operator: &Operator<'_>) -> Result<()> {
     ok    prices                 17 models
     ok    address                127.0.0.1:0
     ok    public URL             not set: browsers reach the address itself
+    ok    identity server        none set up: people sign in by keys and links
     ok    open files             enough are allowed
     look  dashboard              as it was built
     ok    database               answers
+    ok    walls                  stand between tenants
     ok    partitions             room for 8 days
     ok    storage                there is room
     ok    comparison             done

@@ -217,13 +217,13 @@ async fn one_upstream_in_trouble_does_not_keep_another_waiting() -> Result<()> {
         (529, None, ""),
     ] {
         let mut world = World::new().await?;
-        let _registry = world
-            .two_upstreams(offpeak_worker::Options::default())
-            .await?;
         let mut tx = world.system.begin().await?;
         let other: TenantId = Minter::new(tx.now(), StdRng::seed_from_u64(5)).mint();
         offpeak_store::tenant::create(&mut tx, other, "globex").await?;
         tx.commit().await?;
+        let _registry = world
+            .two_upstreams(other, offpeak_worker::Options::default())
+            .await?;
         // Several each, so that a backlog stands before the good one's.
         for n in 0..10 {
             world
@@ -231,7 +231,6 @@ async fn one_upstream_in_trouble_does_not_keep_another_waiting() -> Result<()> {
                 .await?;
             world.submit(&[&format!("Ours {n}.")]).await?;
         }
-        world.move_to_second(other).await?;
         world.standin.set_faults(Faults {
             rules: vec![Rule {
                 times: Times::ALWAYS,

@@ -111,7 +111,7 @@ async fn an_account_that_is_refused_does_not_fail_the_whole_queue() -> Result<()
 async fn one_tenant_s_bad_jobs_do_not_pause_what_others_have_to_send() -> Result<()> {
     let mut options = Options::default();
     options.limits.max_items = 1;
-    let mut world = World::with(options).await?;
+    let mut world = World::plain(options).await?;
     world.standin.set_behavior(Behavior {
         batch_params: When::AtCreate,
         ..Behavior::default()
@@ -153,11 +153,10 @@ async fn a_key_that_is_refused_for_reading_pauses_its_upstream_until_it_reads_ag
 {
     for on in [Call::List, Call::Retrieve, Call::Results] {
         let mut world = World::new().await?;
-        let registry = world.two_upstreams(Options::default()).await?;
         let other = second_tenant(&world).await?;
+        let registry = world.two_upstreams(other, Options::default()).await?;
         world.submit_as(other, None, &["theirs"]).await?;
         world.submit(&["ours"]).await?;
-        world.move_to_second(other).await?;
         world.pass(Duration::from_secs(10));
         world.worker.tick(Loop::Form).await?;
         while world.worker.tick(Loop::Submit).await?.done > 0 {}
@@ -176,7 +175,6 @@ async fn a_key_that_is_refused_for_reading_pauses_its_upstream_until_it_reads_ag
         // The other one goes on while the first waits, and that one sends nothing.
         world.submit(&["ours again"]).await?;
         world.submit_as(other, None, &["theirs again"]).await?;
-        world.move_to_second(other).await?;
         go_on(&world, 20, Duration::from_secs(30)).await?;
         assert_eq!(world.number(COMPLETED).await?, 2, "{on:?}");
         assert_eq!(world.open_jobs().await?, 2, "{on:?}");

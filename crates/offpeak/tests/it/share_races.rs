@@ -12,7 +12,7 @@ use offpeak_domain::id::JobId;
 use offpeak_domain::job::{Lane, OnLate};
 use offpeak_standin::{Call, Fault, Faults, Plan, Rule, Times};
 use offpeak_store::share::{self, Served};
-use offpeak_store::{Options, System, cancel, retry};
+use offpeak_store::{System, cancel, retry};
 use offpeak_testkit::freezer::Freezer;
 use offpeak_testkit::world::{World, terms};
 use offpeak_worker::Loop;
@@ -83,7 +83,7 @@ async fn a_death_serves_nobody_by_halves() -> Result<()> {
     for canceled in [false, true] {
         let mut world = World::impatient().await?;
         let (freezer, through) = Freezer::before(&world.connect)?;
-        let system = System::new(&Options::new(through));
+        let system = System::new(&world.options(through));
         let mortal = Arc::new(world.worker_on(system, World::quick())?);
         let mut died = 0;
         for after in 0..=MOST {

@@ -10,7 +10,7 @@ use offpeak_standin::{Call, Fault, Rule, Times};
 use offpeak_store::batch::Key;
 use offpeak_store::open_batch::{self, Counts};
 use offpeak_store::settle::Chunk;
-use offpeak_store::{Error, batch, lease, uncertain};
+use offpeak_store::{Error, batch, lease, uncertain, upstream};
 use offpeak_testkit::world::World;
 use offpeak_worker::{Loop, Options};
 
@@ -99,7 +99,7 @@ async fn what_was_read_says_nothing_about_another_message_batch() -> Result<()> 
     let world = dripping(small_chunks(), 3, 1, 60_000).await?;
     let system = &world.system;
     let (term, process) = (Duration::from_mins(2), world.tenant.as_uuid());
-    let ended = open_batch::take_ended(system, process, term, &[], &[]).await?;
+    let ended = open_batch::take_ended(system, process, term, &[upstream::OWN], &[]).await?;
     let ended = ended.expect("it has ended");
     let items = batch::items_after(system, ended.key, None, 10).await?;
     let jobs: Vec<_> = items.iter().map(|item| item.job).collect();
@@ -140,7 +140,7 @@ async fn a_process_that_was_held_up_lets_go_of_what_it_read() -> Result<()> {
     let alive = async |reading: &[Key]| {
         let lease = lease::take(&world.system, &name, process, term).await?;
         let system = world.system.under(Arc::new(lease.expect("it is its own")));
-        open_batch::take_ended(&system, process, term, &[], reading).await
+        open_batch::take_ended(&system, process, term, &[upstream::OWN], reading).await
     };
     let read = alive(&[]).await?.expect("it has ended").key;
     assert!(alive(&[read]).await?.is_none(), "another copy of it reads");

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 
 use anyhow::Result;
-use offpeak_testkit::world::World;
+use offpeak_testkit::world::{MASTER, World};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
@@ -28,6 +28,7 @@ impl Site {
         let mut command = offpeak(self.folder.path());
         command
             .env("DATABASE_URL", database_url(&self.world)?)
+            .env("OFFPEAK_VAULT_KEYS", MASTER)
             .env("ANTHROPIC_API_KEY", "sk-ant-any")
             .env("ANTHROPIC_BASE_URL", &self.world.standin_url)
             .env("OFFPEAK_SERVER_LISTEN", "127.0.0.1:0")

@@ -48,7 +48,7 @@ async fn every_table_of_a_tenant_is_walled_and_keyed_by_it() -> Result<()> {
 async fn no_role_at_run_time_owns_anything_or_passes_the_walls() -> Result<()> {
     let world = World::new().await?;
     let strong = "SELECT rolname::text FROM pg_roles
-                   WHERE rolname IN ('offpeak_owner', 'offpeak_api', 'offpeak_worker')
+                   WHERE rolname IN ('offpeak_owner', 'offpeak_api', 'offpeak_worker', 'offpeak_operator')
                      AND (rolsuper OR rolbypassrls OR rolcanlogin OR rolcreaterole)";
     assert_eq!(world.texts(strong).await?, [""; 0]);
     let owned = "SELECT c.relname::text FROM pg_class c
@@ -60,7 +60,8 @@ async fn no_role_at_run_time_owns_anything_or_passes_the_walls() -> Result<()> {
     let granted = "SELECT c.relname::text FROM pg_class c
                     WHERE c.relnamespace = 'offpeak'::regnamespace AND c.relispartition
                       AND (has_table_privilege('offpeak_api', c.oid, 'SELECT')
-                           OR has_table_privilege('offpeak_worker', c.oid, 'SELECT'))
+                           OR has_table_privilege('offpeak_worker', c.oid, 'SELECT')
+                           OR has_any_column_privilege('offpeak_operator', c.oid, 'SELECT'))
                       AND c.relkind = 'r'";
     assert_eq!(world.texts(granted).await?, [""; 0]);
     Ok(())
@@ -120,7 +121,13 @@ async fn admit(world: &World) -> Result<()> {
     let mut minter = Minter::new(tx.now(), StdRng::seed_from_u64(4));
     let (key, hour) = (minter.mint(), Duration::from_hours(1));
     let opens = Opens::User("u_42".into());
-    session::create(&mut tx, minter.mint(), key, &[1; 32], hour).await?;
+    let new = session::New {
+        id: minter.mint(),
+        by: session::By::Key(key),
+        digest: &[1; 32],
+        lifetime: hour,
+    };
+    session::create(&mut tx, &new).await?;
     ticket::create(&mut tx, minter.mint(), key, &[2; 32], &opens, hour).await?;
     origin::replace(&mut tx, &["https://app.example.com"]).await?;
     Ok(tx.commit().await?)

@@ -4,6 +4,7 @@ use offpeak_domain::id::{JobId, TenantId};
 use uuid::Uuid;
 
 use super::Key;
+use crate::sealed::Piece;
 use crate::{Result, System};
 
 /// One job of a batch, as the body needs it.
@@ -53,7 +54,7 @@ pub async fn params(
 ) -> Result<Vec<(JobId, Vec<u8>)>> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.as_uuid()).collect();
     let rows = sqlx::query!(
-        "SELECT id, params
+        "SELECT id, params, key_id
            FROM payload
           WHERE tenant_id = $1 AND id = ANY ($2)
           ORDER BY id
@@ -64,8 +65,11 @@ pub async fn params(
     )
     .fetch_all(&system.pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (JobId::from_uuid(row.id), row.params))
-        .collect())
+    let seal = system.opener(tenant).await?;
+    rows.into_iter()
+        .map(|row| {
+            let params = seal.open(Piece::Params(row.id), row.key_id, row.params)?;
+            Ok((JobId::from_uuid(row.id), params))
+        })
+        .collect()
 }

@@ -51,7 +51,8 @@ pub async fn candidates(
                      FROM waiting w) AS ordered
             WHERE EXISTS (SELECT FROM upstream u
                            WHERE u.id = $1
-                             AND (u.paused_reason IS NULL OR u.paused_until <= $2))
+                             AND (u.paused_reason IS NULL OR u.paused_until <= $2)
+                             AND has_key(u.id))
             ORDER BY turn, deadline, id
             LIMIT $3"#,
         upstream.as_uuid(),

@@ -139,7 +139,9 @@ pub(super) async fn check(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
                      SELECT tenant_id, batch_id, 'ended' FROM quarantine) AS said
                LEFT JOIN batch b ON b.tenant_id = said.tenant_id AND b.id = said.batch_id
                LEFT JOIN call c ON c.tenant_id = said.tenant_id AND c.id = said.batch_id
-              WHERE (b.id IS NULL AND c.id IS NULL)
+              WHERE (b.id IS NULL AND c.id IS NULL
+                     -- What an erased tenant was billed is all that is left.
+                     AND NOT EXISTS (SELECT FROM erasure e WHERE e.tenant_id = said.tenant_id))
                  -- A call that was given up says so.
                  OR (said.after = 'ended' AND c.state = 'sending')
                  OR (said.after <> 'any'
@@ -172,7 +174,16 @@ pub(super) async fn check(conn: &mut PgConnection, now: OffsetDateTime) -> Resul
              SELECT 'batch ' || b.id
                FROM batch b
                LEFT JOIN bucket k ON k.tenant_id = b.tenant_id AND k.id = b.bucket_id
-              WHERE (b.upstream_id, b.model) IS DISTINCT FROM (k.upstream_id, k.model)
+              WHERE b.model IS DISTINCT FROM k.model
+              UNION ALL
+             -- The deployment's upstream, or the tenant's own.
+             SELECT 'batch ' || b.id
+               FROM batch b
+              WHERE b.upstream_id NOT IN ('00000000-0000-0000-0000-000000000000', b.tenant_id)
+              UNION ALL
+             SELECT 'bucket ' || k.id
+               FROM bucket k
+              WHERE k.upstream_id NOT IN ('00000000-0000-0000-0000-000000000000', k.tenant_id)
               UNION ALL
              -- A result line names job and batch without their tenant.
              SELECT 'batch ' || id FROM batch GROUP BY id HAVING count(*) > 1

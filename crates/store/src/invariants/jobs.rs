@@ -14,11 +14,15 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
             conn,
             "I1",
             "params_kept",
-            "every job has its params, as long as they were when it was accepted",
+            "every job has its params until their time is over, as long as they were when it was accepted",
             "SELECT 'job ' || j.id
                FROM job j
                LEFT JOIN payload p ON p.tenant_id = j.tenant_id AND p.id = j.id
-              WHERE p.id IS NULL
+              WHERE (p.id IS NULL
+                     -- Its retention is over.
+                     AND NOT EXISTS (SELECT FROM retained k
+                                       JOIN result r ON r.tenant_id = j.tenant_id AND r.id = j.id
+                                      WHERE k.tenant_id = j.tenant_id AND j.id < k.inputs_before))
                  -- Its length is known without reading it. Encrypted, it is another.
                  OR (p.key_id = 0 AND octet_length(p.params) <> j.bytes)"
         ),
@@ -153,7 +157,7 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
               WHERE (q.bucket_id, q.priority, q.bytes) <> (j.bucket_id, j.priority, j.bytes)
                  OR q.group_id IS DISTINCT FROM j.group_id
                  -- Nobody would ever claim it.
-                 OR b.upstream_id IS DISTINCT FROM j.upstream_id
+                 OR b.id IS NULL
               UNION ALL
              SELECT 'job ' || i.id
                FROM inflight i
@@ -201,11 +205,13 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
             conn,
             "I10",
             "answers_kept",
-            "every completed job has its answer, and only what has ended by a line has one",
+            "every completed job has its answer until its time is over, and only what has ended by a line has one",
             "SELECT 'job ' || r.id
                FROM result r
                LEFT JOIN output o ON o.tenant_id = r.tenant_id AND o.id = r.id
-              WHERE (r.outcome = 'completed' AND o.id IS NULL)
+              WHERE (r.outcome = 'completed' AND o.id IS NULL
+                     AND NOT EXISTS (SELECT FROM retained k
+                                      WHERE k.tenant_id = r.tenant_id AND r.id < k.results_before))
                  OR (r.outcome = 'canceled' AND o.id IS NOT NULL)
               UNION ALL
              SELECT 'job ' || o.id

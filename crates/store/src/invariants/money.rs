@@ -56,7 +56,9 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
                FROM said
                FULL JOIN booked ON booked.tenant_id = said.tenant_id
                                AND booked.scope = said.scope AND booked.key = said.key
-              WHERE (coalesce(said.n, 0), coalesce(said.input, 0), coalesce(said.output, 0),
+              WHERE NOT EXISTS (SELECT FROM erasure e
+                                 WHERE e.tenant_id = coalesce(said.tenant_id, booked.tenant_id))
+                AND (coalesce(said.n, 0), coalesce(said.input, 0), coalesce(said.output, 0),
                      coalesce(said.cost, 0), coalesce(said.sync, 0))
                     <> (coalesce(booked.n, 0), coalesce(booked.input, 0),
                         coalesce(booked.output, 0), coalesce(booked.cost, 0),
@@ -117,6 +119,8 @@ pub(super) async fn check(conn: &mut PgConnection) -> Result<Vec<Checked>> {
               WHERE coalesce(said.cost, 0) <> coalesce(l.cost_pico, 0)
                 -- What went ahead of a batch is no job's: it stands under the batch's id.
                 AND l.id IS DISTINCT FROM l.batch_id
+                AND NOT EXISTS (SELECT FROM erasure e
+                                 WHERE e.tenant_id = coalesce(said.tenant_id, l.tenant_id))
               UNION ALL
              SELECT 'job ' || r.id
                FROM result r

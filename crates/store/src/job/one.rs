@@ -4,11 +4,13 @@ use offpeak_domain::id::{JobId, KeyId, TenantId};
 use offpeak_domain::job::{Detail, OnLate, OnUnknown, State};
 use offpeak_domain::money::Pico;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{Job, NewJob, seconds};
 use crate::budget::Refused;
 use crate::job_type::Newest;
-use crate::{Error, Result, Tenants, bucket};
+use crate::sealed::Piece;
+use crate::{Error, Result, Tenants, bucket, torture};
 
 /// An idempotency key with what it is to stand for.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +42,8 @@ pub enum Submitted {
 /// comes undated, minted as of 1970, and gets the database's time.
 ///
 /// `key` is the tenant's API key that was presented: in the same transaction it
-/// must be there and not be revoked.
+/// must be there, not be revoked, and its time not over. None for a session, which was
+/// looked up for this request; it takes two round trips more.
 ///
 /// `assumed` is the newest version of the job's type as it is remembered, to be
 /// confirmed in the same transaction; none when it has just been looked up.
@@ -50,7 +53,7 @@ pub enum Submitted {
 /// nothing. Waits while another transaction is claiming the same key.
 pub async fn submit(
     tenants: &Tenants,
-    (tenant, key): (TenantId, KeyId),
+    (tenant, key): (TenantId, Option<KeyId>),
     job: NewJob,
     claim: Option<Claim<'_>>,
     assumed: Option<Newest>,
@@ -59,19 +62,29 @@ pub async fn submit(
     let bigint = |amount: Pico| amount.as_i64().unwrap_or(i64::MAX);
     let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let (name, version) = job.job_type.clone().unzip();
+    let mut bound = match key {
+        Some(_) => None,
+        None => Some(tenants.begin(tenant).await?),
+    };
+    // Without a transaction of its own the statement asks whether the data key is there.
+    let (sealed_by, seal) = match &bound {
+        Some(tx) => (None, tx.seal().clone()),
+        None => tenants.sealing(tenant).await?,
+    };
+    let (params, params_key) = seal.column(Piece::Params(job.id.as_uuid()), &job.params)?;
     // No explicit transaction: the statement is one. sqlx gives its row only
     // when the server is ready for the next, which is after the commit.
-    let row = sqlx::query!(
+    let submit = sqlx::query!(
         r#"SELECT one.outcome AS "outcome!", one.job, one.at, one.source,
                   (one.refused).budget_id, (one.refused).scope, (one.refused).name,
                   (one.refused).period, (one.refused).period_start, (one.refused).limit_pico,
                   (one.refused).left_pico, (one.refused).wanted_pico, (one.refused).place,
                   (one.refused).at AS refused_at
-             FROM submit_reserved($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+             FROM submit_sealed($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
                                 $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-                                $26, $27) AS one"#,
-        tenant.as_uuid(),
-        key.as_uuid(),
+                                $26, $27, $28, $29, $30) AS one"#,
+        torture::bound(tenant).as_uuid(),
+        key.map(KeyId::as_uuid) as Option<Uuid>,
         job.id.as_uuid(),
         claim.map(|claim| claim.key),
         claim.map(|claim| &claim.body_hash[..]),
@@ -85,7 +98,7 @@ pub async fn submit(
         job.priority,
         job.metadata,
         job.structured,
-        job.params,
+        &*params,
         job.lane.as_str(),
         job.terms.within.map(seconds),
         job.terms.on_late.map(OnLate::as_str),
@@ -99,9 +112,19 @@ pub async fn submit(
         job.sharing
             .and_then(|sharing| sharing.reuse_for)
             .map(seconds),
-    )
-    .fetch_one(&tenants.pool)
-    .await?;
+        i32::try_from(job.params.len()).unwrap_or(i32::MAX),
+        params_key,
+        sealed_by,
+    );
+    // The function sets the tenant itself, by the one that it is given. A key has to be
+    // that tenant's, which is a second look; without one the session is that.
+    let row = if let Some(mut tx) = bound.take() {
+        let row = submit.fetch_one(tx.conn()).await?;
+        tx.commit_unmoved().await?;
+        row
+    } else {
+        submit.fetch_one(&tenants.pool).await?
+    };
     let (id, at) = match (row.outcome.as_str(), row.job.map(JobId::from_uuid), row.at) {
         ("stored", Some(id), Some(at)) => (id, at),
         ("before", Some(id), _) => return Ok(Submitted::Before(id)),
@@ -123,11 +146,15 @@ pub async fn submit(
             return Err(refused.into_error());
         }
         ("revoked", _, _) => return Ok(Submitted::Revoked),
+        ("unkeyed", _, _) => {
+            tenants.sealer.forget(tenant);
+            return Err(Error::NoDataKey);
+        }
         ("reused", _, _) => return Err(Error::KeyReused),
         ("busy", _, _) => return Err(Error::KeyBusy),
         _ => {
             return Err(Error::Unknown {
-                column: "submit_reserved.outcome",
+                column: "submit_sealed.outcome",
                 value: row.outcome,
             });
         }

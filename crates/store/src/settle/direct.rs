@@ -29,6 +29,7 @@ impl Chunk {
         sender: Option<Uuid>,
     ) -> Result<(Self, Released)> {
         let key = call.key;
+        system.ensure_key(key.tenant).await?;
         let mut tx = system.begin().await?;
         let besides = two::lock(tx.conn(), key, call.job, call.beside).await?;
         let done = sqlx::query!(

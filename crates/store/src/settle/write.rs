@@ -1,5 +1,6 @@
 //! The sets that one chunk writes, one statement each.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use offpeak_domain::id::GroupId;
@@ -8,9 +9,10 @@ use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{Effect, Measured, Next, Released};
-use crate::Result;
 use crate::batch::Key;
 use crate::bounded::Connection;
+use crate::sealed::Piece;
+use crate::{Result, SystemTx};
 
 pub(super) async fn results(
     conn: &mut Connection,
@@ -100,21 +102,63 @@ pub(super) async fn results(
             .map(|end| end.0.line_hash.clone())
             .collect::<Vec<_>>() as _,
     )
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
+    Ok(())
+}
 
-    let (ids, lines): (Vec<Uuid>, Vec<&[u8]>) = ends
+/// The line of an effect as it is to be stored, and its `key_id`.
+pub(super) type Line<'a> = Option<(Cow<'a, [u8]>, i32)>;
+
+/// Those of all effects, in their order.
+pub(super) async fn lines<'a>(
+    tx: &mut SystemTx,
+    key: Key,
+    effects: &'a [Effect],
+) -> Result<Vec<Line<'a>>> {
+    if effects.iter().all(|effect| effect.line.is_none()) {
+        return Ok(vec![None; effects.len()]);
+    }
+    let seal = tx.seal(key.tenant).await?;
+    let pieces = effects.iter().filter_map(|effect| {
+        let piece = Piece::Line(effect.released.job.as_uuid());
+        Some((piece, effect.line.as_deref()?))
+    });
+    let (bytes, key_ids) = seal.columns(pieces)?;
+    let mut stored = bytes.into_iter().zip(key_ids);
+    Ok(effects
         .iter()
-        .filter_map(|end| Some((end.0.released.job.as_uuid(), end.0.line.as_deref()?)))
-        .unzip();
+        .map(|effect| effect.line.is_some().then(|| stored.next()).flatten())
+        .collect())
+}
+
+/// The lines of those that end.
+pub(super) async fn outputs(
+    conn: &mut Connection,
+    key: Key,
+    effects: &[Effect],
+    lines: &[Line<'_>],
+) -> Result<()> {
+    let (mut ids, mut bytes, mut key_ids) = (Vec::<Uuid>::new(), Vec::new(), Vec::new());
+    for (effect, line) in effects.iter().zip(lines) {
+        if let (Next::End { .. }, Some((line, key_id))) = (&effect.next, line) {
+            ids.push(effect.released.job.as_uuid());
+            bytes.push(&line[..]);
+            key_ids.push(*key_id);
+        }
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         // As a list of what is selected the rows stream; as a table they would
         // be put down once more before they are inserted.
-        "INSERT INTO output (tenant_id, id, line)
-         SELECT $1, unnest($2::uuid[]), unnest($3::bytea[])",
+        "INSERT INTO output (tenant_id, id, line, key_id)
+         SELECT $1, unnest($2::uuid[]), unnest($3::bytea[]), unnest($4::int[])",
         key.tenant.as_uuid(),
         &ids,
-        &lines as _,
+        &bytes as &[&[u8]],
+        &key_ids,
     )
     .execute(conn)
     .await?;
@@ -126,17 +170,19 @@ pub(super) async fn attempts(
     key: Key,
     now: OffsetDateTime,
     effects: &[Effect],
+    lines: &[Line<'_>],
 ) -> Result<()> {
-    let rows: Vec<(&Effect, &'static str, Option<&String>)> = effects
+    let rows: Vec<(&Effect, &'static str, Option<&String>, &Line<'_>)> = effects
         .iter()
-        .filter_map(|effect| match &effect.next {
+        .zip(lines)
+        .filter_map(|(effect, line)| match &effect.next {
             Next::Again {
                 as_outcome, label, ..
             }
             | Next::Leave {
                 as_outcome, label, ..
-            } => Some((effect, *as_outcome, label.as_ref())),
-            Next::SetAside { as_outcome } => Some((effect, *as_outcome, None)),
+            } => Some((effect, *as_outcome, label.as_ref(), line)),
+            Next::SetAside { as_outcome } => Some((effect, *as_outcome, None, line)),
             Next::End { .. } => None,
         })
         .collect();
@@ -145,9 +191,10 @@ pub(super) async fn attempts(
     }
     sqlx::query!(
         "INSERT INTO attempt (tenant_id, batch_id, ended_at,
-                              id, attempt, outcome, label, cost_pico, line)
+                              id, attempt, outcome, label, cost_pico, line, key_id, line_hash)
          SELECT $1, $2, $3, *
-           FROM unnest($4::uuid[], $5::integer[], $6::text[], $7::text[], $8::bigint[], $9::bytea[])
+           FROM unnest($4::uuid[], $5::integer[], $6::text[], $7::text[], $8::bigint[],
+                       $9::bytea[], $10::integer[], $11::bytea[])
              ON CONFLICT DO NOTHING",
         key.tenant.as_uuid(),
         key.batch.as_uuid(),
@@ -168,8 +215,16 @@ pub(super) async fn attempts(
             .collect::<Vec<_>>(),
         &rows
             .iter()
-            .map(|row| row.0.line.clone())
-            .collect::<Vec<_>>() as _,
+            .map(|row| row.3.as_ref().map(|(line, _)| &line[..]))
+            .collect::<Vec<_>>() as &[Option<&[u8]>],
+        &rows
+            .iter()
+            .map(|row| row.3.as_ref().map_or(0, |(_, key_id)| *key_id))
+            .collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .map(|row| row.0.line_hash.as_deref())
+            .collect::<Vec<_>>() as &[Option<&[u8]>],
     )
     .execute(conn)
     .await?;

@@ -11,6 +11,7 @@ use crate::batch::Key;
 use crate::delta::{self, Change, Of};
 use crate::event::{self, Billed, Told, UserKey};
 use crate::job::known;
+use crate::sealed::Piece;
 use crate::{Result, System, SystemTx, budget, point, took};
 
 /// Followers in one transaction, at most.
@@ -46,12 +47,16 @@ struct End {
     billed: Option<(BatchId, i64)>,
     /// The length of its line.
     bytes: i64,
+    /// Its line, where that is sealed: nobody else's row opens what is sealed for its own.
+    sealed: Option<Vec<u8>>,
+    /// It completed, and its answer was deleted since.
+    gone: bool,
 }
 
 impl End {
     /// Whether those who waited for it end in the same way.
     fn is_shared(&self) -> bool {
-        self.state != State::Canceled && self.failure.is_none_or(Failure::is_shared)
+        !self.gone && self.state != State::Canceled && self.failure.is_none_or(Failure::is_shared)
     }
 }
 
@@ -108,11 +113,12 @@ pub async fn serve(system: &System, now: OffsetDateTime, day: Date) -> Result<Op
 async fn end_of(tx: &mut SystemTx, source: &Source) -> Result<Option<End>> {
     let row = sqlx::query!(
         r#"SELECT r.outcome, r.label, r.batch_id,
-                  (SELECT octet_length(o.line) FROM output o
-                    WHERE o.tenant_id = $1 AND o.id = $2) AS bytes,
+                  octet_length(o.line) AS "bytes?", o.key_id AS "key_id?",
+                  CASE WHEN o.key_id <> 0 THEN o.line END AS sealed,
                   (SELECT l.sync_pico FROM ledger l
                     WHERE l.tenant_id = $1 AND l.batch_id = r.batch_id AND l.id = $2) AS sync_pico
              FROM result r
+             LEFT JOIN output o ON o.tenant_id = r.tenant_id AND o.id = r.id
             WHERE r.tenant_id = $1 AND r.id = $2
               FOR SHARE OF r"#,
         source.tenant.as_uuid(),
@@ -122,6 +128,16 @@ async fn end_of(tx: &mut SystemTx, source: &Source) -> Result<Option<End>> {
     .await?;
     let Some(row) = row else { return Ok(None) };
     let outcome: Outcome = known("result.outcome", row.outcome)?;
+    let sealed = match row.sealed.zip(row.key_id) {
+        Some((line, key_id)) => {
+            let seal = tx.opener(source.tenant).await?;
+            Some(seal.open(Piece::Line(source.id), key_id, line)?)
+        }
+        None => None,
+    };
+    let bytes = sealed
+        .as_ref()
+        .and_then(|line| i64::try_from(line.len()).ok());
     Ok(Some(End {
         state: State::from(outcome),
         // One of a newer version is not known here.
@@ -131,7 +147,9 @@ async fn end_of(tx: &mut SystemTx, source: &Source) -> Result<Option<End>> {
                 .unwrap_or(Failure::Internal)
         }),
         billed: row.batch_id.map(BatchId::from_uuid).zip(row.sync_pico),
-        bytes: i64::from(row.bytes.unwrap_or(0)),
+        bytes: bytes.unwrap_or_else(|| i64::from(row.bytes.unwrap_or(0))),
+        gone: outcome == Outcome::Completed && row.bytes.is_none(),
+        sealed,
     }))
 }
 
@@ -185,6 +203,25 @@ async fn is_followed(tx: &mut SystemTx, source: &Source) -> Result<bool> {
     .await?)
 }
 
+/// Stores a line for each of these jobs, sealed for its own row. It was sealed, so that
+/// there is a key.
+async fn copies(tx: &mut SystemTx, tenant: TenantId, ids: &[Uuid], line: &[u8]) -> Result<()> {
+    let seal = tx.seal(tenant).await?;
+    let (bytes, key_ids) = seal.columns(ids.iter().map(|id| (Piece::Line(*id), line)))?;
+    let bytes: Vec<&[u8]> = bytes.iter().map(AsRef::as_ref).collect();
+    sqlx::query!(
+        "INSERT INTO output (tenant_id, id, line, key_id)
+         SELECT $1, unnest($2::uuid[]), unnest($3::bytea[]), unnest($4::int[])",
+        tenant.as_uuid(),
+        ids,
+        &bytes as &[&[u8]],
+        &key_ids,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Ends followers by copies of the result, and books that they cost nothing.
 async fn answer(
     tx: &mut SystemTx,
@@ -222,7 +259,8 @@ async fn answer(
            answers AS (
                INSERT INTO output (tenant_id, id, line, key_id)
                SELECT $1, g.id, o.line, o.key_id
-                 FROM (SELECT line, key_id FROM output WHERE tenant_id = $1 AND id = $2) AS o
+                 FROM (SELECT line, key_id FROM output
+                        WHERE tenant_id = $1 AND id = $2 AND key_id = 0) AS o
                 CROSS JOIN gone g),
            booked AS (
                INSERT INTO ledger (tenant_id, batch_id, id, attempt, at, day, group_id, type,
@@ -252,6 +290,9 @@ async fn answer(
     .await?;
     let mut served = Served::default();
     let ended: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    if let Some(line) = &end.sealed {
+        copies(tx, tenant, &ended, line).await?;
+    }
     let (mut told, mut changes, mut completed) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         if end.state == State::Completed {

@@ -10,6 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("offpeak-domain", &[]),
     ("offpeak-wire", &[]),
     ("offpeak-anthropic", &[]),
+    ("offpeak-oidc", &[]),
     ("offpeak-standin", &["offpeak-anthropic"]),
     ("offpeak-store", &["offpeak-domain"]),
     (
@@ -22,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "offpeak-domain",
             "offpeak-wire",
             "offpeak-store",
+            "offpeak-oidc",
             "offpeak-anthropic",
         ],
     ),
@@ -29,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "offpeak",
         &[
             "offpeak-domain",
+            "offpeak-oidc",
             "offpeak-wire",
             "offpeak-anthropic",
             "offpeak-standin",
@@ -97,10 +100,12 @@ const CONFINED: &[(&str, &[&str])] = &[
             "offpeak-torture",
         ],
     ),
+    ("openidconnect", &["offpeak-oidc"]),
     (
         "reqwest",
         &[
             "offpeak-anthropic",
+            "offpeak-oidc",
             "offpeak",
             "offpeak-testkit",
             "offpeak-bench",

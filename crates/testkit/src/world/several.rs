@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use anyhow::Result;
 use offpeak_anthropic::{Client, Config};
-use offpeak_domain::id::{BatchId, TenantId, UpstreamId};
+use offpeak_domain::id::{BatchId, TenantId};
 use offpeak_domain::price::Prices;
+use offpeak_domain::upstream_key::UpstreamKey;
 use offpeak_store::batch::{Key, Sent};
+use offpeak_store::upstream_key::{self, New, ways};
 use offpeak_store::{Options, System, upstream};
-use offpeak_worker::{Clock, Loop, Upstream, Worker};
+use offpeak_worker::{Clock, Keys, Loop, Upstream, Worker};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use sqlx::AssertSqlSafe;
-use uuid::Uuid;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
 use super::{World, client};
 use crate::database;
 
-/// The key of the second upstream; the stand-in sees another workspace in it.
-pub const SECOND_KEY: &str = "sk-ant-second";
-/// Its row.
-const SECOND: UpstreamId = UpstreamId::from_uuid(Uuid::from_u128(2));
+/// The key of a second upstream; the stand-in sees another workspace in it.
+pub const SECOND_KEY: &str = "sk-ant-second-key";
 
 impl World {
     /// One in which nobody waits long for a row that another transaction holds.
@@ -85,7 +85,10 @@ impl World {
     ) -> Worker {
         Worker::new(
             system,
-            upstreams,
+            Keys {
+                upstreams,
+                vault: Some(Arc::clone(&self.vault)),
+            },
             self.prices.clone(),
             options,
             Clock::Manual(Arc::clone(&self.now)),
@@ -103,25 +106,54 @@ impl World {
     }
 
     /// Puts a worker with two upstreams in the place of the world's own, the
-    /// second one under [`SECOND_KEY`]. Gives its metrics.
-    pub async fn two_upstreams(&mut self, options: offpeak_worker::Options) -> Result<Registry> {
+    /// second one for this tenant alone, under [`SECOND_KEY`]. Gives its metrics.
+    pub async fn two_upstreams(
+        &mut self,
+        tenant: TenantId,
+        options: offpeak_worker::Options,
+    ) -> Result<Registry> {
         sqlx::query(
             "INSERT INTO offpeak.upstream (id, name, base_url, creates_per_minute, max_queued_items)
              SELECT $1, 'second', base_url, creates_per_minute, max_queued_items
                FROM offpeak.upstream",
         )
-        .bind(SECOND.as_uuid())
+        .bind(tenant.as_uuid())
         .execute(&self.root)
         .await?;
         let second = Client::new(Config::new(&self.standin_url, SECOND_KEY.to_owned().into()))?;
         let upstreams = vec![
             Upstream::new(upstream::OWN, client(&self.standin_url)?),
-            Upstream::new(SECOND, second),
+            Upstream::new(ways::of_tenant(tenant), second),
         ];
         let mut registry = Registry::default();
         self.worker = self.worker_with(self.system.clone(), upstreams, options, &mut registry);
         self.worker.tick(Loop::Reconcile).await?;
         Ok(registry)
+    }
+
+    /// Sets a tenant's own Anthropic key, as the API does. Gives its version.
+    pub async fn set_own_key(&self, tenant: TenantId, key: &str) -> Result<i32> {
+        let key = UpstreamKey::parse(key)?;
+        let new = New {
+            key: &key,
+            creates_per_minute: New::CREATES_PER_MINUTE,
+            max_queued_items: New::MAX_QUEUED_ITEMS,
+        };
+        let mut tx = self.tenants.begin(tenant).await?;
+        // Another nonce each time.
+        let at = tx.now().unix_timestamp_nanos();
+        let rng = StdRng::seed_from_u64(u64::try_from(at % i128::from(u64::MAX))?);
+        let version = upstream_key::set(&mut tx, &self.vault, &new, rng).await?;
+        tx.commit().await?;
+        version.ok_or_else(|| anyhow::anyhow!("somebody else sets one"))
+    }
+
+    /// Removes it.
+    pub async fn remove_own_key(&self, tenant: TenantId) -> Result<()> {
+        let mut tx = self.tenants.begin(tenant).await?;
+        let removed = upstream_key::remove(&mut tx).await?;
+        anyhow::ensure!(!removed.is_empty(), "there is none");
+        Ok(tx.commit().await?)
     }
 
     /// The send of the last batch, by which its answer is known.
@@ -139,19 +171,6 @@ impl World {
             batch: BatchId::from_uuid(batch),
         };
         Ok(Sent { key, sender, at })
-    }
-
-    /// Moves everything that waits of this tenant to the second upstream.
-    pub async fn move_to_second(&self, tenant: TenantId) -> Result<()> {
-        for (table, of) in [("bucket", "tenant_id"), ("job", "tenant_id")] {
-            let sql = format!("UPDATE offpeak.{table} SET upstream_id = $1 WHERE {of} = $2");
-            sqlx::query(AssertSqlSafe(sql))
-                .bind(SECOND.as_uuid())
-                .bind(tenant.as_uuid())
-                .execute(&self.root)
-                .await?;
-        }
-        Ok(())
     }
 
     /// Ends every lease, as time would. False while a holder is just committing:

@@ -74,7 +74,7 @@ enum Answer {
 
 impl Direct {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
-        let upstreams = &self.0.upstreams;
+        let upstreams = self.0.upstreams();
         // Not always the same one first: its jobs would keep the others waiting.
         let first = self.0.random().random_range(0..upstreams.len().max(1));
         let mut held: Option<Duration> = None;

@@ -44,7 +44,7 @@ impl Escalate {
             ..Seen::default()
         };
         let mut next = deadline::next_failing(system).await?;
-        for upstream in &self.0.upstreams {
+        for upstream in self.0.upstreams().iter() {
             let line = deadline::line(system, upstream.id, LINE).await?;
             if line.is_empty() {
                 continue;

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use offpeak_domain::breaker::Call;
 use offpeak_domain::cache::{self, Facts};
-use offpeak_domain::id::{BatchId, JobId, Minter};
-use offpeak_domain::plan::{self, BucketFacts, Budget, Close, Limits, Pace, TenantShare};
-use offpeak_store::ready::{self, Claim, Claimed, Waiting};
+use offpeak_domain::id::{BatchId, JobId, Minter, TenantId};
+use offpeak_domain::plan::{
+    self, BucketFacts, Budget, Close, Held, Limits, Pace, Shared, TenantShare,
+};
+use offpeak_store::ready::{self, Claim, Claimed, Spent, Waiting};
 use offpeak_store::upstream::{self, Upstream};
 use offpeak_store::{comparison, hold, lease, point, uncertain};
 use time::OffsetDateTime;
@@ -83,8 +85,9 @@ impl Form {
             return Ok(held);
         }
         let here: Vec<&Waiting> = waiting.iter().collect();
-        let budget = self.budget(upstream, now).await?;
-        let (facts, shares) = facts(&here);
+        let spent = ready::spent(&self.0.system, upstream.id, now).await?;
+        let (facts, shares) = facts(&here, &spent);
+        let budget = budget(upstream, &spent, &shares);
         let limits = Limits {
             pace: self.pace(upstream, !here.is_empty(), now).await?,
             ..self.0.options.limits
@@ -109,8 +112,10 @@ impl Form {
         outcome: &mut Outcome,
     ) -> Result<Option<OffsetDateTime>> {
         let (paused, upstream) = (upstream.paused_until, upstream.id);
-        let Some(ours) = self.0.upstreams.iter().find(|one| one.id == upstream) else {
-            return Ok(paused);
+        let upstreams = self.0.upstreams();
+        let Some(ours) = upstreams.iter().find(|one| one.id == upstream) else {
+            // Whoever has its key may plan for it.
+            return Ok(Some(paused.unwrap_or(now + self.0.options.idle)));
         };
         ours.show_held("paused", paused.is_some());
         let outage = ours.held(Call::Create);
@@ -146,15 +151,6 @@ impl Form {
         }
         let took = ready::took(&self.0.system, upstream.id, now, PACED_BY).await?;
         Ok(Pace::of(&took))
-    }
-
-    async fn budget(&self, upstream: &Upstream, now: OffsetDateTime) -> Result<Budget> {
-        let spent = ready::spent(&self.0.system, upstream.id, now).await?;
-        Ok(Budget {
-            creates_left: upstream.creates_per_minute.saturating_sub(spent.creates),
-            creates_per_minute: upstream.creates_per_minute,
-            queue_left: upstream.max_queued_items.saturating_sub(spent.queued_items),
-        })
     }
 
     /// Stores one planned batch with its jobs, in one transaction. False when
@@ -212,8 +208,29 @@ impl Form {
     }
 }
 
+/// What is left of an upstream's budgets, of which those with `shares` want more.
+fn budget(upstream: &Upstream, spent: &Spent, shares: &[TenantShare]) -> Budget {
+    let sum = spent.sum();
+    let waits = |tenant: TenantId| {
+        shares
+            .binary_search_by_key(&tenant, |share| share.tenant)
+            .is_ok()
+    };
+    let rest = spent.by.iter().filter(|(tenant, _)| !waits(**tenant));
+    let holding = rest.map(|(_, (_, weight))| u64::from(*weight)).sum();
+    Budget {
+        creates_left: upstream.creates_per_minute.saturating_sub(sum.creates),
+        creates_per_minute: upstream.creates_per_minute,
+        queue_left: upstream.max_queued_items.saturating_sub(sum.items),
+        shared: spent.shared.then_some(Shared {
+            queue: upstream.max_queued_items,
+            holding,
+        }),
+    }
+}
+
 /// What the planner reads: a bucket's facts, and one share per tenant.
-fn facts(here: &[&Waiting]) -> (Vec<BucketFacts>, Vec<TenantShare>) {
+fn facts(here: &[&Waiting], spent: &Spent) -> (Vec<BucketFacts>, Vec<TenantShare>) {
     let buckets = here
         .iter()
         .map(|bucket| BucketFacts {
@@ -233,6 +250,10 @@ fn facts(here: &[&Waiting]) -> (Vec<BucketFacts>, Vec<TenantShare>) {
             tenant: bucket.tenant,
             weight: bucket.weight,
             vtime: bucket.vtime.unwrap_or(0),
+            held: spent
+                .by
+                .get(&bucket.tenant)
+                .map_or_else(Held::default, |(held, _)| *held),
         })
         .collect();
     // The buckets come by age, so a tenant's need not stand together.

@@ -65,12 +65,12 @@ struct Read {
 impl Ingest {
     pub(crate) async fn tick(&self) -> Result<Outcome> {
         let term = self.0.options.ingest_term;
-        let (system, held) = (&self.0.system, self.0.held_reads());
+        let (system, readable) = (&self.0.system, self.0.readable());
         let (ended, _reading) = {
             // Of two loops of this process, the second knows what the first has taken.
             let mut reading = self.0.reading.lock().await;
             let (process, own) = (self.0.process, reading.keys());
-            let taken = open_batch::take_ended(system, process, term, &held, &own).await?;
+            let taken = open_batch::take_ended(system, process, term, &readable, &own).await?;
             let Some(ended) = taken else {
                 return Ok(Outcome::default());
             };
@@ -189,7 +189,8 @@ impl Ingest {
     /// settled the next one comes down, so two are held and no more: three times
     /// `chunk_bytes` and the line that was read last, however long lines are.
     async fn read(&self, ended: &Ended) -> Result<Read> {
-        let Some(upstream) = self.0.upstreams.iter().find(|one| one.id == ended.upstream) else {
+        let upstreams = self.0.upstreams();
+        let Some(upstream) = upstreams.iter().find(|one| one.id == ended.upstream) else {
             return Err(Error::NoCredential);
         };
         let batch = upstream.batch(&ended.upstream_batch_id).await?;

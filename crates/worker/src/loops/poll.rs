@@ -38,7 +38,7 @@ impl Poll {
         let now = self.0.clock.now().await?;
         let mut outcome = Outcome::default();
         let (mut failed, mut held, mut leads) = (None, None, false);
-        for upstream in &self.0.upstreams {
+        for upstream in self.0.upstreams().iter() {
             let Some(led) = self.0.lead(&format!("poll/{}", upstream.id)).await? else {
                 continue;
             };

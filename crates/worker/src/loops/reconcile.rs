@@ -62,7 +62,7 @@ impl Reconcile {
         let mut outcome = Outcome::default();
         let mut next: Option<OffsetDateTime> = None;
         let mut failed = None;
-        for upstream in &self.0.upstreams {
+        for upstream in self.0.upstreams().iter() {
             match self.of(upstream, now, &mut outcome).await {
                 Ok(then) => next = [next, Some(then)].into_iter().flatten().min(),
                 // One upstream in trouble does not keep the others waiting.
@@ -258,7 +258,7 @@ impl Reconcile {
                 }
                 // In a shared workspace it may be anybody's, and after an ordinary
                 // restart nothing is missing here.
-                if cause.is_full() || self.0.options.dedicated_workspace {
+                if cause.is_full() || upstream.is_dedicated(&self.0.options) {
                     self.hold(upstream, &seen, cause, ahead, begun).await?;
                 }
             }

@@ -124,7 +124,7 @@ impl Rescue {
         let mut settled = Settled::default();
         let mut next: Option<OffsetDateTime> = None;
         let mut failed = None;
-        for upstream in &self.0.upstreams {
+        for upstream in self.0.upstreams().iter() {
             let system = &self.0.system;
             let doubt = uncertain::doubt(system, upstream.id, now, &pace).await?;
             if let Some(doubt) = doubt.filter(|doubt| doubt.list_at <= now) {

@@ -146,7 +146,7 @@ pub(super) async fn settle(
                 );
             }
         }
-        Whose::Unheard(_) if setting.options.dedicated_workspace => {
+        Whose::Unheard(_) if upstream.is_dedicated(&setting.options) => {
             let note = Note {
                 detail: "its requests have ids of our form, and no batch of ours is named by them",
                 ..unheard(upstream, &seen.id, now)

@@ -19,6 +19,7 @@ use offpeak_store::incident::Note;
 use offpeak_store::lease::uptime;
 use offpeak_store::pause::{self as pauses, Pause};
 use offpeak_store::sendable::{Sendable, sendable};
+use offpeak_store::upstream::OWN;
 use offpeak_store::{System, hold, mutant, point, release, twin};
 use rand::RngExt;
 use time::OffsetDateTime;
@@ -43,7 +44,7 @@ impl Submit {
         let Some(alive) = self.0.lead(&self.0.alive_lease()).await? else {
             return Ok(Outcome::default());
         };
-        let upstreams = &self.0.upstreams;
+        let upstreams = self.0.upstreams();
         // Not always the same one first: its backlog would keep the others waiting.
         let first = self.0.random().random_range(0..upstreams.len().max(1));
         let mut wait = Wait::Idle;
@@ -63,7 +64,7 @@ impl Submit {
                 Err(Error::Upstream(Refusal::Held { wait: held })) => {
                     wait = match wait {
                         Wait::For(least) => Wait::For(least.min(held)),
-                        Wait::Now | Wait::Idle => Wait::For(held),
+                        Wait::Now | Wait::Rested | Wait::Idle => Wait::For(held),
                     };
                 }
                 Err(error) => return Err(error),
@@ -232,9 +233,10 @@ impl Submit {
             Disposition::RetryAfter(wait) => {
                 Answer::Again(now + wait.map_or(backoff, |wait| wait.min(LONGEST_TOLD)))
             }
-            Disposition::Paused(why) => {
-                Answer::Paused(pause::in_words(why), now + pause::how_long(why))
-            }
+            Disposition::Paused(why) => Answer::Paused(
+                pause::in_words(why, batch.upstream != OWN),
+                now + pause::how_long(why),
+            ),
         }
     }
 

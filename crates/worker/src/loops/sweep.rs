@@ -44,7 +44,7 @@ impl Sweep {
         let mut outcome = Outcome::default();
         let mut next: Option<OffsetDateTime> = None;
         let mut failed = None;
-        for upstream in &self.0.upstreams {
+        for upstream in self.0.upstreams().iter() {
             match self.of(upstream, now, &mut outcome).await {
                 Ok(then) => next = [next, then].into_iter().flatten().min(),
                 // One upstream in trouble does not keep the others waiting.
@@ -167,7 +167,7 @@ impl Sweep {
         ahead: Option<time::Duration>,
         now: OffsetDateTime,
     ) -> Result<Whose> {
-        let (Some(ahead), true) = (ahead, self.0.options.dedicated_workspace) else {
+        let (Some(ahead), true) = (ahead, upstream.is_dedicated(&self.0.options)) else {
             return Ok(Whose::Unclear);
         };
         let system = &self.0.system;
@@ -230,7 +230,7 @@ impl Sweep {
             Err(error) => return Err(error.into()),
         };
         if seen.processing_status != ProcessingStatus::Ended {
-            if options.dedicated_workspace && !one.cancel_asked {
+            if upstream.is_dedicated(options) && !one.cancel_asked {
                 // What was canceled once and again is the same to Anthropic.
                 upstream.cancel_batch(id).await?;
                 twin::cancel_asked(system, upstream.id, id, now).await?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use offpeak_domain::results;
 use offpeak_domain::room::Level;
 use offpeak_store::incident::{self, Patience};
-use offpeak_store::{budget, pace, point, room, share, tend, took, turnaround};
+use offpeak_store::{budget, operation, pace, point, room, share, tend, took, turnaround};
 use time::OffsetDateTime;
 
 use crate::Result;
@@ -27,6 +27,8 @@ const FORGOTTEN: Duration = Duration::from_mins(15);
 /// How long it stays known how much of a budget was used, from the begin of its
 /// period: beyond the month after a month.
 const BUDGETS: Duration = Duration::from_hours(70 * 24);
+/// How long it stays known what was done with all jobs that matched.
+const OPERATIONS: Duration = Duration::from_hours(90 * 24);
 /// Between two rounds with nothing left to remove.
 const ROUND: Duration = Duration::from_mins(1);
 /// Between two refreshes of the parents' statistics, which read a sample of every
@@ -105,7 +107,8 @@ impl Tend {
         let staged = tend::purge_unopened(system, now, patience, CHUNK).await?;
         let keys = tend::purge_keys(system, now, options.key_age, CHUNK).await?;
         let leases = tend::purge_leases(system, CHUNK).await?;
-        let tickets = tend::purge_tickets(system, CHUNK).await?;
+        let tickets =
+            tend::purge_tickets(system, CHUNK).await? + tend::purge_attempts(system, CHUNK).await?;
         let measured = turnaround::purge(system, now).await?
             + took::purge(system, now).await?
             + pace::purge(system, now).await?;
@@ -120,7 +123,8 @@ impl Tend {
             }
         }
         let used = budget::purge(system, now, BUDGETS, CHUNK).await?;
-        let gone = staged + keys + leases + tickets + measured + results + used;
+        let operations = operation::purge(system, now, OPERATIONS, CHUNK).await?;
+        let gone = staged + keys + leases + tickets + measured + results + used + operations;
         let wait = if gone > 0 {
             Wait::Now
         } else {

@@ -50,7 +50,7 @@ pub(super) async fn is_same(
                 kind: Kind::OtherWorkspace,
                 at: now,
                 upstream: Some(upstream.id),
-                tenant: None,
+                tenant: upstream.owner(),
                 batch: None,
                 upstream_batch_id: None,
                 detail: &detail,

@@ -1,10 +1,11 @@
-import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { batchesQuery, lookForBatches } from "../../api/batches";
 import { useHref, useOpen } from "../../lib/url";
-import { useChanges } from "../../live/onCounts";
 import { useBatchRow } from "../../parts/useBatchRow";
+import { useFresh } from "../../parts/useFresh";
 import { Empty } from "../../ui/Empty";
+import { Fresh } from "../../ui/Fresh";
 import { Go } from "../../ui/Go";
 import { Older, useOlder } from "../../ui/Older";
 import { PageHead } from "../../ui/Page";
@@ -33,10 +34,7 @@ type ListProps = { open: string | undefined; onOpen: (id: string | undefined) =>
 function List({ open, onOpen }: ListProps) {
   const list = useInfiniteQuery(batchesQuery);
   const [reading, setReading] = useState(false);
-  const queries = useQueryClient();
-  // Without an error of its own: the next change asks again, and the connection says how it stands.
-  const look = useCallback(() => void lookForBatches(queries).catch(() => {}), [queries]);
-  useChanges(look, list.isSuccess && !reading);
+  const { fresh, adopt } = useFresh(lookForBatches, list.isSuccess, reading);
   const ids = useMemo(() => [...new Set(list.data?.pages.flatMap((page) => page.ids))], [list.data]);
   const toAddress = useHref();
   const href = useCallback((id: string) => toAddress("/batches", { id }), [toAddress]);
@@ -47,19 +45,21 @@ function List({ open, onOpen }: ListProps) {
     return <ProblemNote error={list.error} onRetry={() => void list.refetch()} />;
   if (ids.length === 0) return <NoBatches />;
   return (
-    <VirtualTable
-      label="Batches"
-      ids={ids}
-      columns={COLUMNS}
-      useRow={useBatchRow}
-      href={href}
-      open={open}
-      onOpen={onOpen}
-      hasMore={list.hasNextPage}
-      onMore={onMore}
-      onReading={setReading}
-      foot={<Older pages={list} what="batches" />}
-    />
+    <Fresh rows={fresh.rows} more={fresh.more} onAdopt={adopt}>
+      <VirtualTable
+        label="Batches"
+        ids={ids}
+        columns={COLUMNS}
+        useRow={useBatchRow}
+        href={href}
+        open={open}
+        onOpen={onOpen}
+        hasMore={list.hasNextPage}
+        onMore={onMore}
+        onReading={setReading}
+        foot={<Older pages={list} what="batches" />}
+      />
+    </Fresh>
   );
 }
 

@@ -1,12 +1,14 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useCallback } from "react";
+import { type ReactNode, useCallback } from "react";
 import { type Group, groupQuery, resultsHref, unfinished } from "../../api/groups";
 import { JOB_STATES } from "../../api/jobs";
+import { useMay } from "../../api/session";
 import { useKeys } from "../../lib/keys";
 import { exactMoney, savedPercent } from "../../lib/money";
 import { count, plural } from "../../lib/number";
 import { useTopic } from "../../live/hooks";
 import { useChanges } from "../../live/onCounts";
+import { LeftInFull } from "../../parts/Left";
 import { CopyId, copyText } from "../../ui/Copy";
 import { Glyph, stateWord } from "../../ui/Glyph";
 import { Go } from "../../ui/Go";
@@ -25,6 +27,7 @@ const MONEY_EVERY_MS = 5000;
 export function GroupPanel({ id, onClose }: { id: string; onClose: () => void }) {
   const read = useQuery(groupQuery(id));
   const group = useLiveGroup(read.data);
+  const submits = useMay("jobs:write");
   useTopic(`group:${id}`);
   // Counts come live; what was billed does not.
   const queries = useQueryClient();
@@ -38,7 +41,7 @@ export function GroupPanel({ id, onClose }: { id: string; onClose: () => void })
     <Panel
       label="Group"
       title={group?.name ?? "Group"}
-      actions={group && <Actions group={group} />}
+      actions={group && submits && <Actions group={group} />}
       onClose={onClose}
     >
       {group ? (
@@ -55,6 +58,7 @@ export function GroupPanel({ id, onClose }: { id: string; onClose: () => void })
 function Detail({ group }: { group: Group }) {
   const { counts, jobs } = group;
   const ended = jobs - unfinished(counts);
+  const sees = useMay("results:read");
   return (
     <>
       <Progress counts={counts} jobs={jobs} />
@@ -67,6 +71,9 @@ function Detail({ group }: { group: Group }) {
           <Moment at={group.created_at} />
         </Fact>
         <Fact name="Running for">{!group.done && <Elapsed since={group.created_at} />}</Fact>
+        <Fact name="Time left">
+          {!group.done && counts.queued + counts.submitted > 0 && <LeftInFull group={group} />}
+        </Fact>
         <Fact name="Jobs">
           <Go to="/jobs" search={{ group: group.id }}>
             {plural(jobs, "job")}
@@ -94,15 +101,17 @@ function Detail({ group }: { group: Group }) {
       </Section>
       <Money group={group} />
       <Section title="Results">
-        {ended > 0 ? (
+        {!sees ? (
+          <p className="text-ink3">What was answered is not among what you may see.</p>
+        ) : ended > 0 ? (
           <p className="text-ink2">
-            <a
-              className="text-tide-ink underline-offset-2 hover:underline"
-              href={resultsHref(group.id)}
-              download={`${group.id}.ndjson`}
-            >
+            <Download id={group.id} format="ndjson">
               Download as NDJSON
-            </a>
+            </Download>{" "}
+            or{" "}
+            <Download id={group.id} format="csv">
+              as CSV
+            </Download>
             {group.done
               ? `, one line for each of ${plural(jobs, "job")}.`
               : `, one line for each job that has ended: ${count(ended)} now.`}
@@ -112,6 +121,18 @@ function Detail({ group }: { group: Group }) {
         )}
       </Section>
     </>
+  );
+}
+
+function Download({ id, format, children }: { id: string; format: "ndjson" | "csv"; children: ReactNode }) {
+  return (
+    <a
+      className="text-tide-ink underline underline-offset-2"
+      href={resultsHref(id, format)}
+      download={`${id}.${format}`}
+    >
+      {children}
+    </a>
   );
 }
 

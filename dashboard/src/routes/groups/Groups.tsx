@@ -1,10 +1,11 @@
-import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { groupsQuery, lookForGroups } from "../../api/groups";
 import { useHref, useOpen } from "../../lib/url";
 import { useTopics } from "../../live/hooks";
-import { useChanges } from "../../live/onCounts";
+import { useFresh } from "../../parts/useFresh";
 import { Empty } from "../../ui/Empty";
+import { Fresh } from "../../ui/Fresh";
 import { Go } from "../../ui/Go";
 import { Older, useOlder } from "../../ui/Older";
 import { PageHead } from "../../ui/Page";
@@ -37,10 +38,7 @@ type ListProps = { open: string | undefined; onOpen: (id: string | undefined) =>
 function List({ open, onOpen }: ListProps) {
   const list = useInfiniteQuery(groupsQuery);
   const [reading, setReading] = useState(false);
-  const queries = useQueryClient();
-  // Without an error of its own: the next change asks again, and the connection says how it stands.
-  const look = useCallback(() => void lookForGroups(queries).catch(() => {}), [queries]);
-  useChanges(look, list.isSuccess && !reading);
+  const { fresh, adopt } = useFresh(lookForGroups, list.isSuccess, reading);
   const groups = useMemo(
     () => new Map(list.data?.pages.flatMap(({ data }) => data.map((group) => [group.id, group] as const))),
     [list.data],
@@ -62,19 +60,21 @@ function List({ open, onOpen }: ListProps) {
     return <ProblemNote error={list.error} onRetry={() => void list.refetch()} />;
   if (ids.length === 0) return <NoGroups />;
   return (
-    <VirtualTable
-      label="Groups"
-      ids={ids}
-      columns={COLUMNS}
-      useRow={useRow}
-      href={href}
-      open={open}
-      onOpen={onOpen}
-      hasMore={list.hasNextPage}
-      onMore={onMore}
-      onReading={setReading}
-      foot={<Older pages={list} what="groups" />}
-    />
+    <Fresh rows={fresh.rows} more={fresh.more} onAdopt={adopt}>
+      <VirtualTable
+        label="Groups"
+        ids={ids}
+        columns={COLUMNS}
+        useRow={useRow}
+        href={href}
+        open={open}
+        onOpen={onOpen}
+        hasMore={list.hasNextPage}
+        onMore={onMore}
+        onReading={setReading}
+        foot={<Older pages={list} what="groups" />}
+      />
+    </Fresh>
   );
 }
 

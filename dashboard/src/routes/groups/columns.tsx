@@ -1,6 +1,7 @@
 import { type Group, unfinished } from "../../api/groups";
 import { compact, count } from "../../lib/number";
 import { duration, ms, useNow } from "../../lib/time";
+import { Left } from "../../parts/Left";
 import { Cost } from "../../ui/Cost";
 import type { Column } from "../../ui/VirtualTable";
 import { When } from "../../ui/When";
@@ -28,7 +29,7 @@ export const COLUMNS: readonly Column<Group>[] = [
     end: true,
     cell: ({ counts, jobs }) => (
       <span title={`${count(jobs - unfinished(counts))} of ${count(jobs)}`}>
-        {compact(jobs - unfinished(counts))} <span className="text-ink3">of {compact(jobs)}</span>
+        {compact(jobs - unfinished(counts))} <span className="text-ink2">of {compact(jobs)}</span>
       </span>
     ),
   },
@@ -46,15 +47,23 @@ export const COLUMNS: readonly Column<Group>[] = [
     title: "Running for",
     track: "6rem",
     end: true,
-    from: 680,
+    from: 780,
     cell: (group) => (group.done ? none : <Elapsed since={group.created_at} />),
+  },
+  {
+    id: "left",
+    title: "Time left",
+    track: "8.5rem",
+    end: true,
+    from: 620,
+    cell: (group) => (group.done ? none : <Left group={group} />),
   },
   {
     id: "cost",
     title: "Cost",
     track: "6rem",
     end: true,
-    from: 760,
+    from: 860,
     cell: ({ cost, unpriced }) => (
       <span title={unpriced ? "Some of its models have no known price; theirs is not in it" : undefined}>
         <Cost amount={cost} decimals={4} />
@@ -66,7 +75,7 @@ export const COLUMNS: readonly Column<Group>[] = [
     title: "Saved",
     track: "6rem",
     end: true,
-    from: 860,
+    from: 960,
     cell: ({ saved }) => <Cost amount={saved} decimals={4} />,
   },
   {

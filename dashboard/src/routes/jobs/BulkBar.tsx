@@ -3,6 +3,7 @@
 
 import { lazy, Suspense, useState } from "react";
 import { type Action, can, changeJobs, type Job, MANY, type NotDone } from "../../api/jobs";
+import { useMay } from "../../api/session";
 import { useKeys } from "../../lib/keys";
 import { count, plural } from "../../lib/number";
 import { live } from "../../live/live";
@@ -38,7 +39,8 @@ export function useBulk(ids: readonly string[], onEnd: () => void) {
           : "Only failed and canceled jobs are retried here",
       );
   }
-  useKeys({ c: () => ask("cancel"), r: () => ask("retry") });
+  const may = useMay("jobs:write");
+  useKeys(may ? { c: () => ask("cancel"), r: () => ask("retry") } : {});
 
   async function run(action: Action, chosen: string[]) {
     const left: NotDone[] = [];
@@ -74,7 +76,7 @@ export function useBulk(ids: readonly string[], onEnd: () => void) {
       {leftOver && <LeftOver {...leftOver} onClose={() => setLeftOver(undefined)} />}
     </Suspense>
   );
-  return { ask, dialog, progress };
+  return { may, ask, dialog, progress };
 }
 
 export function BulkBar({

@@ -4,10 +4,11 @@ import { render, screen, within } from "@testing-library/react";
 import { userEvent } from "@testing-library/user-event";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Attempts, Job, JobResult } from "../../api/jobs";
-import { createQueryClient } from "../../api/query";
 import { parseSearch, printSearch } from "../../lib/filter";
 import { live } from "../../live/live";
+import { signedIn } from "../../ui/testing";
 import { JobPanel } from "./JobPanel";
+import { aheadWords } from "./Place";
 
 const ID = `job_${"1".padStart(26, "0")}`;
 const BATCH = `bat_${"2".padStart(26, "0")}`;
@@ -126,7 +127,7 @@ function show(address = "/jobs") {
     stringifySearch: printSearch,
   });
   render(
-    <QueryClientProvider client={createQueryClient()}>
+    <QueryClientProvider client={signedIn()}>
       <RouterProvider router={router} />
     </QueryClientProvider>,
   );
@@ -146,6 +147,20 @@ it("tells each attempt: how, when, how it ended and what it cost", async () => {
   second.getByText("gave the result", { exact: false });
   second.getByText("Cost $0.0008125", { exact: false });
   second.getByText("1,625");
+});
+
+it("leads to its group and to its batch", async () => {
+  const group = `grp_${"3".padStart(26, "0")}`;
+  job.group = group;
+  show("/");
+  for (const [id, address] of [
+    [group, "/groups"],
+    [BATCH, "/batches"],
+  ] as const)
+    expect((await screen.findAllByRole("link", { name: id }))[0]).toHaveAttribute(
+      "href",
+      `${address}?id=${id}`,
+    );
 });
 
 it("shows the request only when it is opened, as text", async () => {
@@ -179,4 +194,14 @@ it("says whether a structured answer matches its schema, and changes tabs by key
   await vi.waitFor(() =>
     expect(screen.getByRole("tab", { name: "Raw" })).toHaveAttribute("aria-selected", "true"),
   );
+});
+
+it("says what goes before a job that waits, and nothing of one that has ended", async () => {
+  job.ahead = { jobs: 1000, more: true };
+  show("/");
+  expect(await screen.findByText("classify, version 3")).toBeInTheDocument();
+  expect(screen.queryByText("Before it")).toBeNull();
+  expect(aheadWords({ jobs: 1000, more: true })).toBe("More than 1,000 jobs of yours");
+  expect(aheadWords({ jobs: 1, more: false })).toBe("1 job of yours");
+  expect(aheadWords({ jobs: 0, more: false })).toBe("No job of yours");
 });

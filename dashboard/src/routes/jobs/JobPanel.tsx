@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { can, hasEnded, type Job, jobQuery } from "../../api/jobs";
+import { useMay } from "../../api/session";
 import { useKeys } from "../../lib/keys";
 import { exactMoney, savedPercent, subtractDollars } from "../../lib/money";
 import { count } from "../../lib/number";
@@ -18,6 +19,7 @@ import { toast } from "../../ui/Toast";
 import { Moment } from "../../ui/When";
 import { Attempts } from "./Attempts";
 import { useBulk } from "./BulkBar";
+import { aheadWords, JobLeft } from "./Place";
 import { Request } from "./Request";
 
 export function JobPanel({ id, onClose }: { id: string; onClose: () => void }) {
@@ -48,16 +50,16 @@ export function JobPanel({ id, onClose }: { id: string; onClose: () => void }) {
 
 function Actions({ job }: { job: Job }) {
   const ids = useMemo(() => [job.id], [job.id]);
-  const { ask, dialog, progress } = useBulk(ids, () => {});
+  const { may, ask, dialog, progress } = useBulk(ids, () => {});
   const waits = progress !== undefined;
   return (
     <>
-      {can.cancel(job) && (
+      {may && can.cancel(job) && (
         <Button disabled={waits} onClick={() => ask("cancel")}>
           Cancel job
         </Button>
       )}
-      {can.retry(job) && (
+      {may && can.retry(job) && (
         <Button disabled={waits} onClick={() => ask("retry")}>
           Retry
         </Button>
@@ -68,6 +70,7 @@ function Actions({ job }: { job: Job }) {
 }
 
 function Detail({ job, rev }: { job: Job; rev: number }) {
+  const sees = useMay("results:read");
   const curl = `curl ${location.origin}${at(`/v1/jobs/${job.id}`)} -H "authorization: Bearer $OFFPEAK_KEY"`;
   return (
     <>
@@ -79,9 +82,9 @@ function Detail({ job, rev }: { job: Job; rev: number }) {
         <Fact name="Type">{job.type && `${job.type}, version ${job.type_version}`}</Fact>
         <Fact name="Model">{job.model}</Fact>
         <Fact name="User">{job.user}</Fact>
-        <Fact name="Group">{job.group && <CopyId id={job.group} what="group id" />}</Fact>
-        <Fact name="Batch">{job.batch && <CopyId id={job.batch} what="batch id" />}</Fact>
-        <Fact name="Answer of">{job.source && <CopyId id={job.source} what="job id" />}</Fact>
+        <Fact name="Group">{job.group && <CopyId id={job.group} what="group id" to="/groups" />}</Fact>
+        <Fact name="Batch">{job.batch && <CopyId id={job.batch} what="batch id" to="/batches" />}</Fact>
+        <Fact name="Answer of">{job.source && <CopyId id={job.source} what="job id" to="/jobs" />}</Fact>
         <Fact name="Lane">{job.lane === "direct" ? "direct, at the normal price" : "batch"}</Fact>
         <Fact name="Priority">{job.priority !== "normal" && job.priority}</Fact>
         <Fact name="Attempt">{job.attempt > 1 && count(job.attempt)}</Fact>
@@ -89,11 +92,19 @@ function Detail({ job, rev }: { job: Job; rev: number }) {
           {job.deliver_within && `${job.deliver_within}${job.on_late ? `, else ${job.on_late}` : ""}`}
         </Fact>
         <Fact name="Wanted by">{job.deadline && <Moment at={job.deadline} />}</Fact>
+        <Fact name="Before it">{job.state === "queued" && job.ahead && aheadWords(job.ahead)}</Fact>
+        <Fact name="Time left">{!hasEnded(job.state) && job.left && <JobLeft left={job.left} />}</Fact>
         <Fact name="Expected by">{job.expected_by && <Moment at={job.expected_by} />}</Fact>
         <Fact name="Latest by">{job.latest_by && <Moment at={job.latest_by} />}</Fact>
       </Facts>
-      {hasEnded(job.state) && <Result job={job} rev={rev} />}
-      <Request id={job.id} />
+      {sees ? (
+        <>
+          {hasEnded(job.state) && <Result job={job} rev={rev} />}
+          <Request id={job.id} />
+        </>
+      ) : (
+        <p className="mt-4 text-ink3">What was asked and answered is not among what you may see.</p>
+      )}
       {hasEnded(job.state) && <Money job={job} />}
       <Attempts job={job} rev={rev} />
       {job.metadata && (

@@ -10,10 +10,10 @@ import { act, render, screen, within } from "@testing-library/react";
 import { userEvent } from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Job } from "../../api/jobs";
-import { createQueryClient } from "../../api/query";
 import { parseSearch, printSearch } from "../../lib/filter";
 import { live } from "../../live/live";
 import { row } from "../../live/testing";
+import { signedIn } from "../../ui/testing";
 import { Screen } from "./Jobs";
 
 const job = (nth: number, more: Partial<Job> = {}): Job => ({
@@ -74,7 +74,7 @@ function show(address: string) {
     stringifySearch: printSearch,
   });
   render(
-    <QueryClientProvider client={createQueryClient()}>
+    <QueryClientProvider client={signedIn()}>
       <RouterProvider router={router} />
     </QueryClientProvider>,
   );
@@ -271,5 +271,41 @@ describe("several at once", () => {
     await vi.waitFor(() => expect(asked.some(({ pathname }) => pathname === "/v1/jobs/retry")).toBe(true));
     await vi.waitFor(() => expect(live.jobs.get(job(1).id)?.state).toBe("failed"));
     expect(live.jobs.get(job(1).id)?.label).toBe("truncated");
+  });
+
+  it("offers all that match once every loaded row is selected, and shows them at work", async () => {
+    const user = userEvent.setup();
+    stored = Array.from({ length: 150 }, (_, n) => job(150 - n));
+    const sent: unknown[] = [];
+    const operation = {
+      id: "op_1",
+      action: "cancel",
+      state: "running",
+      filter: { state: "queued,submitted,processing", type: "summarize" },
+      key: "key_1",
+      expected: 150,
+      all_counted: true,
+      matched: 0,
+      done: 0,
+      left: 0,
+      created_at: "2026-11-28T11:00:00Z",
+    };
+    answer = ({ pathname }, method) => {
+      if (pathname !== "/v1/operations") return undefined;
+      if (method === "GET") return json({ data: sent.length > 1 ? [operation] : [], next_cursor: null });
+      return sent.length > 1 ? json(operation, 202) : json({ jobs: 150, all_counted: true });
+    };
+    onBody = (body) => sent.push(body);
+    show("/jobs?type=summarize");
+    await screen.findAllByText("Queued", { selector: "tbody *" });
+    await user.keyboard("a");
+    await user.click(await screen.findByRole("button", { name: "Select all that match this filter" }));
+    await user.keyboard("c");
+    await user.click(await screen.findByRole("button", { name: "Cancel 150 jobs" }));
+    const line = await screen.findByRole("region", { name: "Cancel type:summarize" });
+    expect(line).toHaveTextContent("Canceling 0 of 150 jobs");
+    expect(screen.queryByText("Selected", { exact: false })).toBeNull();
+    const asked = { action: "cancel", filter: { type: "summarize" } };
+    expect(sent).toEqual([{ ...asked, dry_run: true }, asked]);
   });
 });

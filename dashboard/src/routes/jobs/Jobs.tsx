@@ -1,10 +1,9 @@
 import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from "react";
 import { JOB_FILTER, type JobFilter } from "../../api/jobs";
 import { isEmptyFilter, parseFilter, printFilter } from "../../lib/filter";
-import { count } from "../../lib/number";
 import { useHref, useOpen, useUrl } from "../../lib/url";
 import { useJob, useWatch } from "../../live/hooks";
-import { Button } from "../../ui/Button";
+import { Fresh } from "../../ui/Fresh";
 import { Older, useOlder } from "../../ui/Older";
 import { PageHead } from "../../ui/Page";
 import { ProblemNote } from "../../ui/ProblemNote";
@@ -18,6 +17,9 @@ import { belongsTo, useJobList } from "./useJobList";
 
 const panel = () => import("./JobPanel");
 const JobPanel = lazy(() => panel().then(({ JobPanel }) => ({ default: JobPanel })));
+
+const Operations = lazy(() => import("./Operations").then(({ Operations }) => ({ default: Operations })));
+const AllMatching = lazy(() => import("./AllMatching").then(({ AllMatching }) => ({ default: AllMatching })));
 
 const NoJobs = lazy(() => import("./NoJobs").then(({ NoJobs }) => ({ default: NoJobs })));
 
@@ -46,6 +48,9 @@ export function Screen() {
       <div className="flex min-w-0 flex-1 flex-col">
         <PageHead title="Jobs" />
         <FilterBar filter={filter} onFilter={setFilter} />
+        <Suspense>
+          <Operations />
+        </Suspense>
         {/* Another filter is another list: place and selection begin anew. */}
         <List key={address} filter={filter} open={open} onOpen={setOpen} onClear={() => setFilter({})} />
       </div>
@@ -64,6 +69,7 @@ type ListProps = {
 function List({ filter, open, onOpen, onClear }: ListProps) {
   const [reading, setReading] = useState(false);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const [all, setAll] = useState(false);
   const [visible, setVisible] = useState<readonly string[]>([]);
   const { list, ids, fresh, more, adopt } = useJobList(filter, reading);
   useWatch(visible);
@@ -73,7 +79,12 @@ function List({ filter, open, onOpen, onClear }: ListProps) {
     [toAddress, filter],
   );
   const belongs = useMemo(() => belongsTo(filter), [filter]);
+  const clear = useCallback(() => {
+    setAll(false);
+    setSelected(new Set());
+  }, []);
   const select = useCallback((chosen: readonly string[], on: boolean) => {
+    setAll(false);
     setSelected((before) => {
       const after = new Set(before);
       for (const id of chosen) on ? after.add(id) : after.delete(id);
@@ -81,7 +92,7 @@ function List({ filter, open, onOpen, onClear }: ListProps) {
     });
   }, []);
   const target = useMemo(() => (selected.size > 0 ? [...selected] : open ? [open] : []), [selected, open]);
-  const bulk = useBulk(target, () => setSelected(new Set()));
+  const bulk = useBulk(target, clear);
   const onMore = useOlder(list);
 
   if (list.isPending) return <SkeletonRows label="Loading jobs" />;
@@ -98,43 +109,31 @@ function List({ filter, open, onOpen, onClear }: ListProps) {
 
   return (
     <>
-      <div className="relative flex min-h-0 flex-1 flex-col">
-        {fresh > 0 && (
-          <Button
-            kind="main"
-            className="absolute top-10 left-1/2 z-15 -translate-x-1/2 rounded-lg shadow-float"
-            onClick={() => {
-              document.querySelector("[data-jobs] > div")?.scrollTo({ top: 0 });
-              adopt();
-            }}
-          >
-            {count(fresh)}
-            {more && "+"} new
-          </Button>
-        )}
-        <div data-jobs className="flex min-h-0 flex-1 flex-col">
-          <VirtualTable
-            label="Jobs"
-            ids={ids}
-            columns={COLUMNS}
-            useRow={useJob}
-            belongs={belongs}
-            href={href}
-            open={open}
-            onOpen={onOpen}
-            selected={selected}
-            onSelect={select}
-            hasMore={list.hasNextPage}
-            onMore={onMore}
-            onVisible={setVisible}
-            onReading={setReading}
-            foot={<Older pages={list} what="jobs" />}
-          />
-        </div>
-      </div>
-      {selected.size > 0 && (
-        <BulkBar selected={selected.size} bulk={bulk} onClear={() => setSelected(new Set())} />
+      <Fresh rows={fresh} more={more} onAdopt={adopt}>
+        <VirtualTable
+          label="Jobs"
+          ids={ids}
+          columns={COLUMNS}
+          useRow={useJob}
+          belongs={belongs}
+          href={href}
+          open={open}
+          onOpen={onOpen}
+          selected={selected}
+          onSelect={bulk.may ? select : undefined}
+          hasMore={list.hasNextPage}
+          onMore={onMore}
+          onVisible={setVisible}
+          onReading={setReading}
+          foot={<Older pages={list} what="jobs" />}
+        />
+      </Fresh>
+      {(all || (list.hasNextPage && selected.size === ids.length)) && (
+        <Suspense>
+          <AllMatching filter={filter} loaded={ids.length} all={all} onAll={setAll} onEnd={clear} />
+        </Suspense>
       )}
+      {selected.size > 0 && !all && <BulkBar selected={selected.size} bulk={bulk} onClear={clear} />}
       {bulk.dialog}
     </>
   );

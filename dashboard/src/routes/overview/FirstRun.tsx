@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { newestJobs } from "../../api/jobs";
+import { useMay } from "../../api/session";
 import { useJob, useWatch } from "../../live/hooks";
 import { FirstCommand } from "../../parts/FirstCommand";
 import { Empty } from "../../ui/Empty";
@@ -10,9 +11,24 @@ import { Go } from "../../ui/Go";
 import { When } from "../../ui/When";
 
 export function FirstRun() {
+  const [submits, makesKeys] = [useMay("jobs:write"), useMay("keys:manage")];
+  if (!submits)
+    return (
+      <Empty title="No jobs yet">
+        <p>This page turns to the first one as soon as somebody submits it.</p>
+      </Empty>
+    );
   return (
     <Empty title="Send the first job">
-      <p>With your API key, in a terminal. This page turns to it as soon as it is accepted.</p>
+      <p>
+        With an API key, in a terminal. This page turns to it as soon as it is accepted.
+        {makesKeys && (
+          <>
+            {" "}
+            No key yet? <Go to="/settings">Make one</Go>
+          </>
+        )}
+      </p>
       <FirstCommand />
     </Empty>
   );

@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useCallback, useState } from "react";
+import { lazy, Suspense, useCallback, useState } from "react";
 import { type Overview, overviewQuery, WINDOWS, type Window } from "../../api/overview";
 import { useUrl } from "../../lib/url";
 import { useCounts } from "../../live/hooks";
@@ -8,13 +8,16 @@ import { PageHead } from "../../ui/Page";
 import { ProblemNote } from "../../ui/ProblemNote";
 import { SkeletonRows } from "../../ui/Skeleton";
 import { Attention } from "./Attention";
-import { FirstJob, FirstRun } from "./FirstRun";
 import { Flow } from "./Flow";
 import { Lanes } from "./Lanes";
 import { Pace } from "./Pace";
 import { SpendToday } from "./SpendToday";
 import { TimeToResult } from "./TimeToResult";
 import { WindowPick } from "./WindowPick";
+
+const firstRun = () => import("./FirstRun");
+const FirstRun = lazy(() => firstRun().then(({ FirstRun }) => ({ default: FirstRun })));
+const FirstJob = lazy(() => firstRun().then(({ FirstJob }) => ({ default: FirstJob })));
 
 const LOOK_EVERY_MS = 5000;
 
@@ -48,10 +51,12 @@ function Body({ window }: { window: Window }) {
     <div className="min-h-0 flex-1 overflow-y-auto">
       <Attention overview={read.data} />
       {first ? (
-        <FirstRun />
+        <Suspense>
+          <FirstRun />
+        </Suspense>
       ) : (
         <>
-          {began && <FirstJob />}
+          <Suspense>{began && <FirstJob />}</Suspense>
           <Flow overview={read.data} counts={counts} window={window} />
           <div className="grid gap-x-10 gap-y-8 px-4 py-6 md:px-6 xl:grid-cols-[minmax(0,5fr)_minmax(0,3fr)]">
             <div className="flex min-w-0 flex-col gap-8">

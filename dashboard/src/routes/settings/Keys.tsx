@@ -1,52 +1,68 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
-import { type Key, keysQuery, makeKey, type NewKey, revokeKey } from "../../api/keys";
+import { useState } from "react";
+import { type Key, keysQuery, revokeKey } from "../../api/keys";
+import type { Scope } from "../../api/session";
+import { useNow } from "../../lib/time";
 import { useUrl } from "../../lib/url";
+import { SCOPES } from "../../parts/rights";
 import { Button } from "../../ui/Button";
-import { Code } from "../../ui/Code";
-import { Confirm, Dialog } from "../../ui/Dialog";
-import { Check, Field, Input } from "../../ui/Form";
+import { Confirm } from "../../ui/Dialog";
+import { Check } from "../../ui/Form";
 import { Section } from "../../ui/Panel";
 import { ProblemNote } from "../../ui/ProblemNote";
 import { SkeletonText } from "../../ui/Skeleton";
 import { type Cell, Table } from "../../ui/Table";
 import { toast, toastProblem } from "../../ui/Toast";
 import { When } from "../../ui/When";
+import { MakeKey } from "./MakeKey";
+import { RotateKey } from "./RotateKey";
+import { inForce, nameOf } from "./words";
 
-const nameOf = ({ name, hint }: Key) => name || hint;
+type Asking = { what: "make" } | { what: "rotate" | "revoke"; key: Key };
 
-export function Keys() {
+/** `mine`: what the one who is signed in may do, and so give to a key. */
+export function Keys({ mine }: { mine: readonly Scope[] }) {
   const read = useQuery(keysQuery);
   const queries = useQueryClient();
   const [url, setUrl] = useUrl();
-  const [making, setMaking] = useState(false);
-  const [revoking, setRevoking] = useState<Key>();
+  const [asking, setAsking] = useState<Asking>();
+  const now = useNow();
   const again = () => void queries.invalidateQueries({ queryKey: keysQuery.queryKey });
+  const close = () => setAsking(undefined);
 
   const all = read.data ?? [];
-  const revoked = all.filter(({ revoked_at }) => revoked_at !== null);
-  const shown = url.revoked ? all : all.filter(({ revoked_at }) => revoked_at === null);
-  const last = all.length - revoked.length < 2;
+  const open = all.filter((key) => inForce(key, now));
+  const shown = url.revoked ? all : open;
+  const last = open.length < 2;
 
   return (
-    <Section title="API keys" aside={<Button onClick={() => setMaking(true)}>Make a key</Button>}>
+    <Section title="API keys" aside={<Button onClick={() => setAsking({ what: "make" })}>Make a key</Button>}>
       {read.data ? (
         <>
-          <Table label="API keys" columns={columns(setRevoking, last)} rows={shown} keyOf={({ id }) => id} />
+          {shown.length > 0 ? (
+            <Table
+              label="API keys"
+              columns={columns(all, now, last, mine, setAsking)}
+              rows={shown}
+              keyOf={({ id }) => id}
+            />
+          ) : (
+            <p className="text-ink2">No key is in force. Programs need one to submit jobs.</p>
+          )}
           <div className="mt-2 flex flex-wrap justify-between gap-2 text-ink2">
-            {last && (
+            {open.length === 1 && (
               <p className="text-ink3 text-meta">
                 The last key in force cannot be revoked: make another one first.
               </p>
             )}
-            {revoked.length > 0 && (
+            {all.length > open.length && (
               <Check
                 checked={url.revoked !== undefined}
                 onChange={(event) =>
                   setUrl({ revoked: event.target.checked ? "yes" : undefined }, { replace: true })
                 }
               >
-                Revoked ones too ({revoked.length})
+                Ended and revoked ones too ({all.length - open.length})
               </Check>
             )}
           </div>
@@ -56,52 +72,74 @@ export function Keys() {
       ) : (
         <SkeletonText lines={3} label="Loading keys" />
       )}
-      {making && <MakeKey onMade={again} onClose={() => setMaking(false)} />}
-      {revoking && (
-        <Confirm
-          title={`Revoke ${nameOf(revoking)}?`}
-          action="Revoke the key"
-          danger
-          onClose={() => setRevoking(undefined)}
-          onConfirm={() =>
-            void revokeKey(revoking.id).then(
-              () => {
-                toast(`Revoked ${nameOf(revoking)}`);
-                again();
-              },
-              (error: unknown) => toastProblem("The key is still in force", error),
-            )
-          }
-        >
-          <p>
-            <code className="font-mono text-meta">{revoking.hint}</code> opens nothing from then on, nor does
-            any session that was begun with it. It cannot be taken back.
-          </p>
-          {revoking.is_yours && (
-            <p className="mt-2 font-semibold text-ink">
-              You are signed in with this key: you will be signed out.
-            </p>
-          )}
-        </Confirm>
-      )}
+      {asking?.what === "make" && <MakeKey mine={mine} onMade={again} onClose={close} />}
+      {asking?.what === "rotate" && <RotateKey old={asking.key} onMade={again} onClose={close} />}
+      {asking?.what === "revoke" && <Revoke target={asking.key} onRevoked={again} onClose={close} />}
     </Section>
   );
 }
 
-const columns = (onRevoke: (key: Key) => void, last: boolean): Cell<Key>[] => [
+function Revoke({ target, onRevoked, onClose }: { target: Key; onRevoked: () => void; onClose: () => void }) {
+  return (
+    <Confirm
+      title={`Revoke ${nameOf(target)}?`}
+      action="Revoke the key"
+      danger
+      onClose={onClose}
+      onConfirm={() =>
+        void revokeKey(target.id).then(
+          () => {
+            toast(`Revoked ${nameOf(target)}`);
+            onRevoked();
+          },
+          (error: unknown) => toastProblem("The key is still in force", error),
+        )
+      }
+    >
+      <p>
+        <code className="font-mono text-meta">{target.hint}</code> opens nothing from then on, nor does any
+        session that was begun with it. It cannot be taken back.
+      </p>
+      {target.is_yours && (
+        <p className="mt-2 font-semibold text-ink">
+          You are signed in with this key: you will be signed out.
+        </p>
+      )}
+    </Confirm>
+  );
+}
+
+const columns = (
+  all: readonly Key[],
+  now: number,
+  last: boolean,
+  mine: readonly Scope[],
+  ask: (asking: Asking) => void,
+): Cell<Key>[] => [
   {
     id: "name",
-    title: "Name",
+    title: "Name and scopes",
     cell: (key) => (
-      <>
-        {key.name || <span className="text-ink3">no name</span>}
-        {key.is_yours && (
-          <span className="ml-2 rounded-sm bg-tide-wash px-1.5 text-meta text-tide-ink">yours</span>
-        )}
-      </>
+      <div className="max-w-80 py-1.5">
+        <p>
+          {key.name || <span className="text-ink3">no name</span>}
+          {key.is_yours && (
+            <span className="ml-2 rounded-sm bg-tide-wash px-1.5 text-meta text-tide-ink">yours</span>
+          )}
+        </p>
+        <code className="font-mono text-meta md:hidden">{key.hint}</code>
+        <p className="whitespace-normal text-ink3 text-meta">
+          {key.scopes.length === SCOPES.length ? "all scopes" : key.scopes.join(", ")}
+        </p>
+      </div>
     ),
   },
-  { id: "hint", title: "Key", cell: ({ hint }) => <code className="font-mono text-meta">{hint}</code> },
+  {
+    id: "hint",
+    title: "Key",
+    wide: true,
+    cell: ({ hint }) => <code className="font-mono text-meta">{hint}</code>,
+  },
   { id: "made", title: "Made", wide: true, cell: ({ created_at }) => <When at={created_at} /> },
   {
     id: "used",
@@ -110,84 +148,58 @@ const columns = (onRevoke: (key: Key) => void, last: boolean): Cell<Key>[] => [
     cell: ({ last_used_at }) =>
       last_used_at ? <When at={last_used_at} /> : <span className="text-ink3">never</span>,
   },
+  { id: "ends", title: "Ends", cell: (key) => <Ends of={key} all={all} now={now} /> },
   {
-    id: "revoke",
+    id: "do",
     title: "",
     number: true,
     cell: (key) =>
-      key.revoked_at ? (
-        <span className="text-ink3">
-          revoked <When at={key.revoked_at} />
-        </span>
-      ) : (
-        <Button
-          kind="ghost"
-          disabled={last}
-          aria-label={`Revoke ${nameOf(key)}`}
-          onClick={() => onRevoke(key)}
-        >
-          Revoke
-        </Button>
+      inForce(key, now) && (
+        <div className="flex flex-col items-end md:flex-row md:justify-end">
+          {key.rotated_to === null && key.scopes.every((scope) => mine.includes(scope)) && (
+            <Button
+              kind="ghost"
+              aria-label={`Rotate ${nameOf(key)}`}
+              onClick={() => ask({ what: "rotate", key })}
+            >
+              Rotate
+            </Button>
+          )}
+          <Button
+            kind="ghost"
+            disabled={last}
+            aria-label={`Revoke ${nameOf(key)}`}
+            onClick={() => ask({ what: "revoke", key })}
+          >
+            Revoke
+          </Button>
+        </div>
       ),
   },
 ];
 
-/** Asks for a name, and then shows the secret: here, once, and never again. */
-function MakeKey({ onMade, onClose }: { onMade: () => void; onClose: () => void }) {
-  const [name, setName] = useState("");
-  const [made, setMade] = useState<NewKey>();
-  const [waits, setWaits] = useState(false);
-  const [error, setError] = useState<unknown>();
-
-  async function make(event: FormEvent) {
-    event.preventDefault();
-    setWaits(true);
-    setError(undefined);
-    try {
-      setMade(await makeKey(name.trim()));
-      onMade();
-    } catch (problem) {
-      setError(problem);
-    } finally {
-      setWaits(false);
-    }
-  }
-
-  if (made)
-    return (
-      <Dialog title="The new key" onClose={onClose}>
-        <p className="mb-3 text-ink2">
-          Copy it now: it is shown here once and never again. Whoever has it can do all that you can.
-        </p>
-        <Code text={made.key} what="new key" wrap />
-        <div className="mt-5 flex justify-end">
-          <Button kind="main" onClick={onClose}>
-            I have copied it
-          </Button>
-        </div>
-      </Dialog>
-    );
+/** When it ends or ended, and which key took its place. */
+function Ends({ of: key, all, now }: { of: Key; all: readonly Key[]; now: number }) {
+  const next = key.rotated_to && (all.find(({ id }) => id === key.rotated_to)?.hint ?? key.rotated_to);
   return (
-    <Dialog title="Make a key" onClose={onClose}>
-      <form onSubmit={(event) => void make(event)}>
-        <Field name="What it is for" hint="A name to know it by, such as the app that uses it.">
-          {(field) => (
-            <Input
-              {...field}
-              maxLength={256}
-              value={name}
-              onChange={(event) => setName(event.target.value)}
-            />
-          )}
-        </Field>
-        {error !== undefined && <ProblemNote error={error} />}
-        <div className="mt-5 flex justify-end gap-2">
-          <Button onClick={onClose}>Back</Button>
-          <Button type="submit" kind="main" disabled={waits}>
-            Make the key
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <div className="whitespace-normal md:whitespace-nowrap">
+      {key.revoked_at ? (
+        <>
+          revoked <When at={key.revoked_at} />
+        </>
+      ) : key.expires_at ? (
+        <>
+          {!inForce(key, now) && "ended "}
+          <When at={key.expires_at} />
+        </>
+      ) : (
+        <span className="text-ink3">never</span>
+      )}
+      {next && (
+        <span className="block text-ink3 text-meta">
+          replaced by <code className="font-mono">{next}</code>
+        </span>
+      )}
+    </div>
   );
 }

@@ -1,9 +1,11 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState, useSyncExternalStore } from "react";
 import { meQuery } from "../../api/keys";
-import { sessionQuery, signOut } from "../../api/session";
+import { type Session, sessionQuery, signOut } from "../../api/session";
 import { singleKeys } from "../../lib/keys";
 import { setTheme, type Theme, theme } from "../../lib/theme";
+import { AuditLog } from "../../parts/AuditLog";
+import { ROLES, SCOPES } from "../../parts/rights";
 import { Button } from "../../ui/Button";
 import { CopyId } from "../../ui/Copy";
 import { Confirm } from "../../ui/Dialog";
@@ -14,9 +16,19 @@ import { ProblemNote } from "../../ui/ProblemNote";
 import { SkeletonText } from "../../ui/Skeleton";
 import { toastProblem } from "../../ui/Toast";
 import { Keys } from "./Keys";
+import { Limits } from "./Limits";
 import { Origins } from "./Origins";
+import { OwnKey } from "./OwnKey";
+import { People } from "./People";
+import { Retention } from "./Retention";
 
+/** What an export takes. */
+const READS_ALL = ["jobs:read", "results:read", "settings:manage", "keys:manage"] as const;
+
+/** With what the one who is signed in may do, and nothing else. */
 export function Screen() {
+  const session = useQuery(sessionQuery).data;
+  const mine = session?.scopes ?? [];
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <PageHead title="Keys and settings" />
@@ -25,13 +37,38 @@ export function Screen() {
           <Section title="Who you are">
             <Me />
           </Section>
-          <Keys />
-          <Section title="Sessions">
-            <Sessions />
-          </Section>
-          <Section title="Pages of your own">
-            <Origins />
-          </Section>
+          {mine.includes("keys:manage") && (
+            <>
+              <Keys mine={mine} />
+              <People mine={mine} />
+            </>
+          )}
+          {session && !session.operator && (
+            <Section title="Sessions">
+              <Sessions session={session} />
+            </Section>
+          )}
+          {mine.includes("jobs:read") && (
+            <Section title="Limits">
+              <Limits />
+            </Section>
+          )}
+          {mine.includes("settings:manage") && (
+            <>
+              <Section title="Your own Anthropic key">
+                <OwnKey />
+              </Section>
+              <Section title="Pages of your own">
+                <Origins />
+              </Section>
+            </>
+          )}
+          {mine.includes("settings:manage") && (
+            <Section title="What is kept">
+              <Retention exports={READS_ALL.every((scope) => mine.includes(scope))} />
+            </Section>
+          )}
+          {mine.includes("keys:manage") && <AuditLog log="/v1/audit" title="Audit log" />}
           <Section title="This browser">
             <Browser />
           </Section>
@@ -45,15 +82,24 @@ function Me() {
   const read = useQuery(meQuery);
   if (read.isPending) return <SkeletonText lines={4} label="Loading who you are" />;
   if (!read.data) return <ProblemNote error={read.error} onRetry={() => void read.refetch()} />;
-  const { tenant, name, key, upstream } = read.data;
+  const { tenant, name, key, person, role, operator, scopes, upstream } = read.data;
   return (
     <Facts>
       <Fact name="Name">{name}</Fact>
       <Fact name="Tenant">
         <CopyId id={tenant} what="tenant id" />
       </Fact>
-      <Fact name="Signed in with">
-        <code className="font-mono text-meta">{key}</code>
+      <Fact name={key ? "Signed in with" : "Signed in as"}>
+        {key ? <code className="font-mono text-meta">{key}</code> : person}
+        {operator && ", its operator"}
+      </Fact>
+      <Fact name="Role">{role && ROLES[role].word}</Fact>
+      <Fact name="You may">
+        <ul>
+          {SCOPES.filter(([scope]) => scopes.includes(scope)).map(([scope, words]) => (
+            <li key={scope}>{words}</li>
+          ))}
+        </ul>
       </Fact>
       <Fact name="Jobs go to">
         {upstream.name}
@@ -63,12 +109,18 @@ function Me() {
   );
 }
 
-function Sessions() {
+function Sessions({ session: { key } }: { session: Session }) {
   const queries = useQueryClient();
   const [asking, setAsking] = useState(false);
   return (
     <>
-      <Line words="Ends every session that was begun with the same API key, on every machine. The key stays in force.">
+      <Line
+        words={
+          key
+            ? "Ends every session that was begun with the same API key, on every machine. The key stays in force."
+            : "Ends every session of yours, on every machine."
+        }
+      >
         <Button onClick={() => setAsking(true)}>Sign out everywhere</Button>
       </Line>
       {asking && (
@@ -84,7 +136,7 @@ function Sessions() {
             )
           }
         >
-          <p>This page too: to come back you need an API key.</p>
+          <p>This page too: to come back you need {key ? "an API key" : "another link, or an API key"}.</p>
         </Confirm>
       )}
     </>

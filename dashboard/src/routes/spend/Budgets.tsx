@@ -7,6 +7,7 @@ import {
   type EstimateError,
   removeBudget,
 } from "../../api/budgets";
+import { useMay } from "../../api/session";
 import { addDollars, compareDollars, decimalsFor, dollarsForScale, exactMoney } from "../../lib/money";
 import { count } from "../../lib/number";
 import { useUsageChange } from "../../live/useUsageChange";
@@ -28,6 +29,7 @@ export function Budgets() {
   const read = useQuery(budgetsQuery);
   const queries = useQueryClient();
   const [asking, setAsking] = useState<Asking>();
+  const manages = useMay("settings:manage");
   useUsageChange(() => void read.refetch());
   const again = () => void queries.invalidateQueries({ queryKey: budgetsQuery.queryKey });
   const close = () => setAsking(undefined);
@@ -45,18 +47,20 @@ export function Budgets() {
               Nothing limits what is spent. A hard budget refuses jobs that would exceed it; a soft one only
               tells, by an event.
             </p>
-            <Button kind="main" onClick={() => setAsking({ what: "set" })}>
-              Set a budget
-            </Button>
+            {manages && (
+              <Button kind="main" onClick={() => setAsking({ what: "set" })}>
+                Set a budget
+              </Button>
+            )}
           </Empty>
         ) : (
           <Section
             title="Budgets"
-            aside={<Button onClick={() => setAsking({ what: "set" })}>Set a budget</Button>}
+            aside={manages && <Button onClick={() => setAsking({ what: "set" })}>Set a budget</Button>}
           >
             <ul>
               {budgets.map((budget) => (
-                <OneBudget key={budget.id} budget={budget} onAsk={setAsking} />
+                <OneBudget key={budget.id} budget={budget} onAsk={manages ? setAsking : undefined} />
               ))}
             </ul>
           </Section>
@@ -113,7 +117,8 @@ export function scopeWords({ scope, name }: Pick<Budget, "scope" | "name">): str
   return name ? `of ${what} ${name}` : `of each ${what}`;
 }
 
-function OneBudget({ budget, onAsk }: { budget: Budget; onAsk: (asking: Asking) => void }) {
+/** Without `onAsk` it cannot be changed. */
+function OneBudget({ budget, onAsk }: { budget: Budget; onAsk?: (asking: Asking) => void }) {
   const words = scopeWords(budget).replace("of ", "");
   const title = words.charAt(0).toUpperCase() + words.slice(1);
   const decimals = Math.max(decimalsFor([budget.limit]), decimalsFor(budget.uses.map(used)));
@@ -126,18 +131,24 @@ function OneBudget({ budget, onAsk }: { budget: Budget; onAsk: (asking: Asking) 
           {budget.hard ? "hard: refuses what would exceed it" : "soft: only tells"} · renews{" "}
           <When at={budget.renews_at} />
         </p>
-        <span className="ml-auto flex gap-1">
-          <Button kind="ghost" onClick={() => onAsk({ what: "set", budget })} aria-label={`Change ${title}`}>
-            Change
-          </Button>
-          <Button
-            kind="ghost"
-            onClick={() => onAsk({ what: "remove", budget })}
-            aria-label={`Remove ${title}`}
-          >
-            Remove
-          </Button>
-        </span>
+        {onAsk && (
+          <span className="ml-auto flex gap-1">
+            <Button
+              kind="ghost"
+              onClick={() => onAsk({ what: "set", budget })}
+              aria-label={`Change ${title}`}
+            >
+              Change
+            </Button>
+            <Button
+              kind="ghost"
+              onClick={() => onAsk({ what: "remove", budget })}
+              aria-label={`Remove ${title}`}
+            >
+              Remove
+            </Button>
+          </span>
+        )}
       </div>
       {budget.uses.length === 0 ? (
         <p className="mt-1 text-ink3">Nothing was counted yet in this {budget.period}.</p>

@@ -90,6 +90,64 @@ it("estimates what is pasted, submits it once and shows its result", async () =>
   ]);
 });
 
+it("says more of a job when asked to, and what the server finds wrong stands at its field", async () => {
+  const user = userEvent.setup();
+  const refusal = {
+    type: "/problems/invalid_input",
+    title: "The job is wrong",
+    status: 422,
+    code: "invalid_input",
+    detail: "/metadata: must be an object",
+    errors: [{ field: "/metadata", code: "wrong_type", message: "must be an object" }],
+  };
+  const { asked } = showScreen(Screen, "/submit", {
+    ...answers,
+    "POST /v1/jobs": () => Response.json(refusal, { status: 422 }),
+  });
+  fireEvent.change(await screen.findByLabelText("Text"), { target: { value: "A story." } });
+  await user.click(screen.getByText("More"));
+  await user.selectOptions(screen.getByLabelText("Priority"), "high");
+  const metadata = screen.getByLabelText("Metadata");
+  fireEvent.change(metadata, { target: { value: "{" } });
+  await user.click(screen.getByRole("button", { name: "Submit" }));
+  expect(metadata).toHaveAccessibleDescription("This is not JSON.");
+  expect(asked.some(({ path }) => path === "/v1/jobs")).toBe(false);
+  fireEvent.change(metadata, { target: { value: "[17]" } });
+  await user.click(screen.getByRole("button", { name: "Submit" }));
+  await waitFor(() => expect(metadata).toHaveAccessibleDescription("must be an object"));
+  expect(metadata).toBeInvalid();
+  const sent = asked.find(({ path }) => path === "/v1/jobs");
+  expect(JSON.parse(sent?.body ?? "")).toMatchObject({ priority: "high", metadata: [17] });
+});
+
+it("waits as long as an upload takes, and can be canceled and sent again under the same key", async () => {
+  const user = userEvent.setup();
+  const keys: (string | null)[] = [];
+  let answer: (() => void) | undefined;
+  showScreen(Screen, "/submit", answers);
+  const before = fetch;
+  vi.stubGlobal("fetch", (request: Request, options: RequestInit) => {
+    if (!request.url.endsWith("/v1/jobs")) return before(request, options);
+    keys.push(request.headers.get("idempotency-key"));
+    return new Promise((resolve, reject) => {
+      answer = () => resolve(before(request, options));
+      options.signal?.addEventListener("abort", () => reject(options.signal?.reason));
+    });
+  });
+  const timeout = vi.spyOn(AbortSignal, "timeout");
+  fireEvent.change(await screen.findByLabelText("Text"), { target: { value: "A long story." } });
+  timeout.mockClear();
+  await user.click(screen.getByRole("button", { name: "Submit" }));
+  expect(timeout).not.toHaveBeenCalled();
+  await user.click(await screen.findByRole("button", { name: "Cancel" }));
+  await user.click(await screen.findByRole("button", { name: "Submit" }));
+  expect(screen.queryByRole("alert")).toBeNull();
+  await waitFor(() => expect(keys).toHaveLength(2));
+  answer?.();
+  expect(await screen.findByText("Completed")).toBeInTheDocument();
+  expect(new Set(keys).size).toBe(1);
+});
+
 it("says what is missing, and sends dropped files as one group", async () => {
   const user = userEvent.setup();
   const { asked } = showScreen(Screen, "/submit", answers);

@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { jobTypesQuery } from "../../api/jobTypes";
+import { useMay } from "../../api/session";
 import { useKeys } from "../../lib/keys";
 import { useUrl } from "../../lib/url";
 import { FollowJob } from "../../parts/FollowJob";
@@ -15,13 +16,18 @@ import { SubmitForm } from "./SubmitForm";
 export function Screen() {
   const [url, setUrl] = useUrl();
   const { job, group } = url;
+  const may = useMay("jobs:write");
   const back = () => setUrl({ job: undefined, group: undefined });
   useKeys(job || group ? { Escape: back } : {});
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <PageHead title="Submit" />
       <div className="min-h-0 flex-1 overflow-y-auto">
-        {job || group ? (
+        {!may ? (
+          <Empty title="Submitting is not among what you may do">
+            <p>An admin of your tenant can give you a role, or a key, that may.</p>
+          </Empty>
+        ) : job || group ? (
           <section aria-label="What was submitted" className="max-w-xl px-4 py-4 md:px-6">
             {job ? <FollowJob key={job} id={job} /> : group && <FollowGroup key={group} id={group} />}
             <Button className="mt-4" onClick={back}>

@@ -1,4 +1,4 @@
-import { type FormEvent, useMemo, useRef, useState } from "react";
+import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
 import { anyObject } from "../../api/client";
 import type { JobType } from "../../api/jobTypes";
 import { type JobRequest, newIdempotencyKey, submitGroup, submitJob } from "../../api/submit";
@@ -11,6 +11,8 @@ import { InputForm } from "../../ui/InputForm";
 import { Section } from "../../ui/Panel";
 import { ProblemNote } from "../../ui/ProblemNote";
 import { type Document, Documents } from "./Documents";
+import { More, NO_MORE, readMore } from "./More";
+import { byField } from "./problems";
 
 const NO_FILES: readonly Document[] = [];
 
@@ -29,9 +31,10 @@ export function SubmitForm({
   const [files, setFiles] = useState(NO_FILES);
   const [typed, setTyped] = useState<Record<string, string>>({});
   const [rest, setRest] = useState({ user: "", within: "", group: "" });
+  const [more, setMore] = useState(NO_MORE);
   const [asked, setAsked] = useState(false);
-  const [waits, setWaits] = useState(false);
-  const [error, setError] = useState<unknown>();
+  const [sending, setSending] = useState<AbortController>();
+  const [refused, setRefused] = useState<{ of: unknown; error: unknown }>();
 
   const fields = useMemo(() => fieldsOf(type.input_schema), [type]);
   const document = documentField(fields);
@@ -40,6 +43,8 @@ export function SubmitForm({
   const { requests, problems } = useMemo(() => {
     const read = readInput(others, typed);
     const found: Record<string, string> = { ...read.problems };
+    const besides = readMore(more);
+    if (besides.problem) found.metadata = besides.problem;
     const texts = document
       ? files.length > 0
         ? files.map((file) => file.text)
@@ -54,31 +59,42 @@ export function SubmitForm({
         input: anyObject({ ...read.input, ...(document && { [document.name]: one }) }),
         ...(rest.user && { user: rest.user }),
         ...(rest.within && { deliver_within: rest.within }),
+        ...besides.said,
       }),
     );
     return { requests: Object.keys(found).length > 0 ? [] : made, problems: found };
-  }, [others, typed, document, files, text, type, rest.user, rest.within]);
+  }, [others, typed, document, files, text, type, rest.user, rest.within, more]);
 
   // The same jobs have the same key: sent again after a lost answer, they are stored once.
   const key = useRef<{ of: unknown; key: string }>(undefined);
+
+  // Whoever leaves the page gives it up, too.
+  useEffect(() => () => sending?.abort(), [sending]);
 
   async function submit(event: FormEvent) {
     event.preventDefault();
     setAsked(true);
     const [only] = requests;
-    if (!only || waits) return;
-    setWaits(true);
-    setError(undefined);
+    if (!only || sending) return;
+    const may = new AbortController();
+    setSending(may);
+    setRefused(undefined);
     if (key.current?.of !== requests) key.current = { of: requests, key: newIdempotencyKey() };
     try {
-      if (requests.length === 1) onSent({ job: (await submitJob(only, key.current.key)).id });
-      else onSent({ group: await submitGroup(requests, rest.group || undefined, key.current.key) });
+      const { key: once } = key.current;
+      const { signal } = may;
+      if (requests.length === 1) onSent({ job: (await submitJob(only, once, signal)).id });
+      else onSent({ group: await submitGroup(requests, rest.group || undefined, once, signal) });
     } catch (problem) {
-      setError(problem);
-      setWaits(false);
+      if (!may.signal.aborted) setRefused({ of: requests, error: problem });
+      setSending(undefined);
     }
   }
 
+  // What was found wrong with these jobs says nothing of changed ones.
+  const now = refused?.of === requests ? refused : undefined;
+  const told = now ? byField(now.error) : {};
+  const wrong = { ...told, ...(asked ? problems : {}) };
   const change = (changed: Partial<typeof rest>) => setRest((before) => ({ ...before, ...changed }));
   return (
     <form
@@ -102,7 +118,7 @@ export function SubmitForm({
             name={document.name === "text" ? "Text" : document.name}
             text={text}
             files={files}
-            problem={asked ? problems[document.name] : undefined}
+            problem={wrong[document.name]}
             onText={setText}
             onFiles={setFiles}
           />
@@ -110,13 +126,14 @@ export function SubmitForm({
         <InputForm
           fields={others}
           typed={typed}
-          problems={asked ? problems : {}}
+          problems={wrong}
           onChange={(name, value) => setTyped((before) => ({ ...before, [name]: value }))}
         />
         <div className="grid gap-4 md:grid-cols-2">
           <Field
             name="Wanted within"
             hint="Such as 30s, 2h or 1d. It chooses batches or a direct call; empty: no hurry."
+            problem={wrong.deliver_within}
           >
             {(field) => (
               <Input
@@ -127,7 +144,7 @@ export function SubmitForm({
               />
             )}
           </Field>
-          <Field name="User" hint="Your app's label, for lists and spend.">
+          <Field name="User" hint="Your app's label, for lists and spend." problem={wrong.user}>
             {(field) => (
               <Input
                 {...field}
@@ -150,25 +167,46 @@ export function SubmitForm({
             </Field>
           )}
         </div>
+        <More
+          typed={more}
+          problems={wrong}
+          onChange={(changed) => setMore((before) => ({ ...before, ...changed }))}
+        />
       </div>
       <div className="min-w-0">
-        <Section title="Estimate">
-          {requests.length > 0 ? (
-            <EstimateView requests={requests} />
-          ) : (
-            <p className="text-ink2">
-              What it would cost stands here as soon as all that is needed is filled in.
-            </p>
-          )}
-        </Section>
-        {error !== undefined && (
+        {now ? (
           <div className="-mx-4">
-            <ProblemNote error={error} />
+            <ProblemNote error={now.error} />
           </div>
+        ) : (
+          <Section title="Estimate">
+            {requests.length > 0 ? (
+              <EstimateView requests={requests} />
+            ) : (
+              <p className="text-ink2">
+                What it would cost stands here as soon as all that is needed is filled in.
+              </p>
+            )}
+          </Section>
         )}
-        <Button type="submit" kind="main" className="mt-4 w-full" disabled={waits}>
-          {waits ? "Submitting" : requests.length > 1 ? `Submit ${plural(requests.length, "job")}` : "Submit"}
+        <Button type="submit" kind="main" className="mt-4 w-full" disabled={sending !== undefined}>
+          {sending
+            ? "Submitting"
+            : requests.length > 1
+              ? `Submit ${plural(requests.length, "job")}`
+              : "Submit"}
         </Button>
+        {sending && (
+          <>
+            <Button className="mt-2 w-full" onClick={() => sending.abort()}>
+              Cancel
+            </Button>
+            <p className="mt-2 text-ink3 text-meta">
+              It may take as long as the upload takes. If it is canceled after all of it has arrived, the jobs
+              are stored all the same; submitted again as they are, they are not stored twice.
+            </p>
+          </>
+        )}
       </div>
     </form>
   );

@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { versionsQuery } from "../../api/jobTypes";
+import { useMay } from "../../api/session";
 import { useUrl } from "../../lib/url";
 import { ProblemNote } from "../../ui/ProblemNote";
 import { SkeletonText } from "../../ui/Skeleton";
@@ -12,6 +13,7 @@ import { Versions } from "./Versions";
 export function TypeDetail({ name }: { name: string }) {
   const [url, setUrl] = useUrl();
   const read = useQuery(versionsQuery(name));
+  const [submits, manages] = [useMay("jobs:write"), useMay("settings:manage")];
   if (read.isPending) return <SkeletonText lines={8} label="Loading the job type" />;
   if (!read.data) return <ProblemNote error={read.error} onRetry={() => void read.refetch()} />;
   const { versions, more } = read.data;
@@ -42,18 +44,24 @@ export function TypeDetail({ name }: { name: string }) {
           title: `Versions (${versions.length}${more ? "+" : ""})`,
           body: <Versions versions={versions} more={more} />,
         },
-        { id: "test", title: "Test run", body: <TestRun key={newest.version} type={newest} /> },
-        {
-          id: "edit",
-          title: "New version",
-          body: (
-            <Editor
-              key={newest.version}
-              base={newest}
-              onStored={() => setUrl({ view: undefined, version: undefined })}
-            />
-          ),
-        },
+        ...(submits
+          ? [{ id: "test", title: "Test run", body: <TestRun key={newest.version} type={newest} /> }]
+          : []),
+        ...(manages
+          ? [
+              {
+                id: "edit",
+                title: "New version",
+                body: (
+                  <Editor
+                    key={newest.version}
+                    base={newest}
+                    onStored={() => setUrl({ view: undefined, version: undefined })}
+                  />
+                ),
+              },
+            ]
+          : []),
       ]}
     />
   );

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { type JobType, jobTypesQuery } from "../../api/jobTypes";
+import { useMay } from "../../api/session";
 import { useKeys } from "../../lib/keys";
 import { count } from "../../lib/number";
 import { useUrl } from "../../lib/url";
@@ -19,15 +20,16 @@ export function Screen() {
   const [url, setUrl] = useUrl();
   const navigate = useNavigate();
   const types = useQuery(jobTypesQuery);
+  const [submits, manages] = [useMay("jobs:write"), useMay("settings:manage")];
   const { name } = url;
-  const makes = !name && url.view === "new";
+  const makes = !name && manages && url.view === "new";
   // Not from what is being written.
   const backs = name !== undefined && url.view !== "edit";
   useKeys(backs ? { Escape: () => void navigate({ to: "/types" }) } : {});
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <PageHead title={name ?? (makes ? "New job type" : "Job types")}>
-        {name && (
+        {name && submits && (
           <Link to="/submit" search={{ type: name }} className="ml-auto text-tide-ink underline">
             Submit jobs of it
           </Link>
@@ -37,9 +39,11 @@ export function Screen() {
             Job types <span aria-hidden="true">/</span>
           </Link>
         ) : (
-          <Button className="ml-auto" onClick={() => setUrl({ view: "new" })}>
-            New job type
-          </Button>
+          manages && (
+            <Button className="ml-auto" onClick={() => setUrl({ view: "new" })}>
+              New job type
+            </Button>
+          )
         )}
       </PageHead>
       <div className="min-h-0 flex-1 overflow-y-auto px-4 py-3 md:px-6">

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
+use offpeak_domain::audit::Action;
 use offpeak_store::cancel;
 use offpeak_wire::{CancelRequest, ManyCanceled, NotDone, Problem};
 
 use super::{Asked, not_done};
 use crate::body::Json;
-use crate::caller::Caller;
+use crate::caller::{JobsWrite, May};
 use crate::error::Result;
 use crate::jobs::cancel::moving;
 use crate::query::Query;
@@ -23,7 +24,7 @@ use crate::query::Query;
     ),
 )]
 pub(crate) async fn handle(
-    caller: Caller,
+    caller: May<JobsWrite>,
     query: Query,
     Json(body): Json,
 ) -> Result<axum::Json<ManyCanceled>> {
@@ -32,6 +33,12 @@ pub(crate) async fn handle(
     let mut tx = caller.begin().await?;
     asked.find(&mut tx).await?;
     let done = cancel::jobs(&mut tx, &asked.jobs).await?;
+    if let Some(first) = done.canceled.first() {
+        let detail = format!("{} jobs, of them the first is named", done.canceled.len());
+        caller
+            .note(&mut tx, Action::JobsCancel, &first.to_string(), &detail)
+            .await?;
+    }
     tx.commit().await?;
     let canceled: BTreeSet<_> = done.canceled.iter().collect();
     let moved: BTreeSet<_> = done.moving.iter().collect();

@@ -3,15 +3,14 @@ use std::collections::BTreeSet;
 use axum::extract::State as Extract;
 use offpeak_domain::id::JobId;
 use offpeak_domain::job::{Outcome, State as JobState};
-use offpeak_store::{Error as Store, retry};
+use offpeak_store::{Error as Store, estimates, retry};
 use offpeak_wire::{ManyRetried, Problem, RetryRequest};
 
 use super::{Asked, not_done, states};
 use crate::State;
 use crate::body::Json;
-use crate::caller::Caller;
+use crate::caller::{JobsWrite, May};
 use crate::error::{Error, Result};
-use crate::estimates;
 use crate::jobs::retry::already_completed;
 use crate::query::Query;
 
@@ -27,12 +26,13 @@ use crate::query::Query;
         (status = 200, description = "How many are queued again, and why the others are not", body = ManyRetried),
         (status = 402, description = "A hard budget has no room", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Breaks a rule; `errors` says where", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "A limit is reached, which `limit` names; each counts as a job", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn handle(
     Extract(state): Extract<State>,
-    caller: Caller,
+    caller: May<JobsWrite>,
     query: Query,
     Json(body): Json,
 ) -> Result<axum::Json<ManyRetried>> {
@@ -43,6 +43,9 @@ pub(crate) async fn handle(
     } else {
         retry::TROUBLED
     };
+    let taken = state
+        .allowance
+        .jobs(caller.tenant(), asked.jobs.len() as u64)?;
     let mut tx = caller.begin().await?;
     asked.find(&mut tx).await?;
     let expected = estimates::of_ended(&mut tx, &asked.jobs, outcomes, &state.prices).await?;
@@ -58,6 +61,7 @@ pub(crate) async fn handle(
     let found = states(&mut tx, &left).await?;
     tx.commit().await?;
     if !retried.is_empty() {
+        taken.keep();
         state.hint.ready();
     }
     let mut not_done = asked.not_done;

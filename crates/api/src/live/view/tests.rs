@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use offpeak_domain::id::{BatchId, GroupId, JobId};
+use offpeak_domain::id::{BatchId, GroupId, JobId, OperationId};
 use offpeak_domain::job::State;
-use offpeak_domain::{batch, money::Pico};
+use offpeak_domain::{batch, money::Pico, operation};
 use offpeak_store::event::UserKey;
 use offpeak_store::stream::{Event, Job, What};
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{FULL, MAX_ROWS, MAX_WAITING, Row, Rows, View};
-use crate::caller::Scope;
+use crate::caller::Extent;
 use crate::live::topics::Topics;
 
 const STATES: [State; 4] = [
@@ -27,7 +27,7 @@ fn id(n: usize) -> JobId {
 
 fn view(words: &[&str]) -> View {
     View::new(
-        Topics::parse(words.iter().copied(), &Scope::Tenant).unwrap(),
+        Topics::parse(words.iter().copied(), &Extent::Tenant).unwrap(),
         0,
     )
 }
@@ -87,13 +87,44 @@ fn only_what_is_watched_or_a_topic_comes_in_rows() {
 }
 
 #[test]
+fn an_operation_comes_as_its_last_state_and_to_the_tenant_alone() {
+    let came = |seq, state| Event {
+        seq,
+        at: OffsetDateTime::UNIX_EPOCH,
+        what: What::Operation {
+            operation: OperationId::from_uuid(Uuid::nil()),
+            state,
+        },
+    };
+    let events = [
+        came(1, operation::State::Running),
+        came(2, operation::State::Done),
+    ];
+    let mut jobs = view(&["jobs"]);
+    assert!(jobs.folds(&events, 2));
+    assert_eq!(jobs.waiting(), 1);
+    let rows = jobs.flush(Instant::now()).unwrap();
+    let last: Vec<_> = rows.operations.iter().map(|row| row.rev).collect();
+    assert_eq!((last, rows.seq), (vec![2], 2));
+    let ada = &Extent::User("ada".to_owned());
+    let mut others = [
+        view(&["batches", "usage"]),
+        View::new(Topics::parse(["jobs"], ada).unwrap(), 0),
+    ];
+    for other in &mut others {
+        assert!(other.folds(&events, 2));
+        assert_eq!((other.waiting(), other.sent()), (0, 2));
+    }
+}
+
+#[test]
 fn a_ticket_watches_its_own_and_sees_no_cost() {
-    let scope = &Scope::User("ada".to_owned());
+    let scope = &Extent::User("ada".to_owned());
     let mut own = View::new(Topics::parse(["jobs"], scope).unwrap(), 0);
     own.watch(vec![id(1)]);
     assert!(own.folds(&[event(1, State::Completed, [1])], 1));
     assert_eq!(own.flush(Instant::now()).unwrap().jobs[0].cost, None);
-    let scope = &Scope::User("bob".to_owned());
+    let scope = &Extent::User("bob".to_owned());
     let mut other = View::new(Topics::parse(["jobs"], scope).unwrap(), 0);
     other.watch(vec![id(1)]);
     assert!(other.folds(&[event(1, State::Completed, [1])], 1));

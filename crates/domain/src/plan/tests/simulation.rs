@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{NOON, PLENTY, bucket, bucket_id, seconds_ago, tenant};
 use crate::id::TenantId;
-use crate::plan::{BucketFacts, Budget, Limits, TenantShare, body_len, plan};
+use crate::plan::{BucketFacts, Budget, Held, Limits, TenantShare, body_len, plan};
 
 /// One job: when it comes, in which bucket, how long its params are.
 #[derive(Debug, Clone)]
@@ -91,6 +91,7 @@ impl World {
                 creates_left: self.creates_per_minute - u32::try_from(created).unwrap(),
                 creates_per_minute: self.creates_per_minute,
                 queue_left: self.queue - queued as u64,
+                shared: None,
             };
             let shares: Vec<TenantShare> = vtimes
                 .iter()
@@ -98,6 +99,7 @@ impl World {
                     tenant: *tenant,
                     weight: 100,
                     vtime: *vtime,
+                    held: Held::default(),
                 })
                 .collect();
             let made = plan(time_of(second), &facts, &shares, &self.limits, &budget);
@@ -202,7 +204,7 @@ proptest! {
                     ..bucket(*items)
                 })
                 .collect();
-            let budget = Budget { creates_left, creates_per_minute: 60, queue_left };
+            let budget = Budget { creates_left, creates_per_minute: 60, queue_left, shared: None };
             plan(NOON, &buckets, &[], &Limits::default(), &budget)
         };
         facts.sort_unstable();

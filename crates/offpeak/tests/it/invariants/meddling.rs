@@ -24,7 +24,7 @@ pub(super) const MEDDLING: &[(&str, &str)] = &[
     ("events_agree", "INSERT INTO offpeak.event_in (tenant_id, kind, state, ids)
                       SELECT tenant_id, 'job', 'failed', ARRAY[id] FROM offpeak.job LIMIT 1"),
     ("params_kept", "DELETE FROM offpeak.payload WHERE id = (SELECT id FROM offpeak.job LIMIT 1)"),
-    ("params_kept", "UPDATE offpeak.payload SET params = params || ' '::bytea
+    ("params_kept", "UPDATE offpeak.payload SET params = params || ' '::bytea, key_id = 0
                       WHERE id = (SELECT id FROM offpeak.job LIMIT 1)"),
     ("key_once", "UPDATE offpeak.idempotency SET job_id = gen_random_uuid() WHERE job_id IS NOT NULL"),
     ("key_once", "UPDATE offpeak.idempotency SET group_id = gen_random_uuid() WHERE key = 'first'"),

@@ -41,6 +41,7 @@ impl Kept {
                 cursor,
                 jobs,
                 batches,
+                ..
             } => {
                 for row in jobs {
                     newer(&mut self.rows, row.id, row.rev, row.state);
