@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use offpeak_domain::id::TenantId;
 use offpeak_domain::scope::Role;
-use offpeak_standin::{Call, Fault, Faults, Rule, Status, Times};
+use offpeak_standin::{Call, Fault, Faults, Plan, Rule, Status, Times};
 use offpeak_store::erasure;
 use offpeak_testkit::world::{SECOND_KEY, World};
 use offpeak_worker::Loop;
@@ -306,6 +306,15 @@ async fn ids_stay_until_anthropic_has_deleted_what_it_keeps() -> Result<()> {
 async fn a_key_of_ones_own_ends_and_deletes_its_batches_before_it_goes() -> Result<()> {
     let mut world = World::new().await?;
     own_upstream::enroll(&world, world.tenant, SECOND_KEY).await?;
+    // Asked to end when each of its items is done: what they cost stays in the books.
+    let late = Fault::Batch(Plan {
+        cancel_completes: true,
+        ..Plan::default()
+    });
+    world.standin.set_faults(Faults {
+        rules: vec![Rule::new(vec![Call::Create], late)],
+        ..Faults::default()
+    });
     world.submit(&["one", "two"]).await?;
     world.pass(Duration::from_secs(10));
     for which in [Loop::Form, Loop::Submit] {
@@ -326,7 +335,9 @@ async fn a_key_of_ones_own_ends_and_deletes_its_batches_before_it_goes() -> Resu
     let deleted = "SELECT batches FROM offpeak.erasure";
     assert_eq!(world.number(deleted).await?, 1);
     let left = world.tables_of(world.tenant).await?;
-    assert_eq!(left, ["erasure"]);
+    assert_eq!(left, ["erasure", "ledger"]);
+    let booked = "SELECT count(*) FROM offpeak.ledger";
+    assert_eq!(world.number(booked).await?, 2);
     let named = "SELECT count(*) FROM offpeak.upstream u JOIN offpeak.tenant t ON t.id = u.id
                   WHERE u.name = t.name AND u.name LIKE 'erased-%'";
     assert_eq!(world.number(named).await?, 1);
