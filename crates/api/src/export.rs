@@ -7,14 +7,16 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use futures_util::stream;
-use offpeak_domain::audit::Action;
+use offpeak_domain::audit::{Action, hex};
 use offpeak_domain::id::{BatchId, ContextId, GroupId, JobId};
 use offpeak_domain::scope::Scope;
 use offpeak_store::{
-    TenantTx, api_key, audit, batches, budget, context, export, group, job, origin, person, result,
-    retention,
+    TenantTx, api_key, audit, batches, budget, context, export, group, job, origin, person,
+    quarantine, result, retention,
 };
-use offpeak_wire::{ExportKind, ExportLine, ExportedContext, ExportedJob, Problem, SetAside};
+use offpeak_wire::{
+    ExportKind, ExportLine, ExportedContext, ExportedJob, FlawedLine, Problem, SetAside,
+};
 use serde::Serialize;
 
 use crate::caller::{Caller, May, SettingsManage};
@@ -29,6 +31,8 @@ const BROKEN: &str = "the export could not be read to its end";
 
 /// Rows of one step, but for contexts and jobs.
 const STEP: i64 = 200;
+/// Lines that were put aside, of one step: of each up to 64 kB are kept.
+const FLAWED: i64 = 50;
 /// Contexts of one step: each may have a megabyte of text.
 const CONTEXTS: i64 = 4;
 /// Jobs of one step, and about how many bytes of requests and answers.
@@ -44,15 +48,14 @@ pub(crate) fn routes() -> Routes<State> {
 ///
 /// One JSON object a line: `kind` says what `data` is. Settings, keys (never their
 /// secrets), people, budgets, job types in every version, contexts with their text,
-/// your own Anthropic key (how it stands, never what it is), groups, batches, the audit log,
-/// and jobs with their requests, results and attempts
-/// that were set aside. The last line is of kind `end`, with the number of lines before
+/// your own Anthropic key (how it stands, never what it is), groups, batches, lines of
+/// their results that could not be taken as they came, the audit log, and jobs with their
+/// requests, results and attempts that were set aside. The last line is of kind `end`, with the number of lines before
 /// it: without one, the export broke off.
 ///
 /// Each step of the stream is read as it is at that moment; what is submitted meanwhile
 /// comes along, as long as the stream has not passed its place. Left out is what serves
-/// offpeak alone: counters, leases, idempotency keys, tickets, errors of whole batches,
-/// and the beginnings of lines that could not be read.
+/// offpeak alone: counters, leases, idempotency keys, tickets, and errors of whole batches.
 #[utoipa::path(
     get, path = "/v1/export", tag = "retention", operation_id = "export",
     responses(
@@ -105,6 +108,7 @@ enum At {
     Contexts(Option<ContextId>),
     Groups(Option<GroupId>),
     Batches(Option<BatchId>),
+    Flawed(Option<quarantine::Place>),
     Audit(Option<i64>),
     Jobs(Option<JobId>),
     End,
@@ -161,7 +165,15 @@ async fn step(
             for one in found {
                 lines.push(ExportKind::Batch, &crate::batches::view(one, &outlook))?;
             }
-            last.map_or(At::Audit(None), |last| At::Batches(Some(last)))
+            last.map_or(At::Flawed(None), |last| At::Batches(Some(last)))
+        }
+        At::Flawed(after) => {
+            let found = quarantine::own(&mut tx, after.as_ref(), FLAWED).await?;
+            let last = found.last().map(quarantine::PutAside::place);
+            for one in found {
+                lines.push(ExportKind::FlawedLine, &flawed(one))?;
+            }
+            last.map_or(At::Audit(None), |last| At::Flawed(Some(last)))
         }
         At::Audit(before) => {
             let found = audit::page(&mut tx, before, STEP).await?;
@@ -253,6 +265,19 @@ async fn whole(
         lines.push(ExportKind::Job, &line)?;
     }
     Ok(())
+}
+
+fn flawed(one: quarantine::PutAside) -> FlawedLine {
+    FlawedLine {
+        batch: one.batch.to_string(),
+        at: one.at,
+        flaw: one.flaw,
+        bytes: one.bytes,
+        sha256: hex(&one.hash),
+        begins: one
+            .head
+            .map(|head| String::from_utf8_lossy(&head).into_owned()),
+    }
 }
 
 fn put_aside(one: export::SetAside) -> SetAside {

@@ -1,5 +1,6 @@
-//! Content as it stands in the rows: requests, result lines and contexts, plain or sealed
-//! by their tenant's data key. A column `key_id` beside each says which.
+//! Content as it stands in the rows: requests, result lines (also how those begin that were
+//! put aside) and contexts, plain or sealed by their tenant's data key. A column `key_id`
+//! beside each says which.
 //!
 //! Sealed is: compressed, since nobody can compress what is encrypted, then encrypted for
 //! its very row. Opening never gives an empty value for one that does not open.

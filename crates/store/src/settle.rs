@@ -298,7 +298,7 @@ impl Chunk {
         upstream_batch_id: &str,
         lines: &[Flawed],
     ) -> Result<()> {
-        quarantine::insert(self.tx.conn(), self.key, now, lines).await?;
+        quarantine::insert(&mut self.tx, self.key, now, lines).await?;
         point!("ingest.quarantined");
         let notes = [
             (

@@ -43,6 +43,8 @@ pub enum ExportKind {
     Group,
     /// A batch.
     Batch,
+    /// A line of a batch's results that could not be taken as it came.
+    FlawedLine,
     /// An entry of the audit log.
     Audit,
     /// A job with its request, its result and what was set aside.
@@ -59,6 +61,25 @@ pub struct ExportedContext {
     pub context: Context,
     /// The text.
     pub text: String,
+}
+
+/// A line of a batch's results that could not be taken as it came.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FlawedLine {
+    /// `bat_…`.
+    pub batch: String,
+    /// When it was first read.
+    #[serde(with = "rfc3339")]
+    pub at: OffsetDateTime,
+    /// What is wrong with it: `not_json`, `conflict`, … (`docs/operating.md` has them all).
+    pub flaw: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// SHA-256 of it in hex; of its beginning, where it is above 32 MB.
+    pub sha256: String,
+    /// How it begins, at most 64 kB, if it names a job of the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<String>,
 }
 
 /// A job with all that there is of it.

@@ -53,7 +53,7 @@ pub use bulk::BulkAnswer;
 pub use context::{Context, ContextRequest};
 pub use erasure::{ErasureRequest, TenantErasure};
 pub use estimate::{AnswerBasis, Estimate, EstimateRequest, EstimateSum, JobEstimate};
-pub use export::{ExportKind, ExportLine, ExportedContext, ExportedJob, SetAside};
+pub use export::{ExportKind, ExportLine, ExportedContext, ExportedJob, FlawedLine, SetAside};
 pub use failure::FailureLabel;
 pub use group::{Canceled, Counts, Group, Retried, TimeLeft, TokenTotals};
 pub use health::{Health, Ready};

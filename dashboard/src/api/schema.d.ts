@@ -235,15 +235,14 @@ export interface paths {
          * All that you have
          * @description One JSON object a line: `kind` says what `data` is. Settings, keys (never their
          *     secrets), people, budgets, job types in every version, contexts with their text,
-         *     your own Anthropic key (how it stands, never what it is), groups, batches, the audit log,
-         *     and jobs with their requests, results and attempts
-         *     that were set aside. The last line is of kind `end`, with the number of lines before
+         *     your own Anthropic key (how it stands, never what it is), groups, batches, lines of
+         *     their results that could not be taken as they came, the audit log, and jobs with their
+         *     requests, results and attempts that were set aside. The last line is of kind `end`, with the number of lines before
          *     it: without one, the export broke off.
          *
          *     Each step of the stream is read as it is at that moment; what is submitted meanwhile
          *     comes along, as long as the stream has not passed its place. Left out is what serves
-         *     offpeak alone: counters, leases, idempotency keys, tickets, errors of whole batches,
-         *     and the beginnings of lines that could not be read.
+         *     offpeak alone: counters, leases, idempotency keys, tickets, and errors of whole batches.
          */
         get: operations["export"];
         put?: never;
@@ -2018,7 +2017,7 @@ export interface components {
          * @description What a line of an export is.
          * @enum {string}
          */
-        ExportKind: "tenant" | "key" | "person" | "origin" | "upstream" | "retention" | "budget" | "job_type" | "context" | "group" | "batch" | "audit" | "job" | "end";
+        ExportKind: "tenant" | "key" | "person" | "origin" | "upstream" | "retention" | "budget" | "job_type" | "context" | "group" | "batch" | "flawed_line" | "audit" | "job" | "end";
         /** @description One line of an export. */
         ExportLine: {
             /**

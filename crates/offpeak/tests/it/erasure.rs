@@ -136,7 +136,7 @@ pub(crate) async fn fill(
           SELECT tenant_id, id, 9, 'expired', now(), convert_to($2, 'UTF8')
             FROM offpeak.result WHERE tenant_id = $1", "line set aside"),
         ("INSERT INTO offpeak.quarantine (tenant_id, batch_id, line_hash, kind, bytes, at, head)
-          SELECT tenant_id, id, '\\x00', 'not_json', 9, now(), convert_to($2, 'UTF8')
+          SELECT tenant_id, id, sha256(''), 'not_json', 9, now(), convert_to($2, 'UTF8')
             FROM offpeak.batch WHERE tenant_id = $1 LIMIT 1", "quarantined line"),
         ("UPDATE offpeak.batch SET last_error = $2 WHERE tenant_id = $1", "batch error"),
         ("INSERT INTO offpeak.origin (tenant_id, origin) VALUES ($1, 'https://' || $2)", "origin"),

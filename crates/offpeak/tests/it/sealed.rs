@@ -1,14 +1,16 @@
 //! What is asked and answered, sealed: in clear in no table, and whole for whoever may read.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use offpeak_domain::deliver::Terms;
 use offpeak_domain::id::JobId;
 use offpeak_domain::job::Lane;
+use offpeak_standin::Times;
 use offpeak_store::{Error, Sealer, Tenants, batch, job};
 use offpeak_testkit::world::{World, params};
-use offpeak_worker::Options;
+use offpeak_worker::{Loop, Options};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use reqwest::Method;
@@ -17,6 +19,7 @@ use serde_json::{Value, json};
 use crate::api::{Api, raw_job};
 use crate::books;
 use crate::caching::{job_type, jobs, submit};
+use crate::quarantine;
 
 /// Repeated, so that what compresses well does, too.
 fn canary(of: &str) -> String {
@@ -122,6 +125,47 @@ async fn nothing_that_was_asked_or_answered_stands_in_clear() -> Result<()> {
     }
     books::are_right(&api.world).await?;
     api.world.check_invariants().await
+}
+
+#[tokio::test]
+async fn how_a_line_begins_that_was_put_aside_is_sealed_and_its_tenant_exports_it() -> Result<()> {
+    for (mut api, in_clear) in [(Api::plain().await?, 1), (Api::new().await?, 0)] {
+        api.post("/v1/jobs", raw_job("One.")).await?;
+        api.world.pass(Duration::from_secs(10));
+        api.world.worker.tick(Loop::Form).await?;
+        api.world.worker.tick(Loop::Submit).await?;
+        let ids = "SELECT upstream_batch_id FROM offpeak.batch";
+        let ids = api.world.texts(ids).await?;
+        let unread = quarantine::damage("nul", 0, &ids[0], Times::ALWAYS)?;
+        let faults = quarantine::rules(vec![unread]);
+        api.world.standin.set_faults(faults);
+        quarantine::read_out(&api.world).await?;
+        let legible = "SELECT count(*) FROM offpeak.quarantine
+                        WHERE position('custom_id'::bytea IN head) > 0";
+        assert_eq!(api.world.number(legible).await?, in_clear);
+
+        let export = api.get("/v1/export").await?;
+        let mut flawed = Vec::new();
+        for line in export.text.lines() {
+            let line: Value = serde_json::from_str(line)?;
+            if line["kind"] == "flawed_line" {
+                flawed.push(line["data"].clone());
+            }
+        }
+        let [one] = &flawed[..] else {
+            anyhow::bail!("not one line: {flawed:?}");
+        };
+        assert_eq!(one["flaw"], "nul");
+        assert_eq!(one["sha256"].as_str().map(str::len), Some(64));
+        let begins = one["begins"].as_str().context("how it begins")?;
+        assert!(begins.starts_with("{\"custom_id\""), "{begins}");
+        assert_eq!(one["bytes"], begins.len());
+        // And it is nobody else's.
+        let (_, other) = api.tenant("globex").await?;
+        let theirs = api.send(Method::GET, "/v1/export", &other, &[], "").await?;
+        assert!(!theirs.text.contains("flawed_line"));
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use lz4_flex::block::{compress_prepend_size, decompress_size_prepended};
+use offpeak_domain::audit::hex;
 use offpeak_domain::id::TenantId;
 use offpeak_domain::vault::{DataKey, Error as Closed, Place};
 use secrecy::ExposeSecret as _;
@@ -29,6 +30,8 @@ pub(crate) enum Piece {
     Line(Uuid),
     /// The text of this context.
     Body(Uuid),
+    /// How a line begins that was put aside: of this batch, with this hash.
+    Head(Uuid, [u8; 32]),
 }
 
 impl Piece {
@@ -37,6 +40,7 @@ impl Piece {
             Self::Params(_) => ("payload", "params"),
             Self::Line(_) => ("output", "line"),
             Self::Body(_) => ("context", "body"),
+            Self::Head(..) => ("quarantine", "head"),
         }
     }
 
@@ -46,6 +50,7 @@ impl Piece {
             // job when its params are sealed already.
             Self::Params(job) => job.simple().to_string().split_off(12),
             Self::Line(id) | Self::Body(id) => id.simple().to_string(),
+            Self::Head(batch, hash) => format!("{}{}", batch.simple(), hex(&hash)),
         }
     }
 }

@@ -57,7 +57,12 @@ fn what_is_sealed_opens_at_its_place_alone() {
     let held = setting.made(tenant(1), 1);
     let seal = setting.sealer(true).of(tenant(1), Some(held));
     let job = id(7);
-    let pieces = [Piece::Params(job), Piece::Line(job), Piece::Body(job)];
+    let pieces = [
+        Piece::Params(job),
+        Piece::Line(job),
+        Piece::Body(job),
+        Piece::Head(job, [7; 32]),
+    ];
     for (at, piece) in pieces.into_iter().enumerate() {
         let (bytes, key_id) = stored(&seal, piece);
         assert_eq!(key_id, 1);
@@ -77,6 +82,7 @@ fn what_is_sealed_opens_at_its_place_alone() {
             Piece::Params(_) => Piece::Params(id(8)),
             Piece::Line(_) => Piece::Line(id(8)),
             Piece::Body(_) => Piece::Body(id(8)),
+            Piece::Head(..) => Piece::Head(job, [8; 32]),
         };
         let moved = seal.open(of_other, 1, bytes.clone());
         assert!(matches!(moved, Err(Error::Closed(Closed::Closed))));
