@@ -95,10 +95,10 @@ walls: ## the walls between tenants from every side, in minutes; a part of `make
 	@$(CARGO) build --workspace --locked
 	@scripts/walls
 
-walls-long: ## the same with fuzzing and fairness beside a million jobs, in hours
+walls-long: ## the same with fuzzing and fairness beside a million jobs, in hours (ARGS=--seconds N)
 	@scripts/deps test
 	@$(CARGO) build --workspace --locked
-	@scripts/walls --long
+	@scripts/walls --long $(ARGS)
 
 walls-schema: ## all that the OpenAPI document allows, asked as two tenants (ARGS=--seconds N)
 	@scripts/deps test

@@ -59,8 +59,8 @@ async fn walk(seed: u64) -> Result<()> {
         .await?;
     world.run_out().await?;
     // Late lines of canceled jobs may still be on their way.
-    for _ in 0..60 {
-        world.pass(Duration::from_mins(1));
+    for _ in 0..12 {
+        world.pass(Duration::from_mins(5));
         world.worker.settle_down().await?;
     }
     placed_once(&world).await?;

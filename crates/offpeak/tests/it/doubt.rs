@@ -29,10 +29,13 @@ fn overloaded_and_stored() -> Result<Faults> {
     })
 }
 
-/// Lets time pass a minute at a time; a tick may fail, that is what faults are for.
-async fn minutes(world: &World, minutes: u32) {
-    for _ in 0..minutes {
-        world.pass(Duration::from_mins(1));
+/// Lets time pass, up to three minutes at a time; a tick may fail, that is what faults
+/// are for.
+async fn minutes(world: &World, mut minutes: u32) {
+    while minutes > 0 {
+        let step = minutes.min(3);
+        minutes -= step;
+        world.pass(Duration::from_mins(step.into()));
         let _ = world.worker.settle_down().await;
     }
 }
