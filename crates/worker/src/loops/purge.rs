@@ -57,7 +57,15 @@ impl Purge {
         let led = Self(led.setting());
         let now = led.0.clock.now().await?;
         let mut failed = None;
-        let (retained, erased) = (led.retain(now).await?, led.erase(now).await?);
+        // Neither keeps the other waiting, nor what is due at Anthropic.
+        let mut done = |came: Result<u64>| {
+            came.unwrap_or_else(|error| {
+                failed = Some(error);
+                0
+            })
+        };
+        let retained = done(led.retain(now).await);
+        let erased = done(led.erase(now).await);
         outcome.done += retained + erased;
         for upstream in led.0.upstreams().iter() {
             match led.at(upstream, now).await {
