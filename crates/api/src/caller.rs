@@ -19,7 +19,7 @@ use offpeak_domain::limits::Limits;
 use offpeak_domain::scope::{Role, Scope, Scopes};
 use offpeak_domain::secret::SessionSecret;
 use offpeak_store::audit::Act;
-use offpeak_store::credential::Credential;
+use offpeak_store::credential::{self, Credential};
 use offpeak_store::session::By;
 use offpeak_store::{TenantTx, Tenants};
 use time::OffsetDateTime;
@@ -120,6 +120,19 @@ impl Caller {
     /// A transaction that sees the rows of this tenant and no others.
     pub(crate) async fn begin(&self) -> Result<TenantTx> {
         Ok(self.tenants.begin(self.tenant).await?)
+    }
+
+    /// The same in the middle of what may take long, a stream or an upload: an error once
+    /// what the caller came in by opens nothing any more.
+    pub(crate) async fn go_on(&self) -> Result<TenantTx> {
+        let mut tx = self.begin().await?;
+        let alive = credential::alive(&mut tx, &[self.credential]).await?;
+        if alive.contains(&self.credential) {
+            return Ok(tx);
+        }
+        Err(refuse(
+            "the API key, or the session, by which this began is over",
+        ))
     }
 
     /// Notes in the tenant's audit log what it does. Last in the transaction that does it:

@@ -124,7 +124,7 @@ async fn step(
     lines: &mut Lines,
 ) -> Result<Option<At>> {
     let outlook = state.outlook(caller.tenant()).await;
-    let mut tx = caller.begin().await?;
+    let mut tx = caller.go_on().await?;
     let next = match at {
         At::Settings => {
             settings(state, caller, &mut tx, lines).await?;
@@ -141,14 +141,15 @@ async fn step(
         }
         At::Contexts(before) => {
             let found = context::list(&mut tx, before, CONTEXTS).await?;
-            let ids: Vec<_> = found.iter().map(|one| one.id).collect();
-            // One that was deleted between the two is not there any more.
-            let texts = context::texts(&mut tx, &ids).await?.unwrap_or_default();
-            for (one, text) in found.into_iter().zip(texts) {
-                let context = contexts::view(one);
-                lines.push(ExportKind::Context, &ExportedContext { context, text })?;
+            let last = found.last().map(|last| last.id);
+            for one in found {
+                // One that was deleted between the two is not there any more.
+                if let Ok(mut text) = context::texts(&mut tx, &[one.id]).await? {
+                    let text = text.pop().unwrap_or_default();
+                    let context = contexts::view(one);
+                    lines.push(ExportKind::Context, &ExportedContext { context, text })?;
+                }
             }
-            let last = ids.last().copied();
             last.map_or(At::Groups(None), |last| At::Contexts(Some(last)))
         }
         At::Groups(before) => {

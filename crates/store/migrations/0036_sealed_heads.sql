@@ -1,6 +1,7 @@
 -- How a line begins that was put aside is sealed as other content is, and its tenant has
 -- it in an export.
 
+-- contract: what was good is good as before; only what is sealed may be longer.
 ALTER TABLE quarantine
     DROP CONSTRAINT quarantine_head_check,
     -- What is sealed is longer by a nonce, a tag, and what LZ4 adds where nothing is to

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use offpeak_domain::batch::State;
 use offpeak_domain::cache::Mark;
-use offpeak_domain::id::{BatchId, TenantId};
+use offpeak_domain::id::{BatchId, TenantId, UpstreamId};
 use offpeak_domain::job;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -66,6 +66,8 @@ pub struct Marked {
 /// How a send begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Begin<'a> {
+    /// By whose key it is sent.
+    pub upstream: UpstreamId,
     /// When.
     pub now: OffsetDateTime,
     /// The longest that it may last.
@@ -88,7 +90,8 @@ pub struct Begin<'a> {
 /// canceled meanwhile leave the batch before, so that nobody pays for them.
 ///
 /// Nothing comes back when another process took it, when the sender's own lease
-/// has run out, when too many sends are uncertain, when no job is left in it, or
+/// has run out, when too many sends are uncertain, when no job is left in it, when it
+/// goes by another upstream now or that one's key was removed, or
 /// when what the upstream holds was not compared with this very database, or may
 /// hold one of the jobs: then nothing may be sent.
 pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<Option<Sending>> {
@@ -110,6 +113,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
                 listing_ahead_us = NULL,
                 last_error = NULL
           WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
+            AND upstream_id = $10 AND has_key(upstream_id)
             AND (NOT prime OR prime_ended_at IS NOT NULL)
             AND EXISTS (SELECT FROM lease
                          WHERE name = $6 AND holder = $3 AND expires_at > clock_timestamp())
@@ -141,6 +145,7 @@ pub async fn begin_send(system: &System, key: Key, begin: &Begin<'_>) -> Result<
         begin.now,
         i64::from(begin.max_uncertain),
         uncertain::micros(begin.ahead),
+        begin.upstream.as_uuid(),
     )
     .fetch_optional(tx.conn())
     .await?;

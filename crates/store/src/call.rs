@@ -17,6 +17,7 @@ use offpeak_domain::job::{OnUnknown, State};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::access::Write as _;
 use crate::batch::{Key, Marked, key};
 use crate::cancel::counted_as;
 use crate::delta::{self, Change};
@@ -189,7 +190,21 @@ pub async fn open(
     }))
 }
 
-/// Whether one more call may be made now. Those who ask stand in a line, so that
+/// Lets others go before it until then. One that somebody else has in hand stays as it is.
+pub async fn put_off(system: &System, candidate: &Candidate, until: OffsetDateTime) -> Result<()> {
+    sqlx::query!(
+        "UPDATE ready SET not_before = $3
+          WHERE tenant_id = $1 AND id = $2 AND lane = 'direct'",
+        candidate.tenant.as_uuid(),
+        candidate.job.as_uuid(),
+        until,
+    )
+    .write(system)
+    .await?;
+    Ok(())
+}
+
+/// Whether one more call may be made now, and whether by that key still. Those who ask stand in a line, so that
 /// the number of calls under way is right.
 async fn may_open(tx: &mut SystemTx, begin: &Begin<'_>) -> Result<bool> {
     sqlx::query!(
@@ -200,6 +215,7 @@ async fn may_open(tx: &mut SystemTx, begin: &Begin<'_>) -> Result<bool> {
     .await?;
     Ok(sqlx::query_scalar!(
         r#"SELECT (SELECT count(*) FROM call WHERE upstream_id = $1 AND state = 'sending') < $2
+                  AND has_key($1)
                   AND EXISTS (SELECT FROM lease
                                WHERE name = $3 AND holder = $4 AND expires_at > clock_timestamp())
                   AND EXISTS (SELECT FROM comparison c

@@ -400,6 +400,13 @@ pub async fn sweep_rest(
     Ok(booked)
 }
 
+impl Erasure {
+    /// A transaction from before the row may still be under way.
+    pub fn is_young(&self, now: OffsetDateTime) -> bool {
+        now < self.asked_at + LAST_WRITERS
+    }
+}
+
 /// What is left of a tenant, as far as the next state depends on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Left {
@@ -407,12 +414,17 @@ pub struct Left {
     pub open: bool,
     /// Jobs or batches are known.
     pub known: bool,
-    /// A transaction from before the row may still be under way.
-    pub young: bool,
+    /// A late twin of it is still at Anthropic.
+    pub twins: bool,
 }
 
 /// What is left.
-pub async fn left(system: &System, erasure: &Erasure, now: OffsetDateTime) -> Result<Left> {
+pub async fn left(
+    system: &System,
+    erasure: &Erasure,
+    now: OffsetDateTime,
+    kept: Duration,
+) -> Result<Left> {
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT FROM ready WHERE tenant_id = $1)
                   OR EXISTS (SELECT FROM inflight WHERE tenant_id = $1)
@@ -423,15 +435,19 @@ pub async fn left(system: &System, erasure: &Erasure, now: OffsetDateTime) -> Re
                                      OR state IN ('refuted', 'rejected') AND freed_at IS NULL))
                       AS "open!",
                   EXISTS (SELECT FROM job WHERE tenant_id = $1)
-                  OR EXISTS (SELECT FROM batch WHERE tenant_id = $1) AS "known!""#,
+                  OR EXISTS (SELECT FROM batch WHERE tenant_id = $1) AS "known!",
+                  EXISTS (SELECT FROM twin
+                           WHERE of_tenant = $1 AND deleted_at IS NULL AND found_at > $2)
+                      AS "twins!""#,
         erasure.tenant.as_uuid(),
+        now - kept,
     )
     .fetch_one(&system.pool)
     .await?;
     Ok(Left {
         open: row.open,
         known: row.known,
-        young: now < erasure.asked_at + LAST_WRITERS,
+        twins: row.twins,
     })
 }
 

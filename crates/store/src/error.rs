@@ -93,6 +93,14 @@ pub enum Error {
     /// Something that is encrypted does not open.
     #[error(transparent)]
     Closed(#[from] offpeak_domain::vault::Error),
+    /// Content that is sealed does not open: the same again fails in the same way.
+    #[error("{place} cannot be read: {why}")]
+    Unopened {
+        /// Table, column, row and tenant.
+        place: String,
+        /// What is wrong with it.
+        why: offpeak_domain::vault::Error,
+    },
     /// A stored value is not one that this version knows.
     #[error("column {column} holds {value:?}, which this version does not know")]
     Unknown {

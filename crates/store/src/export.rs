@@ -22,11 +22,16 @@ pub struct Step {
 /// Up to `most` jobs after `after`, whose requests and answers are about `bytes` long
 /// together; at least one job.
 pub async fn jobs(tx: &mut TenantTx, after: Option<JobId>, most: i64, bytes: u64) -> Result<Step> {
-    // Lengths first: a length is read from the row without its content.
+    // Lengths first: a length is read from the row without its content. What is sealed is
+    // compressed: of an answer it is known how many tokens it took, about six bytes each.
     let heads = sqlx::query!(
         r#"SELECT j.id,
-                  (CASE WHEN p.id IS NULL THEN 0 ELSE j.bytes END + coalesce(octet_length(o.line), 0)
-                   + coalesce((SELECT sum(octet_length(a.line)) FROM attempt a
+                  (CASE WHEN p.id IS NULL THEN 0 ELSE j.bytes END
+                   + coalesce(greatest(octet_length(o.line),
+                                       CASE WHEN o.key_id <> 0 THEN 6 * r.output_tokens END), 0)
+                   + coalesce((SELECT sum(octet_length(a.line)
+                                          * CASE WHEN a.key_id <> 0 THEN 4 ELSE 1 END)
+                                 FROM attempt a
                                 WHERE a.tenant_id = j.tenant_id AND a.id = j.id), 0))::bigint
                       AS "bytes!"
              FROM (SELECT tenant_id, id, bytes
@@ -36,6 +41,7 @@ pub async fn jobs(tx: &mut TenantTx, after: Option<JobId>, most: i64, bytes: u64
                     LIMIT $3) AS j
              LEFT JOIN payload p ON p.tenant_id = j.tenant_id AND p.id = j.id
              LEFT JOIN output o ON o.tenant_id = j.tenant_id AND o.id = j.id
+             LEFT JOIN result r ON r.tenant_id = j.tenant_id AND r.id = j.id
             ORDER BY j.id"#,
         tx.tenant().as_uuid(),
         after.map_or(Uuid::nil(), JobId::as_uuid),

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use offpeak_domain::cache::Mark;
+use offpeak_domain::id::UpstreamId;
 use offpeak_domain::incident::Kind;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
@@ -26,6 +27,8 @@ use crate::{Error, Result, System, budget, point};
 /// How the request begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Begin<'a> {
+    /// By whose key it is sent.
+    pub upstream: UpstreamId,
     /// When.
     pub now: OffsetDateTime,
     /// The longest that it may last.
@@ -58,8 +61,9 @@ pub enum Ended {
     Unknown(String, Measured),
 }
 
-/// Commits the intent to send it. Nothing comes back when somebody did before,
-/// or the sender's lease has run out: then nothing may be sent.
+/// Commits the intent to send it. Nothing comes back when somebody did before, when the
+/// sender's lease has run out, or when the batch goes by another upstream now or that
+/// one's key was removed: then nothing may be sent.
 pub async fn begin(system: &System, key: Key, begin: &Begin<'_>) -> Result<Option<Sending>> {
     let mut tx = system.begin_write().await?;
     let taken = sqlx::query!(
@@ -68,6 +72,7 @@ pub async fn begin(system: &System, key: Key, begin: &Begin<'_>) -> Result<Optio
                   prime_deadline = $4::timestamptz + $5::interval
             WHERE tenant_id = $1 AND id = $2 AND state = 'planned'
               AND prime AND prime_sent_at IS NULL AND prime_ended_at IS NULL
+              AND upstream_id = $7 AND has_key(upstream_id)
               AND EXISTS (SELECT FROM lease
                            WHERE name = $6 AND holder = $3 AND expires_at > clock_timestamp())
            RETURNING cache_mark, prime_sent_at AS "at!",
@@ -80,6 +85,7 @@ pub async fn begin(system: &System, key: Key, begin: &Begin<'_>) -> Result<Optio
         begin.now,
         interval(begin.within),
         begin.primer_lease,
+        begin.upstream.as_uuid(),
     )
     .fetch_optional(tx.conn())
     .await?;

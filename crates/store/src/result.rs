@@ -65,7 +65,8 @@ pub struct Page {
 }
 
 /// The next results of a group after `after`: it looks at up to `jobs` jobs and
-/// reads about `bytes` of result lines, at least one line.
+/// reads about `bytes` of result lines, at least one line; of a sealed one it counts six
+/// bytes a token.
 pub async fn page(
     tx: &mut TenantTx,
     group: GroupId,
@@ -73,10 +74,13 @@ pub async fn page(
     jobs: i64,
     bytes: u64,
 ) -> Result<Page> {
-    // Lengths first: a length is read from the row without its content.
+    // Lengths first: a length is read from the row without its content. What is sealed is
+    // compressed, and a model that repeats itself makes much of little.
     let heads = sqlx::query!(
         r#"SELECT j.id, r.id IS NOT NULL AS "ended!",
-                  coalesce(octet_length(o.line), 0)::bigint AS "bytes!"
+                  coalesce(greatest(octet_length(o.line),
+                                    CASE WHEN o.key_id <> 0 THEN 6 * r.output_tokens END),
+                           0)::bigint AS "bytes!"
              FROM (SELECT tenant_id, id
                      FROM job
                     WHERE tenant_id = $1 AND group_id = $2 AND id > $3

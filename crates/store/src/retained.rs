@@ -326,7 +326,12 @@ async fn keep(
              SELECT i.id FROM inflight i WHERE i.tenant_id = $1 AND i.id = ANY ($2)
               UNION
              SELECT o.id FROM output o, bounds
-              WHERE o.tenant_id = $1 AND o.id = ANY ($2) AND o.id < bounds.results_before),
+              WHERE o.tenant_id = $1 AND o.id = ANY ($2) AND o.id < bounds.results_before
+              UNION
+             -- Set aside by a retry, or come after a cancel.
+             SELECT a.id FROM attempt a, bounds
+              WHERE a.tenant_id = $1 AND a.id = ANY ($2) AND a.line IS NOT NULL
+                AND a.id < bounds.results_before),
          done AS (
              DELETE FROM kept_over
               WHERE tenant_id = $1 AND id = ANY ($2) AND id NOT IN (SELECT id FROM left_over))
@@ -347,7 +352,12 @@ async fn keep(
 pub async fn look_again(system: &System, now: OffsetDateTime, limit: i64) -> Result<Gone> {
     let mut tx = system.begin().await?;
     let Some(due) = sqlx::query_scalar!(
-        "SELECT tenant_id FROM kept_over WHERE look_at <= $1 ORDER BY look_at, id LIMIT 1",
+        // Of a tenant that is being erased, the erasure takes everything.
+        "SELECT o.tenant_id FROM kept_over o
+          WHERE o.look_at <= $1
+            AND EXISTS (SELECT FROM retained r WHERE r.tenant_id = o.tenant_id)
+          ORDER BY o.look_at, o.id
+          LIMIT 1",
         now,
     )
     .fetch_optional(tx.conn())

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use offpeak_domain::batch::State;
-use offpeak_domain::id::{BatchId, UpstreamId};
+use offpeak_domain::id::{BatchId, TenantId, UpstreamId};
 use offpeak_domain::reconcile::Uncertain;
 use time::{Date, OffsetDateTime};
 
@@ -205,8 +205,8 @@ pub async fn found(
 ) -> Result<bool> {
     let mut tx = system.begin().await?;
     let done = sqlx::query!(
-        "INSERT INTO twin (upstream_id, upstream_batch_id, batch_id, found_at, look_at)
-         SELECT $1, $2, $3, $4, $4
+        "INSERT INTO twin (upstream_id, upstream_batch_id, batch_id, of_tenant, found_at, look_at)
+         SELECT $1, $2, $3, $5, $4, $4
           WHERE NOT EXISTS (SELECT FROM batch
                              WHERE upstream_id = $1 AND upstream_batch_id = $2)
              ON CONFLICT DO NOTHING",
@@ -214,6 +214,7 @@ pub async fn found(
         upstream_batch_id,
         note.batch.map(BatchId::as_uuid),
         note.at,
+        note.tenant.map(TenantId::as_uuid),
     )
     .execute(tx.conn())
     .await?;
@@ -409,7 +410,7 @@ pub async fn absorb(
     Ok(u64::try_from(new.n).unwrap_or(0))
 }
 
-/// Every line that there is was read.
+/// Every line that there is was read, and says whose it is, if anybody's of ours.
 pub async fn read(
     system: &System,
     upstream: UpstreamId,
@@ -419,14 +420,80 @@ pub async fn read(
     let mut tx = system.begin().await?;
     incident::explain(tx.conn(), note).await?;
     sqlx::query!(
-        "UPDATE twin SET read_at = $3, batch_id = coalesce($4, batch_id)
+        "UPDATE twin SET read_at = $3, batch_id = coalesce($4, batch_id), of_tenant = $5
           WHERE upstream_id = $1 AND upstream_batch_id = $2",
         upstream.as_uuid(),
         upstream_batch_id,
         note.at,
         note.batch.map(BatchId::as_uuid),
+        note.tenant.map(TenantId::as_uuid),
     )
     .execute(tx.conn())
     .await?;
     tx.commit().await
+}
+
+/// Up to `limit` twins that were read, that Anthropic still keeps (for `kept`), and that
+/// their tenants want deleted there: they said so, or are being erased.
+pub async fn to_delete(
+    system: &System,
+    upstream: UpstreamId,
+    now: OffsetDateTime,
+    kept: Duration,
+    limit: i64,
+) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar!(
+        "SELECT w.upstream_batch_id
+           FROM twin w
+          WHERE w.upstream_id = $1 AND w.read_at IS NOT NULL AND w.deleted_at IS NULL
+            AND w.found_at > $2 AND (w.delete_at IS NULL OR w.delete_at <= $3)
+            AND (EXISTS (SELECT FROM erasure e WHERE e.tenant_id = w.of_tenant)
+                 OR EXISTS (SELECT FROM retention r
+                             WHERE r.tenant_id = w.of_tenant AND r.delete_upstream))
+          ORDER BY w.found_at
+          LIMIT $4",
+        upstream.as_uuid(),
+        now - kept,
+        now,
+        limit,
+    )
+    .fetch_all(&system.pool)
+    .await?)
+}
+
+/// Anthropic does not hold it any more.
+pub async fn deleted(
+    system: &System,
+    upstream: UpstreamId,
+    upstream_batch_id: &str,
+    now: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE twin SET deleted_at = $3, delete_at = NULL
+          WHERE upstream_id = $1 AND upstream_batch_id = $2",
+        upstream.as_uuid(),
+        upstream_batch_id,
+        now,
+    )
+    .write(system)
+    .await?;
+    Ok(())
+}
+
+/// It could not be deleted, and is tried again then.
+pub async fn put_off(
+    system: &System,
+    upstream: UpstreamId,
+    upstream_batch_id: &str,
+    until: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE twin SET delete_at = $3 WHERE upstream_id = $1 AND upstream_batch_id = $2",
+        upstream.as_uuid(),
+        upstream_batch_id,
+        until,
+    )
+    .write(system)
+    .await?;
+    Ok(())
 }

@@ -85,8 +85,7 @@ impl World {
     /// One in which new content is plain, for tests that look at it, or change it, by SQL.
     pub async fn plain(options: offpeak_worker::Options) -> Result<Self> {
         let mut store = Options::new(database::fresh().await?);
-        let vault = Arc::new(Vault::read(&MASTER.to_owned().into())?);
-        store.sealer = Sealer::new(vault, false, StdRng::seed_from_u64(8));
+        store.sealer = sealer(vault()?, false);
         Self::build(options, store, Prices::shipped()?).await
     }
 
@@ -109,9 +108,9 @@ impl World {
         mut store: Options,
         prices: Prices,
     ) -> Result<Self> {
-        let vault = Arc::new(Vault::read(&MASTER.to_owned().into())?);
+        let vault = vault()?;
         if !store.sealer.opens() {
-            store.sealer = Sealer::new(Arc::clone(&vault), true, StdRng::seed_from_u64(8));
+            store.sealer = sealer(Arc::clone(&vault), true);
         }
         let sealer = store.sealer.clone();
         let connect = store.connect.clone();
@@ -442,6 +441,14 @@ async fn watch(root: &PgPool) -> Result<()> {
     .execute(root)
     .await?;
     Ok(())
+}
+
+fn vault() -> Result<Arc<Vault>> {
+    Ok(Arc::new(Vault::read(&MASTER.to_owned().into())?))
+}
+
+fn sealer(vault: Arc<Vault>, seals: bool) -> Sealer {
+    Sealer::new(vault, seals, StdRng::seed_from_u64(8))
 }
 
 fn pool(connect: &PgConnectOptions) -> PgPool {

@@ -45,6 +45,7 @@ pub(crate) async fn go_ahead(
         }
         Priming::Due => {
             let begin = Begin {
+                upstream: upstream.id,
                 now: setting.clock.now().await?,
                 within: WITHIN,
                 primer: setting.process,

@@ -120,7 +120,7 @@ async fn step(
     after: Option<JobId>,
     form: Form,
 ) -> Result<(Bytes, Option<JobId>)> {
-    let mut tx = caller.begin().await?;
+    let mut tx = caller.go_on().await?;
     let page = result::page(&mut tx, group, after, STEP_JOBS, STEP_BYTES).await?;
     tx.commit().await?;
     let text = match form {

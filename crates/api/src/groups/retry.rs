@@ -36,7 +36,7 @@ pub(crate) async fn handle(
     let id = parse_id(&id)?;
     let (mut retried, mut in_flight, mut after) = (0, 0, None);
     loop {
-        let mut tx = caller.begin().await?;
+        let mut tx = caller.go_on().await?;
         if after.is_none() {
             group::progress(&mut tx, id).await?;
         }

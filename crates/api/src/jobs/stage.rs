@@ -79,7 +79,7 @@ impl Stage {
                 return Err(full);
             }
         };
-        let mut tx = self.caller.begin().await?;
+        let mut tx = self.caller.go_on().await?;
         let now = tx.now();
         let measured = budget::measured(&mut tx).await?;
         let corrections = measured.as_deref().map(Corrections::of);

@@ -66,7 +66,7 @@ async fn part(
         (ask.from, ask.to)
     };
     let limit = i64::try_from(MAX_ROWS + 1).unwrap_or(i64::MAX);
-    let mut tx = caller.begin().await?;
+    let mut tx = caller.go_on().await?;
     let rows = usage::report(&mut tx, from, to, &ask.by, limit).await?;
     tx.commit().await?;
     if rows.len() > MAX_ROWS {

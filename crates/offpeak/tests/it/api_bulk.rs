@@ -3,7 +3,7 @@
 use anyhow::Result;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use reqwest::Body;
+use reqwest::{Body, Method};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -313,6 +313,41 @@ async fn a_broken_upload_goes_on_where_it_was() -> Result<()> {
     assert_eq!((jobs(&api).await?, ready(&api).await?), (2_500, 2_500));
     let texts = "SELECT count(DISTINCT convert_from(params, 'UTF8')) FROM offpeak.payload";
     assert_eq!(api.world.number(texts).await?, 2_500, "every line once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upload_stores_nothing_more_once_its_key_is_revoked() -> Result<()> {
+    let api = Api::new().await?;
+    let made = api.post("/v1/keys", r#"{"scopes":["jobs:write"]}"#).await?;
+    let (id, key) = (made.at("/id"), made.at("/key"));
+    let body = lines(2_500);
+    let cut = body.match_indices('\n').nth(1_700).map_or(0, |(at, _)| at) + 20;
+    let (sent, rest) = (body[..cut].to_owned(), body[cut..].to_owned());
+    let (go_on, goes_on) = oneshot::channel::<()>();
+    let frames =
+        stream::once(async { std::io::Result::Ok(Bytes::from(sent)) }).chain(stream::once(async {
+            goes_on.await.ok();
+            Ok(Bytes::from(rest))
+        }));
+    let upload = api.send(
+        Method::POST,
+        "/v1/jobs/bulk",
+        &key,
+        &[KEY],
+        Body::wrap_stream(frames),
+    );
+    let (answer, revoked) = futures_util::join!(upload, async {
+        staged(&api, 1_000).await?;
+        let path = format!("/v1/keys/{id}");
+        let own = api.key.clone();
+        let revoked = api.send(Method::DELETE, &path, &own, &[], "").await?;
+        go_on.send(()).ok();
+        anyhow::Ok(revoked.status)
+    });
+    assert_eq!(revoked?, 204);
+    assert_eq!(answer?.problem(), "401 unauthenticated");
+    assert_eq!((jobs(&api).await?, ready(&api).await?), (1_000, 0));
     Ok(())
 }
 

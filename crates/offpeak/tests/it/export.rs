@@ -87,6 +87,53 @@ async fn all_that_a_tenant_has_put_in_is_in_its_export() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_export_ends_when_its_key_is_revoked() -> Result<()> {
+    let api = Api::new().await?;
+    // More than what may be on its way to a client that reads slowly.
+    let contexts = 36;
+    for n in 0..contexts {
+        let text = format!("{n} {}", "word ".repeat(180_000));
+        let made = api.post("/v1/contexts", json!({ "text": text }).to_string());
+        assert_eq!(made.await?.status, 201);
+    }
+    let scopes = [
+        "settings:manage",
+        "jobs:read",
+        "results:read",
+        "keys:manage",
+    ];
+    let made = api
+        .post("/v1/keys", json!({ "scopes": scopes }).to_string())
+        .await?;
+    let mut answer = reqwest::Client::new()
+        .get(format!("{}/v1/export", api.url))
+        .bearer_auth(made.at("/key"))
+        .send()
+        .await?;
+    let mut text = answer.chunk().await?.context("a beginning")?.to_vec();
+    let path = format!("/v1/keys/{}", made.at("/id"));
+    let own = api.key.clone();
+    let revoked = api.send(Method::DELETE, &path, &own, &[], "").await?;
+    assert_eq!(revoked.status, 204);
+    let broken = loop {
+        match answer.chunk().await {
+            Ok(Some(more)) => text.extend(more),
+            Ok(None) => break false,
+            Err(_) => break true,
+        }
+    };
+    assert!(
+        broken,
+        "it came to an end that nobody can tell from a whole one"
+    );
+    let text = String::from_utf8_lossy(&text);
+    let read = text.matches(r#"{"kind":"context""#).count();
+    assert!(read < contexts, "{read} contexts");
+    assert!(!text.contains(r#"{"kind":"end""#));
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_export_takes_every_scope_that_reads() -> Result<()> {
     let api = Api::new().await?;
     let all = [

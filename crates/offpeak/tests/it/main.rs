@@ -66,6 +66,7 @@ mod operations;
 mod operator;
 mod outage;
 mod own_upstream;
+mod own_upstream_late;
 mod own_upstream_vault;
 mod pauses;
 mod position;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use offpeak_domain::id::{JobId, Minter, TenantId};
 use offpeak_domain::job::Outcome;
 use offpeak_store::retention::Retention;
-use offpeak_store::{job, result, retention, retry};
+use offpeak_store::{cancel, erasure, job, result, retained, retention, retry};
 use offpeak_testkit::world::World;
 use offpeak_worker::Loop;
 use rand::SeedableRng as _;
@@ -130,6 +130,72 @@ async fn a_job_that_is_open_keeps_its_input_and_a_fresh_answer_stays() -> Result
         0
     );
     world.check_invariants().await
+}
+
+#[tokio::test]
+async fn an_answer_that_was_set_aside_goes_too_however_late_it_came() -> Result<()> {
+    let mut world = World::new().await?;
+    let tenant = world.tenant;
+    keep(&world, tenant, 1, 1).await?;
+    let ids = world.submit(&["late"]).await?;
+    world.pass(Duration::from_secs(10));
+    world.worker.tick(Loop::Form).await?;
+    world.worker.tick(Loop::Submit).await?;
+    // Canceled on its way, two days later; then what it would have said comes back.
+    world.pass(DAY * 2);
+    let mut tx = world.tenants.begin(tenant).await?;
+    cancel::jobs(&mut tx, &ids).await?;
+    tx.commit().await?;
+    // Who cancels goes by the database's clock, which stands still here.
+    let later = "UPDATE offpeak.result SET ended_at = ended_at + interval '2 days'";
+    world.meddle(later).await?;
+    for _ in 0..5 {
+        world.worker.settle_down().await?;
+        world.pass(Duration::from_mins(1));
+    }
+    let aside = "SELECT count(*) FROM offpeak.attempt WHERE line IS NOT NULL";
+    assert_eq!(world.number(aside).await?, 1);
+    world.pass(Duration::from_mins(40));
+    purge(&world).await?;
+    assert_eq!(world.number(aside).await?, 1, "fresh");
+    world.pass(DAY + Duration::from_mins(40));
+    purge(&world).await?;
+    assert_eq!(world.number(aside).await?, 0);
+    let noted = "SELECT count(*) FROM offpeak.kept_over";
+    assert_eq!(world.number(noted).await?, 0);
+    world.check_invariants().await
+}
+
+/// As an erasure leaves them that was interrupted.
+#[tokio::test]
+async fn rows_to_look_at_of_a_tenant_that_keeps_nothing_stop_nobody() -> Result<()> {
+    let mut world = World::new().await?;
+    let other = another(&world, "globex", 4).await?;
+    keep(&world, world.tenant, 1, 1).await?;
+    world.submit(&["open"]).await?;
+    world.pass(DAY * 2);
+    purge(&world).await?;
+    for sql in [
+        "INSERT INTO offpeak.kept_over (tenant_id, id, look_at)
+         SELECT id, gen_random_uuid(), now() - interval '1 day' FROM offpeak.tenant
+          WHERE name = 'globex'",
+        "DELETE FROM offpeak.retained r USING offpeak.tenant t
+          WHERE t.id = r.tenant_id AND t.name = 'globex'",
+    ] {
+        world.meddle(sql).await?;
+    }
+    let gone = retained::look_again(&world.system, world.time() + DAY, 10).await?;
+    assert_eq!(gone.looked, 1, "the other tenant's alone");
+    let mut tx = world.system.begin().await?;
+    erasure::begin_here(&mut tx, other).await?;
+    tx.commit().await?;
+    for _ in 0..3 {
+        world.worker.tick(Loop::Purge).await?;
+    }
+    let left = "SELECT count(*) FROM offpeak.kept_over o JOIN offpeak.tenant t
+                    ON t.id = o.tenant_id WHERE t.name <> 'acme'";
+    assert_eq!(world.number(left).await?, 0);
+    Ok(())
 }
 
 #[tokio::test]

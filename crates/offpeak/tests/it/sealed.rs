@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use offpeak_domain::deliver::Terms;
 use offpeak_domain::id::JobId;
-use offpeak_domain::job::Lane;
+use offpeak_domain::job::{Lane, OnLate};
 use offpeak_standin::Times;
 use offpeak_store::{Error, Sealer, Tenants, batch, job};
-use offpeak_testkit::world::{World, params};
+use offpeak_testkit::world::{World, params, terms};
 use offpeak_worker::{Loop, Options};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -215,6 +215,50 @@ async fn what_was_changed_or_moved_is_an_error_and_is_not_sent() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_does_not_open_keeps_no_other_job_waiting() -> Result<()> {
+    let mut world = World::new().await?;
+    // An answer that two jobs wait for each; the first one's is changed by somebody.
+    let patient = Terms::default();
+    let alike = ["one", "one", "two", "two"].map(|text| (text, patient));
+    world.submit_sharing(Lane::Batch, &alike).await?;
+    world.pass(Duration::from_secs(10));
+    for which in [Loop::Form, Loop::Submit] {
+        world.worker.tick(which).await?;
+    }
+    world.pass(Duration::from_mins(2));
+    for which in [Loop::Poll, Loop::Ingest] {
+        world.worker.tick(which).await?;
+    }
+    let waiting = "SELECT count(*) FROM offpeak.shared";
+    assert_eq!(world.number(waiting).await?, 2);
+    world
+        .meddle(
+            "UPDATE offpeak.output SET line = line || '\\x00'
+              WHERE id = (SELECT id FROM offpeak.shared ORDER BY at, id LIMIT 1)",
+        )
+        .await?;
+    world.run_out().await?;
+    assert_eq!(world.counted("completed").await?, 4);
+    // Who waited for what cannot be read was sent.
+    assert_eq!(world.standin.journal()?.len(), 3);
+
+    // And of two that are called for, the one whose params are whole.
+    let urgent = |text| (text, terms(Duration::from_mins(1), OnLate::Wait));
+    let jobs = [urgent("three"), urgent("four")];
+    let ids = world.submit_urgent(Lane::Direct, &jobs).await?;
+    let changed = "UPDATE offpeak.payload SET params = params || '\\x00'
+                    WHERE tenant_id = $1 AND id = $2::uuid";
+    let first = ids[0].as_uuid().to_string();
+    world.put(changed, world.tenant, &first).await?;
+    for _ in 0..3 {
+        world.worker.tick(Loop::Direct).await?;
+    }
+    assert_eq!(world.counted("completed").await?, 5);
+    assert_eq!(world.open_jobs().await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn with_payloads_off_new_content_is_plain_and_both_are_read() -> Result<()> {
     let mut world = World::new().await?;
     let before = world.submit(&["before"]).await?;
@@ -234,7 +278,7 @@ async fn with_payloads_off_new_content_is_plain_and_both_are_read() -> Result<()
     let none = Tenants::new(&offpeak_store::Options::new(world.connect.clone()));
     assert_eq!(request(&none, &world, after[0]).await?, params("after"));
     let closed = request(&none, &world, before[0]).await;
-    assert!(matches!(closed, Err(Error::Closed(_))), "{closed:?}");
+    assert!(matches!(closed, Err(Error::Unopened { .. })), "{closed:?}");
     books::are_right(&world).await
 }
 

@@ -62,7 +62,11 @@ async fn closed(system: &System, tenant: TenantId, job: JobId) -> Result<Closed>
     let mut tx = system.begin_for(tenant).await?;
     let answered = result::get(&mut tx, job).await;
     match (asked, answered) {
-        (Err(Error::Closed(asked)), Err(Error::Closed(answered))) if asked == answered => Ok(asked),
+        (Err(Error::Unopened { why: asked, .. }), Err(Error::Unopened { why: answered, .. }))
+            if asked == answered =>
+        {
+            Ok(asked)
+        }
         other => anyhow::bail!("{other:?}"),
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use offpeak_domain::id::{BatchId, CustomId, Minter};
 use offpeak_standin::{
-    Call, CreateStatus, Fault, Faults, LineFault, Plan, ResultsCut, Rule, Times,
+    Call, CreateStatus, Fault, Faults, LineFault, Plan, ResultsCut, Rule, Status, Times,
 };
-use offpeak_store::incident;
+use offpeak_store::{erasure, incident};
 use offpeak_testkit::world::{World, client, params};
 use offpeak_worker::{Loop, Options};
 use rand::SeedableRng;
@@ -86,6 +86,69 @@ async fn one_twin(world: &World, lines: i64) -> Result<()> {
     let unread = "SELECT count(*) FROM offpeak.twin WHERE read_at IS NULL";
     assert_eq!(world.number(unread).await?, 0);
     books::are_right_beside(world, lines).await
+}
+
+#[tokio::test]
+async fn a_twin_is_deleted_at_anthropic_where_its_tenant_asks_for_that_or_is_erased() -> Result<()>
+{
+    for erased in [false, true] {
+        let mut world = World::with(ours_alone()).await?;
+        if !erased {
+            let asks = "INSERT INTO offpeak.retention (tenant_id, delete_upstream, changed_at)
+                        SELECT id, true, now() FROM offpeak.tenant WHERE name = 'acme'";
+            world.meddle(asks).await?;
+        }
+        refuted(&mut world, hidden(None)).await?;
+        world.run_out().await?;
+        let twin = "SELECT upstream_batch_id FROM offpeak.twin WHERE read_at IS NOT NULL";
+        for _ in 0..12 {
+            world.pass(Duration::from_mins(10));
+            world.worker.tick(Loop::Sweep).await?;
+        }
+        let twin = world.texts(twin).await?;
+        assert_eq!(twin.len(), 1);
+        assert!(world.listed().await?.contains(&twin[0]));
+        let refuse = Rule {
+            times: Times::Count(1),
+            ..Rule::new(
+                [Call::Delete],
+                Fault::Status(Status {
+                    status: 500,
+                    ..Status::default()
+                }),
+            )
+        };
+        if erased {
+            let mut tx = world.system.begin().await?;
+            erasure::begin_here(&mut tx, world.tenant).await?;
+            tx.commit().await?;
+        }
+        // What fails is tried again in an hour, and until then the erasure is not done.
+        world.standin.set_faults(Faults {
+            rules: vec![refuse],
+            ..Faults::default()
+        });
+        world.worker.settle_down().await?;
+        assert!(world.listed().await?.contains(&twin[0]));
+        if erased {
+            for _ in 0..30 {
+                world.pass(Duration::from_mins(1));
+                world.worker.settle_down().await?;
+            }
+            let state = world.texts("SELECT state FROM offpeak.erasure").await?;
+            assert_eq!(state, ["deleting"]);
+        }
+        for _ in 0..4 {
+            world.pass(Duration::from_mins(20));
+            world.worker.settle_down().await?;
+        }
+        assert!(!world.listed().await?.contains(&twin[0]));
+        if erased {
+            let state = world.texts("SELECT state FROM offpeak.erasure").await?;
+            assert_eq!(state, ["done"]);
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -113,8 +113,20 @@ impl Seal {
         Ok(one.ok_or(Closed::Closed)?)
     }
 
-    /// What was stored so.
+    /// What was stored so. [`Error::Unopened`] says where it stands, for whoever mends it.
     pub(crate) fn open(&self, piece: Piece, key_id: i32, stored: Vec<u8>) -> Result<Vec<u8>> {
+        let opened = self.opened(piece, key_id, stored);
+        opened.map_err(|error| match error {
+            Error::Closed(why) => {
+                let ((table, column), row) = (piece.column(), piece.row());
+                let place = format!("{table}.{column} of the row {row} of {}", self.tenant);
+                Error::Unopened { place, why }
+            }
+            error => error,
+        })
+    }
+
+    fn opened(&self, piece: Piece, key_id: i32, stored: Vec<u8>) -> Result<Vec<u8>> {
         match key_id {
             PLAIN => Ok(stored),
             SEALED => {

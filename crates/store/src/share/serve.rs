@@ -12,7 +12,7 @@ use crate::delta::{self, Change, Of};
 use crate::event::{self, Billed, Told, UserKey};
 use crate::job::known;
 use crate::sealed::Piece;
-use crate::{Result, System, SystemTx, budget, point, took};
+use crate::{Error, Result, System, SystemTx, budget, point, took};
 
 /// Followers in one transaction, at most.
 pub(super) const FOLLOWERS: i64 = 500;
@@ -49,7 +49,7 @@ struct End {
     bytes: i64,
     /// Its line, where that is sealed: nobody else's row opens what is sealed for its own.
     sealed: Option<Vec<u8>>,
-    /// It completed, and its answer was deleted since.
+    /// It completed, and its answer was deleted since, or does not open.
     gone: bool,
 }
 
@@ -128,10 +128,19 @@ async fn end_of(tx: &mut SystemTx, source: &Source) -> Result<Option<End>> {
     .await?;
     let Some(row) = row else { return Ok(None) };
     let outcome: Outcome = known("result.outcome", row.outcome)?;
+    let mut unread = false;
     let sealed = match row.sealed.zip(row.key_id) {
         Some((line, key_id)) => {
             let seal = tx.opener(source.tenant).await?;
-            Some(seal.open(Piece::Line(source.id), key_id, line)?)
+            match seal.open(Piece::Line(source.id), key_id, line) {
+                Ok(line) => Some(line),
+                // Nobody can be given it, and nobody waits for that: as if it were deleted.
+                Err(Error::Unopened { .. }) => {
+                    unread = true;
+                    None
+                }
+                Err(error) => return Err(error),
+            }
         }
         None => None,
     };
@@ -148,7 +157,7 @@ async fn end_of(tx: &mut SystemTx, source: &Source) -> Result<Option<End>> {
         }),
         billed: row.batch_id.map(BatchId::from_uuid).zip(row.sync_pico),
         bytes: bytes.unwrap_or_else(|| i64::from(row.bytes.unwrap_or(0))),
-        gone: outcome == Outcome::Completed && row.bytes.is_none(),
+        gone: unread || outcome == Outcome::Completed && row.bytes.is_none(),
         sealed,
     }))
 }

@@ -46,6 +46,8 @@ use crate::{Error, Result};
 const OFFERS: u32 = 6;
 /// Jobs looked at to find one that nobody else is calling for.
 const CANDIDATES: i64 = 16;
+/// Until a job is looked at again whose params do not open.
+const CLOSED: Duration = Duration::from_mins(10);
 /// Between two looks while calls may not be made for a reason of the moment.
 const MOMENT: Duration = Duration::from_secs(1);
 /// A process that was held up for longer asks whether its call is still its own.
@@ -131,8 +133,15 @@ impl Direct {
         let system = &alive.setting().system;
         for candidate in waiting {
             let may = upstream.may_call().await?;
-            if let Some(came) = self.call(upstream, &candidate, may, system).await? {
-                return Ok(Some(came));
+            match self.call(upstream, &candidate, may, system).await {
+                Ok(Some(came)) => return Ok(Some(came)),
+                Ok(None) => {}
+                // Nobody can send it as it is, and the others need not wait for that.
+                Err(Error::Store(error @ StoreError::Unopened { .. })) => {
+                    tracing::error!(%error, job = %candidate.job, "it is not called for");
+                    call::put_off(system, &candidate, now + CLOSED).await?;
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(None)

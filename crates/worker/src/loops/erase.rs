@@ -61,8 +61,9 @@ impl Purge {
                 break;
             }
         }
-        let left = erasure::left(system, erasure, now).await?;
-        let last = !left.open;
+        let left = erasure::left(system, erasure, now, KEPT).await?;
+        // With them goes the tenant's own key, which deletes what is at Anthropic.
+        let last = !left.open && !left.twins;
         let mut swept = 0;
         for _ in 0..STEPS {
             swept = erasure::sweep_rest(system, tenant, now, KEPT, last, CHUNK).await?;
@@ -73,7 +74,9 @@ impl Purge {
         }
         let state = match () {
             () if left.open => "canceling",
-            () if left.known || left.young || swept > 0 || done > 0 => "deleting",
+            () if left.known || left.twins || erasure.is_young(now) || swept > 0 || done > 0 => {
+                "deleting"
+            }
             () => "done",
         };
         if state != erasure.state {

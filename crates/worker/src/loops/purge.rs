@@ -13,8 +13,8 @@ use offpeak_anthropic::disposition::{Reading, of_read};
 use offpeak_domain::incident::Kind;
 use offpeak_domain::results;
 use offpeak_store::incident::{self, Note};
-use offpeak_store::retained;
 use offpeak_store::upstream_copy::{self, Copy};
+use offpeak_store::{retained, twin};
 use time::OffsetDateTime;
 
 use super::workspace;
@@ -57,7 +57,15 @@ impl Purge {
         let led = Self(led.setting());
         let now = led.0.clock.now().await?;
         let mut failed = None;
-        let (retained, erased) = (led.retain(now).await?, led.erase(now).await?);
+        // Neither keeps the other waiting, nor what is due at Anthropic.
+        let mut done = |came: Result<u64>| {
+            came.unwrap_or_else(|error| {
+                failed = Some(error);
+                0
+            })
+        };
+        let retained = done(led.retain(now).await);
+        let erased = done(led.erase(now).await);
         outcome.done += retained + erased;
         for upstream in led.0.upstreams().iter() {
             match led.at(upstream, now).await {
@@ -100,7 +108,32 @@ impl Purge {
 
     /// Does what is due at one upstream. Returns how much.
     async fn at(&self, upstream: &Upstream, now: OffsetDateTime) -> Result<u64> {
-        Ok(self.erase_at(upstream, now).await? + self.copies(upstream, now).await?)
+        let twins = self.twins(upstream, now).await?;
+        Ok(twins + self.erase_at(upstream, now).await? + self.copies(upstream, now).await?)
+    }
+
+    /// Deletes late twins whose tenants want that. Returns how many went.
+    async fn twins(&self, upstream: &Upstream, now: OffsetDateTime) -> Result<u64> {
+        let system = &self.0.system;
+        let mut done = 0;
+        for id in twin::to_delete(system, upstream.id, now, results::KEPT, BATCHES).await? {
+            match upstream.delete_batch(&id).await {
+                Ok(()) => {
+                    twin::deleted(system, upstream.id, &id, now).await?;
+                    done += 1;
+                }
+                // Whether it is gone or not seen at the moment, the next try says as well:
+                // until Anthropic keeps it no longer.
+                Err(error) => {
+                    twin::put_off(system, upstream.id, &id, now + AGAIN).await?;
+                    tracing::warn!(
+                        upstream_batch = id, %error,
+                        "a late twin could not be deleted at Anthropic: it is tried again in an hour"
+                    );
+                }
+            }
+        }
+        Ok(done)
     }
 
     /// Deletes what is due at one upstream. Returns how many went.

@@ -111,6 +111,7 @@ impl Submit {
         let until = uptime() + within;
         let (now, ahead) = upstream.now(&setting.clock).await?;
         let begin = Begin {
+            upstream: upstream.id,
             now,
             ahead,
             within,
