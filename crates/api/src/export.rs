@@ -50,8 +50,8 @@ pub(crate) fn routes() -> Routes<State> {
 /// secrets), people, budgets, job types in every version, contexts with their text,
 /// your own Anthropic key (how it stands, never what it is), groups, batches, lines of
 /// their results that could not be taken as they came, the audit log, and jobs with their
-/// requests, results and attempts that were set aside. The last line is of kind `end`, with the number of lines before
-/// it: without one, the export broke off.
+/// requests, results and attempts that were set aside. The last line is of kind `end`, with
+/// the number of lines before it: without one, the export broke off.
 ///
 /// Each step of the stream is read as it is at that moment; what is submitted meanwhile
 /// comes along, as long as the stream has not passed its place. Left out is what serves
@@ -140,15 +140,11 @@ async fn step(
             last.map_or(At::Contexts(None), |last| At::JobTypes(Some(last)))
         }
         At::Contexts(before) => {
-            let found = context::list(&mut tx, before, CONTEXTS).await?;
-            let last = found.last().map(|last| last.id);
-            for one in found {
-                // One that was deleted between the two is not there any more.
-                if let Ok(mut text) = context::texts(&mut tx, &[one.id]).await? {
-                    let text = text.pop().unwrap_or_default();
-                    let context = contexts::view(one);
-                    lines.push(ExportKind::Context, &ExportedContext { context, text })?;
-                }
+            let found = context::with_texts(&mut tx, before, CONTEXTS).await?;
+            let last = found.last().map(|(last, _)| last.id);
+            for (one, text) in found {
+                let context = contexts::view(one);
+                lines.push(ExportKind::Context, &ExportedContext { context, text })?;
             }
             last.map_or(At::Groups(None), |last| At::Contexts(Some(last)))
         }

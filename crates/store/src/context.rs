@@ -111,6 +111,40 @@ pub async fn list(
     Ok(rows.into_iter().map(Context::from).collect())
 }
 
+/// The same with their texts.
+pub async fn with_texts(
+    tx: &mut TenantTx,
+    before: Option<ContextId>,
+    limit: i64,
+) -> Result<Vec<(Context, String)>> {
+    let rows = sqlx::query!(
+        "SELECT id, title, bytes, tokens, created_at, body, key_id
+           FROM context
+          WHERE tenant_id = $1 AND id < $2
+          ORDER BY id DESC
+          LIMIT $3",
+        tx.tenant().as_uuid(),
+        before.map_or(Uuid::max(), ContextId::as_uuid),
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let text = tx.seal().open(Piece::Body(row.id), row.key_id, row.body)?;
+            let context = Row {
+                id: row.id,
+                title: row.title,
+                bytes: row.bytes,
+                tokens: row.tokens,
+                created_at: row.created_at,
+            };
+            let text = String::from_utf8_lossy(&text).into_owned();
+            Ok((context.into(), text))
+        })
+        .collect()
+}
+
 /// One context.
 pub async fn get(tx: &mut TenantTx, id: ContextId) -> Result<Option<Context>> {
     let row = sqlx::query_as!(

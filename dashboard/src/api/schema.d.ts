@@ -237,8 +237,8 @@ export interface paths {
          *     secrets), people, budgets, job types in every version, contexts with their text,
          *     your own Anthropic key (how it stands, never what it is), groups, batches, lines of
          *     their results that could not be taken as they came, the audit log, and jobs with their
-         *     requests, results and attempts that were set aside. The last line is of kind `end`, with the number of lines before
-         *     it: without one, the export broke off.
+         *     requests, results and attempts that were set aside. The last line is of kind `end`, with
+         *     the number of lines before it: without one, the export broke off.
          *
          *     Each step of the stream is read as it is at that moment; what is submitted meanwhile
          *     comes along, as long as the stream has not passed its place. Left out is what serves
